@@ -1,0 +1,38 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package apiserver
+
+import (
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/kubernetes/pkg/kubeapiserver/options"
+	"k8s.io/kubernetes/plugin/pkg/admission/nodedeclaredfeatures"
+	"k8s.io/kubernetes/plugin/pkg/admission/nodetaint"
+	"k8s.io/kubernetes/plugin/pkg/admission/podtopologylabels"
+	"k8s.io/kubernetes/plugin/pkg/admission/runtimeclass"
+	"k8s.io/kubernetes/plugin/pkg/admission/serviceaccount"
+	"k8s.io/kubernetes/plugin/pkg/admission/storage/persistentvolume/resize"
+	"k8s.io/kubernetes/plugin/pkg/admission/storage/storageclass/setdefault"
+	"k8s.io/kubernetes/plugin/pkg/admission/storage/storageobjectinuseprotection"
+)
+
+// DefaultOffAdmissionPlugins are the plugins that do not run unless asked for:
+// upstream's, and those that presume that Pods run, nodes register or volumes
+// are provisioned in the cluster they admit for. The member's own admission does
+// that part, with the member's nodes and classes at hand.
+func DefaultOffAdmissionPlugins() sets.Set[string] {
+	return options.DefaultOffAdmissionPlugins().Insert(
+		// Would mount the fleet's token into Pods that run elsewhere.
+		serviceaccount.PluginName,
+		// Nodes are the members'; their taints come from there.
+		nodetaint.PluginName,
+		podtopologylabels.PluginName,
+		nodedeclaredfeatures.PluginName,
+		// Overhead and node selector come from the member's RuntimeClass.
+		runtimeclass.PluginName,
+		// Classes, provisioning and protection finalizers are the member's.
+		setdefault.PluginName,
+		resize.PluginName,
+		storageobjectinuseprotection.PluginName,
+	)
+}
