@@ -1,0 +1,40 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package work
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// +k8s:deepcopy-gen=false
+
+// Binding is a ResourceBinding or a ClusterResourceBinding; the scope is told by
+// an empty namespace. Code takes a Binding, so that there is one implementation
+// for both.
+type Binding interface {
+	metav1.Object
+	runtime.Object
+	// GetSpec returns the spec of the object itself, not a copy.
+	GetSpec() *BindingSpec
+	// GetStatus returns the status of the object itself, not a copy.
+	GetStatus() *BindingStatus
+}
+
+var (
+	_ Binding = &ResourceBinding{}
+	_ Binding = &ClusterResourceBinding{}
+)
+
+// GetSpec returns the spec of the object itself, not a copy.
+func (b *ResourceBinding) GetSpec() *BindingSpec { return &b.Spec }
+
+// GetStatus returns the status of the object itself, not a copy.
+func (b *ResourceBinding) GetStatus() *BindingStatus { return &b.Status }
+
+// GetSpec returns the spec of the object itself, not a copy.
+func (b *ClusterResourceBinding) GetSpec() *BindingSpec { return &b.Spec }
+
+// GetStatus returns the status of the object itself, not a copy.
+func (b *ClusterResourceBinding) GetStatus() *BindingStatus { return &b.Status }

@@ -1,0 +1,16 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// +k8s:openapi-gen=true
+// +k8s:deepcopy-gen=package
+// +k8s:conversion-gen=fleet.dev/fleet/pkg/apis/work
+// +k8s:defaulter-gen=TypeMeta
+// +groupName=work.fleet.dev
+// +k8s:openapi-model-package=dev.fleet.fleet.pkg.apis.work.v1alpha1
+
+// Package v1alpha1 is the v1alpha1 version of the API group work.fleet.dev:
+// the decision for each template (bindings) and what a member is told to run
+// (works). It is what users and clients see; the API server works on the
+// internal version in the parent folder. It holds types, defaults and names,
+// no logic.
+package v1alpha1
