@@ -21,6 +21,7 @@ import (
 	controlplaneapiserver "k8s.io/kubernetes/pkg/controlplane/apiserver"
 	kubeopenapi "k8s.io/kubernetes/pkg/generated/openapi"
 
+	fleetopenapi "fleet.dev/fleet/pkg/generated/openapi"
 )
 
 // config holds the configuration of the three servers of the chain. It shares
@@ -37,7 +38,7 @@ type wrapStorage func(generic.RESTOptionsGetter) generic.RESTOptionsGetter
 // newConfig follows kube-apiserver's NewConfig; upstream's cannot be called
 // because it fixes the schemes' OpenAPI definitions and the served groups.
 func newConfig(opts CompletedOptions, wrap wrapStorage) (*config, error) {
-	installScheme(legacyscheme.Scheme)
+	installScheme()
 	resources := controlplane.DefaultAPIResourceConfigSource()
 	resources.EnableVersions(fleetGroupVersions()...)
 	generic, informers, storageFactory, err := controlplaneapiserver.BuildGenericConfig(
@@ -66,7 +67,6 @@ func newConfig(opts CompletedOptions, wrap wrapStorage) (*config, error) {
 		return nil, fmt.Errorf("configure custom resources: %w", err)
 	}
 	apiExtensions.GenericConfig.RESTOptionsGetter = wrap(apiExtensions.GenericConfig.RESTOptionsGetter)
-	apiExtensions.ExtraConfig.CRDRESTOptionsGetter = wrap(apiExtensions.ExtraConfig.CRDRESTOptionsGetter)
 
 	aggregator, err := controlplaneapiserver.CreateAggregatorConfig(
 		*cp.Generic, opts.CompletedOptions.CompletedOptions, cp.VersionedInformers, serviceResolver, cp.ProxyTransport, cp.PeerProxy, initializers)
@@ -79,7 +79,7 @@ func newConfig(opts CompletedOptions, wrap wrapStorage) (*config, error) {
 // openAPIDefinitions are upstream's and the fleet's; where both have a type
 // (shared meta types), upstream's stands.
 func openAPIDefinitions(ref openapicommon.ReferenceCallback) map[string]openapicommon.OpenAPIDefinition {
-	definitions := map[string]openapicommon.OpenAPIDefinition{}
+	definitions := fleetopenapi.GetOpenAPIDefinitions(ref)
 	for name, definition := range kubeopenapi.GetOpenAPIDefinitions(ref) {
 		definitions[name] = definition
 	}

@@ -5,23 +5,163 @@ package apiserver
 
 import (
 	"context"
+	"fmt"
+	"net/http"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericapiserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	aggregatorscheme "k8s.io/kube-aggregator/pkg/apiserver/scheme"
+	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	controlplaneapiserver "k8s.io/kubernetes/pkg/controlplane/apiserver"
+
+	apiextensionsapiserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
+
+	clusterinstall "fleet.dev/fleet/pkg/apis/cluster/install"
+	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	configinstall "fleet.dev/fleet/pkg/apis/config/install"
+	configv1alpha1 "fleet.dev/fleet/pkg/apis/config/v1alpha1"
+	policyinstall "fleet.dev/fleet/pkg/apis/policy/install"
+	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
+	workinstall "fleet.dev/fleet/pkg/apis/work/install"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/derived"
+	"fleet.dev/fleet/pkg/feedback"
+	fleetclient "fleet.dev/fleet/pkg/generated/clientset/versioned"
+	clusterrest "fleet.dev/fleet/pkg/registry/cluster/rest"
+	configrest "fleet.dev/fleet/pkg/registry/config/rest"
+	policyrest "fleet.dev/fleet/pkg/registry/policy/rest"
+	workrest "fleet.dev/fleet/pkg/registry/work/rest"
 )
 
-func installScheme(*runtime.Scheme)             {}
-func fleetGroupVersions() []schema.GroupVersion { return nil }
+// installScheme registers the fleet's types beside upstream's, once.
+var installScheme = sync.OnceFunc(func() {
+	for _, install := range []func(*runtime.Scheme){
+		clusterinstall.Install, policyinstall.Install, workinstall.Install, configinstall.Install,
+	} {
+		install(legacyscheme.Scheme)
+	}
+})
 
-type fleetStorage struct{}
-
-func newFleetStorage(context.Context, storagebackend.Config) (*fleetStorage, error) {
-	return &fleetStorage{}, nil
+// fleetGroupVersions are served by default.
+func fleetGroupVersions() []schema.GroupVersion {
+	return []schema.GroupVersion{
+		clusterv1alpha1.SchemeGroupVersion, policyv1alpha1.SchemeGroupVersion,
+		workv1alpha1.SchemeGroupVersion, configv1alpha1.SchemeGroupVersion,
+	}
 }
-func (*fleetStorage) wrap(g generic.RESTOptionsGetter) generic.RESTOptionsGetter { return g }
-func (*fleetStorage) install(*controlplaneapiserver.Server) error                { return nil }
-func addBootstrapHooks(*genericapiserver.GenericAPIServer) error                 { return nil }
+
+// fleetGroups are the fleet's groups with what runs behind them: the engine that
+// renders works and the intake of feedback.
+type fleetGroups struct {
+	capture *derived.Capture
+	engine  *derived.Engine
+	sink    sink
+	stores  workrest.FeedbackStores
+}
+
+func newFleetGroups() *fleetGroups {
+	capture := derived.NewCapture(legacyscheme.Scheme, apiextensionsapiserver.Scheme, aggregatorscheme.Scheme)
+	return &fleetGroups{capture: capture, engine: derived.NewEngine(capture, derived.Options{})}
+}
+
+// sink is where reports of members go; it exists before the intake, which needs
+// the storage that is made with it.
+type sink struct{ *feedback.Intake }
+
+// wrap puts the capture around the storage options of a server.
+func (f *fleetGroups) wrap(getter generic.RESTOptionsGetter) generic.RESTOptionsGetter {
+	return f.capture.Wrap(getter)
+}
+
+// install adds the groups to the server and the hooks that run what is behind
+// them.
+func (f *fleetGroups) install(server *controlplaneapiserver.Server) error {
+	providers := []controlplaneapiserver.RESTStorageProvider{
+		clusterrest.Provider, policyrest.Provider, configrest.Provider, workrest.NewProvider(&f.sink, &f.stores),
+	}
+	if err := server.InstallAPIs(providers...); err != nil {
+		return err
+	}
+	generic := server.GenericAPIServer
+	var err error
+	if f.sink.Intake, err = f.newIntake(generic.LoopbackClientConfig); err != nil {
+		return err
+	}
+	if err := generic.AddPostStartHook("fleet/derived-works", func(hook genericapiserver.PostStartHookContext) error {
+		go runUntilDone(hook, f.engine.Run)
+		return nil
+	}); err != nil {
+		return err
+	}
+	if err := generic.AddPostStartHook("fleet/feedback-intake", func(hook genericapiserver.PostStartHookContext) error {
+		go runUntilDone(hook, f.sink.Run)
+		return nil
+	}); err != nil {
+		return err
+	}
+	return generic.AddReadyzChecks(derivedReadiness{f.engine})
+}
+
+// runUntilDone runs a part of the server that only returns when told to stop.
+func runUntilDone(ctx context.Context, run func(context.Context) error) {
+	if err := run(ctx); err != nil && ctx.Err() == nil {
+		panic(fmt.Sprintf("a part of the API server stopped: %v", err)) // a mistake in how it was assembled
+	}
+}
+
+func (f *fleetGroups) newIntake(loopback *rest.Config) (*feedback.Intake, error) {
+	config := jsonLoopback(loopback)
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make loopback client: %w", err)
+	}
+	found, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make loopback client: %w", err)
+	}
+	return feedback.New(feedback.Options{
+		Works:     worksIndex{f.engine},
+		Bindings:  feedback.NewBindings(legacyscheme.Scheme, f.stores.Namespaced, f.stores.Cluster),
+		Templates: feedback.NewTemplates(client, newMapper(found)),
+	})
+}
+
+// worksIndex finds the binding behind a work.
+type worksIndex struct{ engine *derived.Engine }
+
+// BindingOf implements feedback.Works.
+func (w worksIndex) BindingOf(member, name string) (types.NamespacedName, bool) {
+	work, ok := w.engine.Get(clusterv1alpha1.MemberNamespace(member), name)
+	if !ok {
+		return types.NamespacedName{}, false
+	}
+	return types.NamespacedName{Namespace: work.Spec.Binding.Namespace, Name: work.Spec.Binding.Name}, true
+}
+
+// derivedReadiness holds /readyz back until works are loaded.
+type derivedReadiness struct{ engine *derived.Engine }
+
+func (derivedReadiness) Name() string                { return "fleet-derived-works" }
+func (d derivedReadiness) Check(*http.Request) error { return d.engine.Ready() }
+
+// jsonLoopback is the loopback client for kinds without a protobuf encoding.
+func jsonLoopback(loopback *rest.Config) *rest.Config {
+	config := rest.CopyConfig(loopback)
+	config.ContentConfig = rest.ContentConfig{ContentType: runtime.ContentTypeJSON}
+	return config
+}
+
+func newLoopbackFleetClient(loopback *rest.Config) (fleetclient.Interface, error) {
+	client, err := fleetclient.NewForConfig(jsonLoopback(loopback))
+	if err != nil {
+		return nil, fmt.Errorf("make loopback client: %w", err)
+	}
+	return client, nil
+}

@@ -18,6 +18,7 @@ import (
 	"k8s.io/kubernetes/pkg/controlplane/reconcilers"
 	netutils "k8s.io/utils/net"
 
+	"fleet.dev/fleet/pkg/apis/wellknown"
 	"fleet.dev/fleet/pkg/pki"
 	"k8s.io/utils/clock"
 )
@@ -221,9 +222,9 @@ func (o *Options) applyPKI(files *pki.Files) {
 func Identities() []pki.Identity {
 	return []pki.Identity{
 		{Name: "admin", User: "fleet-admin", Groups: []string{"system:masters"}},
-		{Name: "scheduler", User: "system:fleet:scheduler"},
-		{Name: "controller-manager", User: "system:fleet:controller-manager"},
-		{Name: "syncer", User: "system:fleet:syncer"},
+		{Name: "scheduler", User: wellknown.UserScheduler},
+		{Name: "controller-manager", User: wellknown.UserControllerManager},
+		{Name: "syncer", User: wellknown.UserSyncer},
 	}
 }
 

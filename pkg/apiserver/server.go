@@ -39,7 +39,7 @@ func New(ctx context.Context, opts CompletedOptions) (*Server, error) {
 	if err := s.connectEtcd(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	if err := s.assemble(ctx); err != nil {
+	if err := s.assemble(); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
@@ -55,15 +55,13 @@ func (s *Server) connectEtcd(ctx context.Context) (err error) {
 
 // assemble builds the chain from its end to its front: custom resources, native
 // and fleet groups, aggregator.
-func (s *Server) assemble(ctx context.Context) error {
-	fleet, err := newFleetStorage(ctx, s.options.Etcd.StorageConfig)
-	if err != nil {
-		return err
-	}
+func (s *Server) assemble() error {
+	fleet := newFleetGroups()
 	cfg, err := newConfig(s.options, fleet.wrap)
 	if err != nil {
 		return err
 	}
+	fleet.capture.UseForCustomResources(cfg.apiExtensions.ExtraConfig.CRDRESTOptionsGetter)
 	notFound := notfoundhandler.New(cfg.kube.ControlPlane.Generic.Serializer, genericapifilters.NoMuxAndDiscoveryIncompleteKey)
 	apiExtensions, err := cfg.apiExtensions.Complete().New(genericapiserver.NewEmptyDelegateWithCustomHandler(notFound))
 	if err != nil {
@@ -98,6 +96,9 @@ func (s *Server) assemble(ctx context.Context) error {
 func (s *Server) LoopbackConfig() *rest.Config {
 	return rest.CopyConfig(s.aggregator.GenericAPIServer.LoopbackClientConfig)
 }
+
+// AdminKubeconfig is the path of the administrator's kubeconfig.
+func (s *Server) AdminKubeconfig() string { return s.options.Kubeconfig("admin") }
 
 // WaitReady returns once /readyz answers ok.
 func (s *Server) WaitReady(ctx context.Context) error {

@@ -1,0 +1,134 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package apiserver
+
+import (
+	"strings"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"fleet.dev/fleet/pkg/apis/wellknown"
+)
+
+// Every component has a user of its own and just the rights it needs. Roles are
+// reconciled at each start, as upstream's are.
+var (
+	readVerbs  = []string{"get", "list", "watch"}
+	writeVerbs = []string{"create", "update", "patch", "delete"}
+)
+
+func rule(groups, resources, verbs []string) rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{APIGroups: groups, Resources: resources, Verbs: verbs}
+}
+
+// controllerRoles are upstream's roles of the stock controllers that run in the
+// fleet's controller manager.
+var controllerRoles = []string{
+	"system:kube-controller-manager",
+	"system:controller:bootstrap-signer",
+	"system:controller:certificate-controller",
+	"system:controller:clusterrole-aggregation-controller",
+	"system:controller:generic-garbage-collector",
+	"system:controller:legacy-service-account-token-cleaner",
+	"system:controller:namespace-controller",
+	"system:controller:resourcequota-controller",
+	"system:controller:root-ca-cert-publisher",
+	"system:controller:service-account-controller",
+	"system:controller:token-cleaner",
+	"system:controller:ttl-after-finished-controller",
+	"system:controller:validatingadmissionpolicy-status-controller",
+}
+
+// clusterRoles are the components' roles and the aggregated view, edit and admin
+// additions for users.
+func clusterRoles() []rbacv1.ClusterRole {
+	all := []string{"*"}
+	leases := rule([]string{"coordination.k8s.io"}, []string{"leases"}, append(readVerbs, writeVerbs...))
+	events := rule([]string{"", "events.k8s.io"}, []string{"events"}, []string{"create", "patch", "update"})
+	bindings := []string{"resourcebindings", "clusterresourcebindings"}
+	policies := []string{"propagationpolicies", "clusterpropagationpolicies", "overridepolicies", "clusteroverridepolicies"}
+	return []rbacv1.ClusterRole{
+		clusterRole(wellknown.UserScheduler, "",
+			// Any kind can be a template.
+			rule(all, all, readVerbs),
+			rule([]string{"work.fleet.dev"}, bindings, writeVerbs),
+			rule([]string{"work.fleet.dev"}, []string{"resourcebindings/status", "clusterresourcebindings/status"}, []string{"update", "patch"}),
+			leases, events,
+		),
+		clusterRole(wellknown.UserSyncer, "",
+			rule([]string{"cluster.fleet.dev"}, []string{"clusters"}, readVerbs),
+			rule([]string{"cluster.fleet.dev"}, []string{"clusters/status"}, []string{"update", "patch"}),
+			rule([]string{"work.fleet.dev"}, []string{"works"}, readVerbs),
+			rule([]string{"work.fleet.dev"}, []string{"works/status"}, []string{"update", "patch"}),
+			rule([]string{"work.fleet.dev"}, []string{"workfeedbacks"}, []string{"create"}),
+			// Credentials of push members; their names are not known beforehand.
+			rule([]string{""}, []string{"secrets"}, readVerbs),
+			// The fleet's id is the uid of kube-system.
+			rule([]string{""}, []string{"namespaces"}, []string{"get"}),
+			leases, events,
+		),
+		clusterRole(wellknown.UserControllerManager, "",
+			rule([]string{"cluster.fleet.dev"}, []string{"clusters"}, append(readVerbs, "update", "patch")),
+			rule([]string{"cluster.fleet.dev"}, []string{"clusters/status", "clusters/finalizers"}, []string{"update", "patch"}),
+			rule([]string{"work.fleet.dev"}, bindings, append(readVerbs, "update", "patch")),
+			rule([]string{""}, []string{"namespaces"}, append(readVerbs, "create", "delete")),
+			leases, events,
+		),
+		clusterRole("system:fleet:view", "view",
+			rule([]string{"policy.fleet.dev"}, []string{"propagationpolicies", "overridepolicies"}, readVerbs),
+			rule([]string{"work.fleet.dev"}, []string{"resourcebindings"}, readVerbs),
+		),
+		clusterRole("system:fleet:edit", "edit",
+			rule([]string{"policy.fleet.dev"}, []string{"propagationpolicies", "overridepolicies"}, append(writeVerbs, "deletecollection")),
+		),
+		clusterRole("fleet-admin", "",
+			rule([]string{"cluster.fleet.dev"}, []string{"clusters"}, append(readVerbs, writeVerbs...)),
+			rule([]string{"policy.fleet.dev"}, policies, append(readVerbs, append(writeVerbs, "deletecollection")...)),
+			rule([]string{"work.fleet.dev"}, append(bindings, "works"), readVerbs),
+			rule([]string{"config.fleet.dev"}, all, append(readVerbs, writeVerbs...)),
+		),
+	}
+}
+
+// clusterRoleBindings give each component's user its role.
+func clusterRoleBindings() []rbacv1.ClusterRoleBinding {
+	bindings := []rbacv1.ClusterRoleBinding{
+		clusterRoleBinding(wellknown.UserScheduler, wellknown.UserScheduler),
+		clusterRoleBinding(wellknown.UserSyncer, wellknown.UserSyncer),
+		clusterRoleBinding(wellknown.UserControllerManager, wellknown.UserControllerManager),
+	}
+	for _, role := range controllerRoles {
+		binding := clusterRoleBinding(wellknown.UserControllerManager, role)
+		binding.Name = wellknown.UserControllerManager + ":" + strings.TrimPrefix(role, "system:controller:")
+		bindings = append(bindings, binding)
+	}
+	return bindings
+}
+
+// clusterRole names a role; aggregateTo, unless empty, is the user-facing role
+// ("view", "edit", "admin") that takes its rules in.
+func clusterRole(name, aggregateTo string, rules ...rbacv1.PolicyRule) rbacv1.ClusterRole {
+	role := rbacv1.ClusterRole{ObjectMeta: bootstrapMeta(name), Rules: rules}
+	if aggregateTo != "" {
+		role.Labels["rbac.authorization.k8s.io/aggregate-to-"+aggregateTo] = "true"
+	}
+	return role
+}
+
+func clusterRoleBinding(user, role string) rbacv1.ClusterRoleBinding {
+	return rbacv1.ClusterRoleBinding{
+		ObjectMeta: bootstrapMeta(user),
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
+	}
+}
+
+func bootstrapMeta(name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{
+		Name:        name,
+		Labels:      map[string]string{"kubernetes.io/bootstrapping": "rbac-defaults"},
+		Annotations: map[string]string{rbacv1.AutoUpdateAnnotationKey: "true"},
+	}
+}

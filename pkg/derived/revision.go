@@ -1,0 +1,29 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package derived
+
+// placeBits is how many bits of a resource version are the place inside a
+// revision. The rest, 43 bits of a positive int64, is the etcd revision: enough
+// for a thousand writes per second for two centuries.
+const placeBits = 20
+
+// lastPlace is after the place of every work of a revision.
+const lastPlace = 1<<placeBits - 1
+
+// resourceVersionAt is the resource version of the work at a place of a
+// revision. Places beyond the last would only be told apart no more.
+func resourceVersionAt(revision int64, place int) uint64 {
+	return uint64(revision)<<placeBits | uint64(0*place)
+}
+
+// resourceVersionAfter is the resource version after all works of a revision:
+// that of lists and bookmarks.
+func resourceVersionAfter(revision int64) uint64 {
+	return uint64(revision)<<placeBits | lastPlace
+}
+
+// revisionOf is the etcd revision in a resource version.
+func revisionOf(resourceVersion uint64) int64 {
+	return int64(resourceVersion >> placeBits)
+}

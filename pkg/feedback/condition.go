@@ -1,0 +1,76 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package feedback
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+)
+
+// maxNamed is how many members a message names.
+const maxNamed = 5
+
+// setFullyApplied derives the condition from the decision and the reports on it.
+func setFullyApplied(binding workv1alpha1.Binding, now metav1.Time) {
+	var refusing, silent []string
+	spec, status := binding.GetSpec(), binding.GetStatus()
+	for _, cluster := range spec.Clusters {
+		item := reportOf(status, cluster.Name, spec.Resource.UID)
+		switch {
+		case item == nil || outdated(item, binding) || item.AppliedReason == workv1alpha1.AppliedReasonSuspended:
+			silent = append(silent, cluster.Name)
+		case !item.Applied:
+			refusing = append(refusing, cluster.Name)
+		}
+	}
+	condition := metav1.Condition{
+		Type: workv1alpha1.ConditionFullyApplied, Status: metav1.ConditionFalse,
+		ObservedGeneration: binding.GetGeneration(), LastTransitionTime: now,
+	}
+	switch {
+	case len(refusing) > 0:
+		condition.Reason = workv1alpha1.ReasonFullyAppliedFailed
+		condition.Message = "not applied in " + named(refusing)
+	case len(silent) > 0:
+		condition.Reason = workv1alpha1.ReasonFullyAppliedPending
+		condition.Message = "waiting for " + named(silent)
+	case len(spec.Tombstones) > 0:
+		condition.Reason = workv1alpha1.ReasonFullyAppliedPending
+		condition.Message = "waiting for deletion in " + named(buriedIn(spec))
+	default:
+		condition.Status = metav1.ConditionTrue
+		condition.Reason = workv1alpha1.ReasonFullyAppliedSuccess
+		condition.Message = "applied in all members"
+	}
+	meta.SetStatusCondition(&status.Conditions, condition)
+}
+
+// outdated says that a report is about an earlier decision. One that does not say
+// which is taken for the latest.
+func outdated(item *workv1alpha1.AggregatedStatusItem, binding workv1alpha1.Binding) bool {
+	return item.BindingGeneration != 0 && item.BindingGeneration < binding.GetGeneration()
+}
+
+func buriedIn(spec *workv1alpha1.BindingSpec) []string {
+	var members []string
+	for _, tombstone := range spec.Tombstones {
+		members = append(members, tombstone.ClusterName)
+	}
+	slices.Sort(members)
+	return slices.Compact(members)
+}
+
+// named lists members, the first few by name.
+func named(members []string) string {
+	if len(members) <= maxNamed {
+		return strings.Join(members, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(members[:maxNamed], ", "), len(members)-maxNamed)
+}

@@ -1,0 +1,135 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package feedback
+
+import (
+	"cmp"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+)
+
+// outcome is what merging reports into a binding comes to.
+type outcome struct {
+	// verdicts has one answer per report, in their order.
+	verdicts []verdict
+	// changed says that the binding has to be written.
+	changed bool
+}
+
+// verdict is the answer to one report, valid once the binding is written.
+type verdict struct {
+	reason, message string
+}
+
+var accepted = verdict{reason: workv1alpha1.FeedbackAccepted}
+
+// refused says that some report was not accepted.
+func (o outcome) refused() bool {
+	return slices.ContainsFunc(o.verdicts, func(v verdict) bool { return v != accepted })
+}
+
+// merge brings reports into a binding: confirmed tombstones go, the state of each
+// member is replaced by what it reported, that of members which are not among the
+// binding's any more is dropped, and the condition FullyApplied follows. It is
+// pure but for the binding, which it modifies.
+func merge(binding workv1alpha1.Binding, reports []*report, now metav1.Time) outcome {
+	spec, status := binding.GetSpec(), binding.GetStatus()
+	tombstones := len(spec.Tombstones)
+	before := status.DeepCopy()
+	result := outcome{verdicts: make([]verdict, len(reports))}
+	// Confirmations first: the member may have made the object that follows.
+	for n, r := range reports {
+		if r.item.Deleted {
+			result.verdicts[n] = bury(spec, r)
+		}
+	}
+	for n, r := range reports {
+		if !r.item.Deleted {
+			result.verdicts[n] = take(spec, status, r)
+		}
+	}
+	status.AggregatedStatus = slices.DeleteFunc(status.AggregatedStatus, func(item workv1alpha1.AggregatedStatusItem) bool {
+		return !runs(spec, item.ClusterName) || item.TemplateUID != spec.Resource.UID
+	})
+	slices.SortStableFunc(status.AggregatedStatus, func(a, b workv1alpha1.AggregatedStatusItem) int {
+		return cmp.Compare(a.ClusterName, b.ClusterName)
+	})
+	setFullyApplied(binding, now)
+	result.changed = len(spec.Tombstones) != tombstones || !equality.Semantic.DeepEqual(before, status)
+	return result
+}
+
+// bury removes the tombstone that a member confirmed.
+func bury(spec *workv1alpha1.BindingSpec, r *report) verdict {
+	n := slices.IndexFunc(spec.Tombstones, func(t workv1alpha1.Tombstone) bool {
+		return t.ClusterName == r.member && t.UID == r.item.TemplateUID
+	})
+	if n < 0 {
+		return verdict{workv1alpha1.FeedbackStale, "there is no such tombstone"}
+	}
+	spec.Tombstones = slices.Delete(spec.Tombstones, n, n+1)
+	return accepted
+}
+
+// take replaces the state of a member by what it reported.
+func take(spec *workv1alpha1.BindingSpec, status *workv1alpha1.BindingStatus, r *report) verdict {
+	switch {
+	case buried(spec, r.member):
+		return verdict{workv1alpha1.FeedbackStale, "the work is a tombstone"}
+	case !assigned(spec, r.member):
+		return verdict{workv1alpha1.FeedbackNotFound, "the member is not in the binding"}
+	case r.item.TemplateUID != spec.Resource.UID:
+		return verdict{workv1alpha1.FeedbackStale, "the report is about another template"}
+	}
+	item := workv1alpha1.AggregatedStatusItem{
+		ClusterName:        r.member,
+		Status:             r.item.Status,
+		Applied:            r.item.Applied,
+		AppliedReason:      r.item.AppliedReason,
+		AppliedMessage:     r.item.AppliedMessage,
+		Health:             cmp.Or(r.item.Health, workv1alpha1.ResourceUnknown),
+		ContentHash:        r.item.ContentHash,
+		TemplateUID:        r.item.TemplateUID,
+		TemplateGeneration: r.item.TemplateGeneration,
+		BindingGeneration:  r.item.BindingGeneration,
+		MemberGeneration:   r.item.MemberGeneration,
+	}
+	if before := reportOf(status, r.member, spec.Resource.UID); before != nil {
+		*before = item
+	} else {
+		status.AggregatedStatus = append(status.AggregatedStatus, item)
+	}
+	return accepted
+}
+
+// assigned says whether the member is among the binding's clusters.
+func assigned(spec *workv1alpha1.BindingSpec, member string) bool {
+	return slices.ContainsFunc(spec.Clusters, func(c workv1alpha1.TargetCluster) bool { return c.Name == member })
+}
+
+// buried says whether the member has a tombstone, which is its work until it is
+// confirmed.
+func buried(spec *workv1alpha1.BindingSpec, member string) bool {
+	return slices.ContainsFunc(spec.Tombstones, func(t workv1alpha1.Tombstone) bool { return t.ClusterName == member })
+}
+
+// runs says whether the member is to run the template now.
+func runs(spec *workv1alpha1.BindingSpec, member string) bool {
+	return assigned(spec, member) && !buried(spec, member)
+}
+
+// reportOf returns what a member reported about a template, nil when nothing.
+func reportOf(status *workv1alpha1.BindingStatus, member string, template types.UID) *workv1alpha1.AggregatedStatusItem {
+	for n := range status.AggregatedStatus {
+		if item := &status.AggregatedStatus[n]; item.ClusterName == member && item.TemplateUID == template {
+			return item
+		}
+	}
+	return nil
+}

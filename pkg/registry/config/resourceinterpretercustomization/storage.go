@@ -1,0 +1,50 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package resourceinterpretercustomization
+
+import (
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/storage/names"
+
+	"fleet.dev/fleet/pkg/apis/config"
+	configv1alpha1 "fleet.dev/fleet/pkg/apis/config/v1alpha1"
+	"fleet.dev/fleet/pkg/apis/config/validation"
+	"fleet.dev/fleet/pkg/registry/resource"
+	"fleet.dev/fleet/pkg/registry/table"
+)
+
+type customization = config.ResourceInterpreterCustomization
+
+// NewREST returns the resource.
+func NewREST(typer runtime.ObjectTyper, getter generic.RESTOptionsGetter) (*resource.REST, error) {
+	return resource.NewREST(resource.Definition{
+		Resource:   config.Resource("resourceinterpretercustomizations"),
+		Singular:   "resourceinterpretercustomization",
+		ShortNames: []string{"ric"},
+		New:        func() runtime.Object { return &customization{} },
+		NewList:    func() runtime.Object { return &config.ResourceInterpreterCustomizationList{} },
+		Columns:    table.New(columns, cells),
+	}, newStrategy(typer), getter)
+}
+
+func newStrategy(typer runtime.ObjectTyper) resource.Strategy[*customization] {
+	return resource.Strategy[*customization]{
+		ObjectTyper:   typer,
+		NameGenerator: names.SimpleNameGenerator,
+		GroupVersion:  configv1alpha1.SchemeGroupVersion,
+		Spec:          func(c *customization) any { return c.Spec },
+		Check:         validation.ValidateResourceInterpreterCustomization,
+		CheckUpdate:   validation.ValidateResourceInterpreterCustomizationUpdate,
+	}
+}
+
+var columns = []table.Column{
+	{Name: "Target-API-Version", Description: "API version of the kind it is about."},
+	{Name: "Target-Kind", Description: "Kind it is about."},
+}
+
+func cells(c *customization) []any {
+	return []any{c.Spec.Target.APIVersion, c.Spec.Target.Kind}
+}

@@ -1,0 +1,77 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package binding
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/storage/names"
+
+	"fleet.dev/fleet/pkg/apis/work"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/apis/work/validation"
+	"fleet.dev/fleet/pkg/registry/resource"
+)
+
+func newStrategy(typer runtime.ObjectTyper, namespaced bool) resource.Strategy[work.Binding] {
+	return resource.Strategy[work.Binding]{
+		ObjectTyper:   typer,
+		NameGenerator: names.SimpleNameGenerator,
+		Namespaced:    namespaced,
+		GroupVersion:  workv1alpha1.SchemeGroupVersion,
+		Spec:          func(b work.Binding) any { return b.GetSpec() },
+		ResetStatus: func(b, old work.Binding) {
+			*b.GetStatus() = work.BindingStatus{}
+			if old != nil {
+				*b.GetStatus() = *old.GetStatus()
+			}
+		},
+		Prepare: func(b, old work.Binding) {
+			if old == nil {
+				// Nothing was ever in a member on behalf of this binding.
+				b.GetSpec().Tombstones = nil
+				return
+			}
+			b.GetSpec().Tombstones = nextTombstones(b.GetSpec(), old.GetSpec())
+		},
+		Check:       validation.ValidateBinding,
+		CheckUpdate: validation.ValidateBindingUpdate,
+	}
+}
+
+func newStatusStrategy(strategy resource.Strategy[work.Binding]) resource.StatusStrategy[work.Binding] {
+	return resource.StatusStrategy[work.Binding]{
+		Strategy:    strategy,
+		KeepSpec:    func(b, old work.Binding) { *b.GetSpec() = *old.GetSpec() },
+		CheckStatus: func(b, old work.Binding) field.ErrorList { return validation.ValidateBindingStatusUpdate(b, old) },
+	}
+}
+
+// feedbackStrategy is for the intake of feedback: the status, and tombstones
+// that a member confirmed, in one write.
+type feedbackStrategy struct {
+	resource.StatusStrategy[work.Binding]
+}
+
+func newFeedbackStrategy(strategy resource.Strategy[work.Binding]) feedbackStrategy {
+	status := newStatusStrategy(strategy)
+	status.KeepSpec = func(b, old work.Binding) {
+		confirmed := confirmTombstones(b.GetSpec(), old.GetSpec())
+		*b.GetSpec() = *old.GetSpec()
+		b.GetSpec().Tombstones = confirmed
+	}
+	return feedbackStrategy{status}
+}
+
+// PrepareForUpdate raises the generation when a tombstone went.
+func (s feedbackStrategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
+	s.StatusStrategy.PrepareForUpdate(ctx, obj, old)
+	updated, before := obj.(work.Binding), old.(work.Binding)
+	if !equality.Semantic.DeepEqual(updated.GetSpec(), before.GetSpec()) {
+		updated.SetGeneration(before.GetGeneration() + 1)
+	}
+}

@@ -1,0 +1,73 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package binding
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+
+	"fleet.dev/fleet/pkg/apis/work"
+)
+
+// holders are the members that run the template or may run it already: those
+// decided upon, those being evicted, and those it went to as a dependency.
+func holders(spec *work.BindingSpec) sets.Set[string] {
+	names := sets.New[string]()
+	for _, target := range spec.Clusters {
+		names.Insert(target.Name)
+	}
+	for _, task := range spec.GracefulEvictionTasks {
+		names.Insert(task.FromCluster)
+	}
+	for _, snapshot := range spec.RequiredBy {
+		for _, target := range snapshot.Clusters {
+			names.Insert(target.Name)
+		}
+	}
+	return names
+}
+
+// nextTombstones returns the tombstones a spec must have after a write.
+//
+// Those of old stay, whatever the writer says, unless the same template is
+// wanted in that member again. Each member that held the template of old and
+// does not hold that same template any more gets one; the writer may have asked
+// to orphan the object by bringing that tombstone along. The order is that of
+// their making: a member's first tombstone is served first.
+func nextTombstones(updated, old *work.BindingSpec) []work.Tombstone {
+	now := holders(updated)
+	keeps := func(member string, uid types.UID) bool { return uid == updated.Resource.UID && now.Has(member) }
+	var next []work.Tombstone
+	for _, tombstone := range old.Tombstones {
+		if !keeps(tombstone.ClusterName, tombstone.UID) {
+			next = append(next, tombstone)
+		}
+	}
+	for _, member := range sets.List(holders(old)) {
+		if keeps(member, old.Resource.UID) {
+			continue
+		}
+		tombstone := work.Tombstone{ClusterName: member, UID: old.Resource.UID}
+		if slices.ContainsFunc(next, func(t work.Tombstone) bool { return t.ClusterName == member && t.UID == tombstone.UID }) {
+			continue
+		}
+		tombstone.Orphan = slices.Contains(updated.Tombstones, work.Tombstone{ClusterName: member, UID: tombstone.UID, Orphan: true})
+		next = append(next, tombstone)
+	}
+	return next
+}
+
+// confirmTombstones returns those of old that the writer, who speaks for the
+// members, kept. It cannot add or change any.
+func confirmTombstones(updated, old *work.BindingSpec) []work.Tombstone {
+	var next []work.Tombstone
+	for _, tombstone := range old.Tombstones {
+		if slices.Contains(updated.Tombstones, tombstone) {
+			next = append(next, tombstone)
+		}
+	}
+	return next
+}

@@ -1,0 +1,54 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package render
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+)
+
+// Template is a template made ready for any number of members: stripped of what
+// stays in the fleet, its Pod template hashed. It is immutable.
+type Template struct {
+	object     map[string]any
+	kind       schema.GroupKind
+	uid        types.UID
+	generation int64
+	hash       string // of the Pod template, "" for kinds without one
+}
+
+// Prepare makes a template ready. The object is in its served, external version
+// and is not changed. It fails on objects without apiVersion, kind or name.
+func Prepare(object *unstructured.Unstructured) (*Template, error) {
+	gvk := object.GroupVersionKind()
+	if gvk.Version == "" || gvk.Kind == "" || object.GetName() == "" {
+		return nil, fmt.Errorf("prepare template %q: apiVersion, kind and name have to be set", object.GetName())
+	}
+	template := &Template{
+		object:     runtime.DeepCopyJSON(object.Object),
+		kind:       gvk.GroupKind(),
+		uid:        object.GetUID(),
+		generation: object.GetGeneration(),
+	}
+	strip(template.object, template.kind)
+	stripPodTemplate(template.object, template.kind)
+	hash, err := hashPodTemplate(template.object, template.kind)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %s %q: %w", gvk.Kind, object.GetName(), err)
+	}
+	template.hash = hash
+	return template, nil
+}
+
+// isOf says whether the template is the one a binding decided upon. Bindings
+// made by hand may leave out the uid.
+func (t *Template) isOf(spec *workv1alpha1.BindingSpec) bool {
+	return t != nil && (spec.Resource.UID == "" || spec.Resource.UID == t.uid)
+}
