@@ -25,6 +25,46 @@ help: ## Show this help.
 build: ## Build all fleet programs into _bin/.
 	@echo "==> building fleet programs into _bin/"
 	@mkdir -p _bin
-	go build -trimpath -ldflags '$(LDFLAGS)' -o _bin/ ./cmd/...
+	go build -ldflags '$(LDFLAGS)' -o _bin/ ./cmd/...
 
 -include hack/playground.mk
+
+.PHONY: test
+test: ## Run all tests: unit, integration, end-to-end (needs only Go).
+	@$(MAKE) --no-print-directory test-unit
+	@$(MAKE) --no-print-directory test-integration
+	@$(MAKE) --no-print-directory test-e2e
+
+.PHONY: test-unit
+test-unit: ## Run the unit tests.
+	@echo "==> unit tests"
+	go test -timeout 10m $(UNIT_PKGS)
+
+.PHONY: test-integration
+test-integration: ## Run the tests with an API server and etcd in the process.
+	@echo "==> integration tests"
+	go test -timeout 10m ./test/integration/...
+
+.PHONY: test-e2e
+test-e2e: build binaries ## Run the tests against real member clusters.
+	@echo "==> end-to-end tests against real members (logs of all processes: _run/e2e)"
+	go test -timeout 20m -v ./test/testbed/... ./test/e2e/...
+
+.PHONY: bench
+bench: build binaries ## Measure against direct writes to the members; writes _run/bench/.
+	@echo "==> benchmarks"
+	go test -timeout 30m -v -run '^TestBench' ./test/perf/...
+
+.PHONY: generate
+generate: ## Regenerate clients, deep copies, conversions and OpenAPI.
+	hack/update-codegen.sh
+
+.PHONY: verify
+verify: ## Check that generated code is current and the tree is tidy.
+	hack/verify-codegen.sh
+	@test -z "$$(gofmt -l cmd pkg test hack | grep -v /generated/)" || { echo "not gofmt-ed:"; gofmt -l cmd pkg test hack; exit 1; }
+	go vet ./cmd/... ./pkg/... ./test/...
+
+.PHONY: lint
+lint: ## Run golangci-lint with the project's rules.
+	go tool -modfile=hack/tools/go.mod golangci-lint run ./cmd/... ./pkg/... ./test/...
