@@ -131,5 +131,22 @@ func etcdConfig(o EmbeddedEtcdOptions) (*embed.Config, error) {
 // etcdLogger keeps etcd's warnings and errors, on stderr like every other log line.
 func etcdLogger() *zap.Logger {
 	encoder := zapcore.NewConsoleEncoder(zap.NewProductionEncoderConfig())
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), zapcore.ErrorLevel)).Named("etcd")
+	core := zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), zapcore.ErrorLevel)
+	return zap.New(withoutClosing{core}).Named("etcd")
+}
+
+// withoutClosing drops what etcd logs as errors whenever it is closed.
+type withoutClosing struct{ zapcore.Core }
+
+// Check implements zapcore.Core.
+func (c withoutClosing) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if entry.Message == "setting up serving from embedded etcd failed." {
+		return checked
+	}
+	return c.Core.Check(entry, checked)
+}
+
+// With implements zapcore.Core.
+func (c withoutClosing) With(fields []zapcore.Field) zapcore.Core {
+	return withoutClosing{c.Core.With(fields)}
 }

@@ -86,7 +86,7 @@ func (r *REST) DeleteCollection(ctx context.Context, validate rest.ValidateObjec
 
 func (r *REST) onlyEmpty(validate rest.ValidateObjectFunc) rest.ValidateObjectFunc {
 	return func(ctx context.Context, obj runtime.Object) error {
-		if err := refuseUnlessEmpty(r.DefaultQualifiedResource.String(), obj.(work.Binding)); err != nil {
+		if err := refuseUnlessEmpty(r.DefaultQualifiedResource.Resource, obj.(work.Binding)); err != nil {
 			return err
 		}
 		if validate == nil {

@@ -1,0 +1,186 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package binding
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	"fleet.dev/fleet/pkg/apis/work"
+)
+
+// decision is a spec that places template uid on members.
+func decision(uid types.UID, members ...string) work.BindingSpec {
+	spec := work.BindingSpec{Resource: work.ObjectReference{Kind: "Deployment", Name: "web", UID: uid}}
+	for _, member := range members {
+		spec.Clusters = append(spec.Clusters, work.TargetCluster{Name: member, Replicas: 1})
+	}
+	return spec
+}
+
+func with(spec work.BindingSpec, tombstones ...work.Tombstone) work.BindingSpec {
+	spec.Tombstones = tombstones
+	return spec
+}
+
+func TestNextTombstones(t *testing.T) {
+	tests := map[string]struct {
+		reason       string
+		old, updated work.BindingSpec
+		want         []work.Tombstone
+	}{
+		"Unchanged": {
+			reason:  "nobody left",
+			old:     decision("a", "m1", "m2"),
+			updated: decision("a", "m1", "m2"),
+		},
+		"MemberLeaves": {
+			reason:  "what runs there has to be removed",
+			old:     decision("a", "m1", "m2"),
+			updated: decision("a", "m2"),
+			want:    []work.Tombstone{{ClusterName: "m1", UID: "a"}},
+		},
+		"TemplateGone": {
+			reason:  "an empty decision removes from every member",
+			old:     decision("a", "m2", "m1"),
+			updated: decision("a"),
+			want:    []work.Tombstone{{ClusterName: "m1", UID: "a"}, {ClusterName: "m2", UID: "a"}},
+		},
+		"Recreated": {
+			reason:  "a template of the same name is another object: the old one goes first, also where the new one is placed",
+			old:     decision("a", "m1", "m2"),
+			updated: decision("b", "m2", "m3"),
+			want:    []work.Tombstone{{ClusterName: "m1", UID: "a"}, {ClusterName: "m2", UID: "a"}},
+		},
+		"WriterDropsTombstone": {
+			reason:  "only a confirmation of the member takes a tombstone away",
+			old:     with(decision("a", "m2"), work.Tombstone{ClusterName: "m1", UID: "a"}),
+			updated: decision("a", "m2"),
+			want:    []work.Tombstone{{ClusterName: "m1", UID: "a"}},
+		},
+		"WriterAddsTombstone": {
+			reason:  "a tombstone for a member that keeps the template would delete what is wanted",
+			old:     decision("a", "m1"),
+			updated: with(decision("a", "m1"), work.Tombstone{ClusterName: "m1", UID: "a"}),
+		},
+		"MemberReturns": {
+			reason:  "the same template is wanted there again",
+			old:     with(decision("a", "m2"), work.Tombstone{ClusterName: "m1", UID: "a"}),
+			updated: decision("a", "m1", "m2"),
+		},
+		"MemberReturnsForAnotherTemplate": {
+			reason:  "the old object still has to go before the new one comes",
+			old:     with(decision("b", "m2"), work.Tombstone{ClusterName: "m1", UID: "a"}),
+			updated: decision("b", "m1", "m2"),
+			want:    []work.Tombstone{{ClusterName: "m1", UID: "a"}},
+		},
+		"RecreatedTwice": {
+			reason:  "the tombstone of the first comes first; the second may have been applied meanwhile",
+			old:     with(decision("b", "m1"), work.Tombstone{ClusterName: "m1", UID: "a"}),
+			updated: decision("c", "m1"),
+			want:    []work.Tombstone{{ClusterName: "m1", UID: "a"}, {ClusterName: "m1", UID: "b"}},
+		},
+		"Orphan": {
+			reason:  "the writer may release instead of delete what leaves in the same write",
+			old:     decision("a", "m1", "m2"),
+			updated: with(decision("a", "m2"), work.Tombstone{ClusterName: "m1", UID: "a", Orphan: true}),
+			want:    []work.Tombstone{{ClusterName: "m1", UID: "a", Orphan: true}},
+		},
+		"OrphanTooLate": {
+			reason:  "a recorded deletion stays what it was recorded as",
+			old:     with(decision("a"), work.Tombstone{ClusterName: "m1", UID: "a"}),
+			updated: with(decision("a"), work.Tombstone{ClusterName: "m1", UID: "a", Orphan: true}),
+			want:    []work.Tombstone{{ClusterName: "m1", UID: "a"}},
+		},
+		"BeingEvicted": {
+			reason: "a member that is being evicted still runs the template",
+			old:    decision("a", "m1", "m2"),
+			updated: func() work.BindingSpec {
+				spec := decision("a", "m2")
+				spec.GracefulEvictionTasks = []work.GracefulEvictionTask{{FromCluster: "m1"}}
+				return spec
+			}(),
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := nextTombstones(&tc.updated, &tc.old)
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s: nextTombstones, -want +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestFeedbackStrategy(t *testing.T) {
+	old := &work.ResourceBinding{Spec: with(decision("a", "m3"),
+		work.Tombstone{ClusterName: "m1", UID: "a"}, work.Tombstone{ClusterName: "m2", UID: "a"})}
+	old.Generation = 4
+	updated := old.DeepCopy()
+	updated.Labels = map[string]string{"not": "mine"}
+	updated.Spec.Clusters = nil
+	updated.Spec.Tombstones = []work.Tombstone{{ClusterName: "m2", UID: "a"}, {ClusterName: "m9", UID: "a"}}
+	updated.Status.AggregatedStatus = []work.AggregatedStatusItem{{ClusterName: "m3", Applied: true}}
+
+	strategy := newFeedbackStrategy(newStrategy(runtime.NewScheme(), true))
+	strategy.PrepareForUpdate(t.Context(), updated, old)
+
+	want := old.DeepCopy()
+	want.Generation = 5
+	want.Spec.Tombstones = []work.Tombstone{{ClusterName: "m2", UID: "a"}}
+	want.Status.AggregatedStatus = []work.AggregatedStatusItem{{ClusterName: "m3", Applied: true}}
+	if diff := cmp.Diff(want, updated); diff != "" {
+		t.Errorf("feedback may write the status and take confirmed tombstones away, nothing else, -want +got:\n%s", diff)
+	}
+}
+
+func TestStatusStrategyKeepsSpec(t *testing.T) {
+	old := &work.ResourceBinding{Spec: with(decision("a", "m3"), work.Tombstone{ClusterName: "m1", UID: "a"})}
+	updated := old.DeepCopy()
+	updated.Spec.Tombstones = nil
+	updated.Spec.PreserveResourcesOnDeletion = ptr.To(true)
+	newStatusStrategy(newStrategy(runtime.NewScheme(), true)).PrepareForUpdate(t.Context(), updated, old)
+	if diff := cmp.Diff(old, updated); diff != "" {
+		t.Errorf("a status write changed more than the status, -want +got:\n%s", diff)
+	}
+}
+
+func TestRefuseUnlessEmpty(t *testing.T) {
+	tests := map[string]struct {
+		reason string
+		spec   work.BindingSpec
+		want   string
+	}{
+		"Empty": {
+			reason: "it stands for nothing",
+			spec:   decision("a"),
+		},
+		"Placed": {
+			reason: "deleting the record would lose what runs in members",
+			spec:   decision("a", "m1"),
+			want:   "delete the Deployment instead",
+		},
+		"Tombstones": {
+			reason: "a member has not confirmed yet",
+			spec:   with(decision("a"), work.Tombstone{ClusterName: "m1", UID: "a"}),
+			want:   "still being removed from m1",
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := refuseUnlessEmpty("resourcebindings", &work.ResourceBinding{Spec: tc.spec})
+			switch {
+			case tc.want == "" && err != nil:
+				t.Errorf("%s: want no error, got %v", tc.reason, err)
+			case tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)):
+				t.Errorf("%s: want an error containing %q, got %v", tc.reason, tc.want, err)
+			}
+		})
+	}
+}
