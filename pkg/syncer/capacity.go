@@ -1,0 +1,277 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package syncer
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	resourcehelper "k8s.io/component-helpers/resource"
+
+	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+)
+
+// amounts are quantities of resources in whole units: millicores for cpu, else
+// the unit of the resource. It is a tenth of the size of a corev1.ResourceList.
+type amounts map[corev1.ResourceName]int64
+
+func amountsOf(list corev1.ResourceList) amounts {
+	a := make(amounts, len(list))
+	for name, quantity := range list {
+		if name == corev1.ResourceCPU {
+			a[name] = quantity.MilliValue()
+		} else {
+			a[name] = quantity.Value()
+		}
+	}
+	return a
+}
+
+// add adds other, sign times.
+func (a amounts) add(other amounts, sign int64) {
+	for name, amount := range other {
+		a[name] += sign * amount
+	}
+}
+
+// list returns the amounts as quantities, memory and storage rounded down to
+// whole MiB.
+func (a amounts) list() corev1.ResourceList {
+	const mebi = 1 << 20
+	list := make(corev1.ResourceList, len(a))
+	for name, amount := range a {
+		switch name {
+		case corev1.ResourceCPU:
+			list[name] = *resource.NewMilliQuantity(amount, resource.DecimalSI)
+		case corev1.ResourceMemory, corev1.ResourceEphemeralStorage:
+			list[name] = *resource.NewQuantity(amount-amount%mebi, resource.BinarySI)
+		default:
+			list[name] = *resource.NewQuantity(amount, resource.DecimalSI)
+		}
+	}
+	return list
+}
+
+// node is a node of a member, as far as capacity goes.
+type node struct {
+	metav1.ObjectMeta
+	taints      []corev1.Taint
+	allocatable amounts
+	ready       bool
+	schedulable bool
+}
+
+// cutNode cuts a node down.
+func cutNode(object any) (*node, error) {
+	switch object := object.(type) {
+	case *node:
+		return object, nil
+	case *corev1.Node:
+		n := &node{
+			ObjectMeta:  metav1.ObjectMeta{Name: object.Name, UID: object.UID, ResourceVersion: object.ResourceVersion, Labels: object.Labels},
+			taints:      object.Spec.Taints,
+			allocatable: amountsOf(object.Status.Allocatable),
+			schedulable: !object.Spec.Unschedulable,
+		}
+		for _, condition := range object.Status.Conditions {
+			if condition.Type == corev1.NodeReady {
+				n.ready = condition.Status == corev1.ConditionTrue
+			}
+		}
+		return n, nil
+	default:
+		return nil, fmt.Errorf("read node: unexpected type %T", object)
+	}
+}
+
+// same returns true when the nodes offer the same: heartbeats change nothing.
+func (n *node) same(other *node) bool {
+	return other != nil && n.ready == other.ready && n.schedulable == other.schedulable &&
+		maps.Equal(n.allocatable, other.allocatable) && maps.Equal(n.Labels, other.Labels) &&
+		slices.EqualFunc(n.taints, other.taints, func(x, y corev1.Taint) bool { return x.MatchTaint(&y) && x.Value == y.Value })
+}
+
+// pod is a Pod of a member, as far as capacity goes.
+type pod struct {
+	metav1.ObjectMeta
+	node     string
+	requests amounts
+}
+
+// cutPod cuts a Pod down.
+func cutPod(object any) (*pod, error) {
+	switch object := object.(type) {
+	case *pod:
+		return object, nil
+	case *corev1.Pod:
+		requests := amountsOf(resourcehelper.PodRequests(object, resourcehelper.PodResourcesOptions{}))
+		requests[corev1.ResourcePods] = 1
+		return &pod{
+			ObjectMeta: metav1.ObjectMeta{Name: object.Name, Namespace: object.Namespace, UID: object.UID, ResourceVersion: object.ResourceVersion},
+			node:       object.Spec.NodeName,
+			requests:   requests,
+		}, nil
+	default:
+		return nil, fmt.Errorf("read Pod: unexpected type %T", object)
+	}
+}
+
+// same returns true when the Pods take the same.
+func (p *pod) same(other *pod) bool {
+	return other != nil && p.UID == other.UID && p.node == other.node && maps.Equal(p.requests, other.requests)
+}
+
+// summary is the capacity of a member.
+type summary struct {
+	nodes     clusterv1alpha1.NodeSummary
+	resources clusterv1alpha1.ResourceSummary
+	capacity  clusterv1alpha1.ClusterCapacity
+}
+
+// summarize adds up nodes and the Pods that have not ended.
+func summarize(nodes []*node, pods []*pod, models []clusterv1alpha1.ResourceModel) summary {
+	allocatable, allocated, allocating := amounts{}, amounts{}, amounts{}
+	used := map[string]amounts{}
+	for _, p := range pods {
+		if p.node == "" {
+			allocating.add(p.requests, 1)
+			continue
+		}
+		allocated.add(p.requests, 1)
+		if used[p.node] == nil {
+			used[p.node] = amounts{}
+		}
+		used[p.node].add(p.requests, 1)
+	}
+	var s summary
+	classes := map[string]*class{}
+	grades := make([]int32, len(models))
+	for _, n := range nodes {
+		s.nodes.TotalNum++
+		if n.ready {
+			s.nodes.ReadyNum++
+		}
+		if !n.ready || !n.schedulable {
+			continue
+		}
+		allocatable.add(n.allocatable, 1)
+		free := n.free(used[n.Name])
+		classOf(classes, n).take(free)
+		if grade := gradeOf(models, free); grade >= 0 {
+			grades[grade]++
+		}
+	}
+	s.resources = clusterv1alpha1.ResourceSummary{Allocatable: allocatable.list(), Allocated: allocated.list(), Allocating: allocating.list()}
+	for i, count := range grades {
+		s.resources.AllocatableModelings = append(s.resources.AllocatableModelings,
+			clusterv1alpha1.AllocatableModeling{Grade: models[i].Grade, Count: count})
+	}
+	for _, name := range slices.Sorted(maps.Keys(classes)) {
+		s.capacity.Classes = append(s.capacity.Classes, classes[name].export(name))
+	}
+	return s
+}
+
+// free returns what is left of a node, never less than nothing.
+func (n *node) free(used amounts) amounts {
+	free := amounts{}
+	for name, amount := range n.allocatable {
+		free[name] = max(0, amount-used[name])
+	}
+	return free
+}
+
+// gradeOf returns the index of the model whose ranges have the free resources,
+// -1 when none has.
+func gradeOf(models []clusterv1alpha1.ResourceModel, free amounts) int {
+	// Grades rise: the first that is too big for one resource ends the search.
+	for i := len(models) - 1; i >= 0; i-- {
+		if reaches(models[i], free) {
+			return i
+		}
+	}
+	return -1
+}
+
+func reaches(model clusterv1alpha1.ResourceModel, free amounts) bool {
+	for _, limits := range model.Ranges {
+		least := amountsOf(corev1.ResourceList{limits.Name: limits.Min})
+		if free[limits.Name] < least[limits.Name] {
+			return false
+		}
+	}
+	return true
+}
+
+// class collects nodes that Pods cannot tell apart.
+type class struct {
+	labels map[string]string
+	taints []corev1.Taint
+	nodes  int32
+	free   map[string]*clusterv1alpha1.FreeCapacity
+}
+
+// classOf returns the class of a node, a new one when it is the first of it.
+func classOf(classes map[string]*class, n *node) *class {
+	c := &class{labels: shared(n), taints: slices.Clone(n.taints), free: map[string]*clusterv1alpha1.FreeCapacity{}}
+	for i := range c.taints {
+		c.taints[i].TimeAdded = nil
+	}
+	slices.SortFunc(c.taints, func(x, y corev1.Taint) int {
+		return cmp.Or(cmp.Compare(x.Key, y.Key), cmp.Compare(x.Effect, y.Effect), cmp.Compare(x.Value, y.Value))
+	})
+	name := c.name()
+	if known, ok := classes[name]; ok {
+		return known
+	}
+	classes[name] = c
+	return c
+}
+
+// shared returns the labels of a node that do not name the node itself.
+func shared(n *node) map[string]string {
+	labels := maps.Clone(n.Labels)
+	maps.DeleteFunc(labels, func(key, value string) bool { return key == corev1.LabelHostname || value == n.Name })
+	return labels
+}
+
+// name is a hash of what makes the class.
+func (c *class) name() string {
+	hash := fnv.New64a()
+	for _, key := range slices.Sorted(maps.Keys(c.labels)) {
+		fmt.Fprintf(hash, "%s=%s\n", key, c.labels[key])
+	}
+	for _, taint := range c.taints {
+		fmt.Fprintf(hash, "%s=%s:%s\n", taint.Key, taint.Value, taint.Effect)
+	}
+	return fmt.Sprintf("%016x", hash.Sum64())
+}
+
+// take counts a node with so much left.
+func (c *class) take(free amounts) {
+	c.nodes++
+	list := free.list()
+	raw, _ := json.Marshal(list) // quantities always encode
+	entry, ok := c.free[string(raw)]
+	if !ok {
+		entry = &clusterv1alpha1.FreeCapacity{Resources: list}
+		c.free[string(raw)] = entry
+	}
+	entry.Count++
+}
+
+func (c *class) export(name string) clusterv1alpha1.CapacityClass {
+	exported := clusterv1alpha1.CapacityClass{Name: name, Labels: c.labels, Taints: c.taints, Nodes: c.nodes}
+	for _, key := range slices.Sorted(maps.Keys(c.free)) {
+		exported.Free = append(exported.Free, *c.free[key])
+	}
+	return exported
+}

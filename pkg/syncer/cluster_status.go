@@ -1,0 +1,246 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package syncer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clientretry "k8s.io/client-go/util/retry"
+	"k8s.io/component-base/version"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	clusterclient "fleet.dev/fleet/pkg/generated/clientset/versioned/typed/cluster/v1alpha1"
+	"fleet.dev/fleet/pkg/member"
+)
+
+const (
+	// capacityApart is the least time between two writes of numbers that change
+	// all the time.
+	capacityApart = 10 * time.Second
+	// unreachableAfter is how long a member may be silent before it is called
+	// unreachable.
+	unreachableAfter = 15 * time.Second
+)
+
+// clusterStatus keeps Cluster.status of one member up to date. It writes only
+// what differs from the Cluster as it is: a member where nothing happens costs
+// no write.
+type clusterStatus struct {
+	cluster string
+	clock   clock.WithTicker
+	member  member.Connection
+	facts   *facts
+	client  clusterclient.ClusterInterface
+	// get returns the Cluster from a cache.
+	get func() (*clusterv1alpha1.Cluster, error)
+
+	// now rings for what has to be told at once, eventually for what may wait.
+	now        chan struct{}
+	eventually chan struct{}
+}
+
+func newClusterStatus(cluster string, connection member.Connection, client clusterclient.ClusterInterface,
+	get func() (*clusterv1alpha1.Cluster, error), clock clock.WithTicker,
+) *clusterStatus {
+	c := &clusterStatus{
+		cluster: cluster, clock: clock, member: connection, client: client, get: get,
+		now: make(chan struct{}, 1), eventually: make(chan struct{}, 1),
+	}
+	c.facts = newFacts(connection, func() { ring(c.eventually) })
+	return c
+}
+
+func ring(bell chan struct{}) {
+	select {
+	case bell <- struct{}{}:
+	default:
+	}
+}
+
+// changed has the status compared with the Cluster, at once.
+func (c *clusterStatus) changed() { ring(c.now) }
+
+// run writes until ctx ends.
+func (c *clusterStatus) run(ctx context.Context) {
+	// Numbers are told at once after a quiet time, and then at intervals.
+	var last time.Time
+	for {
+		health, healthChanged := c.member.Health()
+		patience := c.patience(health)
+		if c.clock.Since(last) >= capacityApart {
+			if c.write(ctx, true) {
+				last = c.clock.Now()
+			}
+		} else {
+			c.write(ctx, false)
+		}
+		if !c.wait(ctx, healthChanged, patience, last) {
+			return
+		}
+	}
+}
+
+// wait returns when there is something to tell, false when ctx ended.
+func (c *clusterStatus) wait(ctx context.Context, healthChanged <-chan struct{}, patience time.Duration, last time.Time) bool {
+	timer := c.clock.NewTimer(patience)
+	defer timer.Stop()
+	numbers := c.eventually
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-healthChanged:
+			return true
+		case <-c.now:
+			return true
+		case <-timer.C():
+			return true
+		case <-numbers:
+			rest := capacityApart - c.clock.Since(last)
+			if rest <= 0 {
+				return true
+			}
+			// Wait for the interval to end, and for more urgent news.
+			numbers = nil
+			timer.Reset(min(rest, patience))
+		}
+	}
+}
+
+// patience is the time after which to look without a reason: when the silence of
+// a member is long enough to tell.
+func (c *clusterStatus) patience(health member.Health) time.Duration {
+	if health.Reachable || health.LostSince.IsZero() {
+		return time.Hour
+	}
+	rest := unreachableAfter - c.clock.Since(health.LostSince)
+	if rest <= 0 {
+		return time.Hour
+	}
+	return rest
+}
+
+// write compares the status with the Cluster and writes the difference. It
+// returns true when the numbers were part of it.
+func (c *clusterStatus) write(ctx context.Context, numbers bool) bool {
+	cluster, err := c.get()
+	if err != nil {
+		return false // it is being deleted; the session ends soon
+	}
+	health, _ := c.member.Health()
+	if health.Reason == "" {
+		return false
+	}
+	observed, known := c.observe(cluster, health, numbers)
+	err = clientretry.RetryOnConflict(clientretry.DefaultBackoff, func() error {
+		wanted := cluster.DeepCopy()
+		observed(&wanted.Status, wanted.Generation)
+		if equality.Semantic.DeepEqual(cluster.Status, wanted.Status) {
+			return nil
+		}
+		wanted.Status.Agent = &clusterv1alpha1.ClusterAgent{Version: version.Get().GitVersion, LastSeen: &metav1.Time{Time: c.clock.Now()}}
+		_, err := c.client.UpdateStatus(ctx, wanted, metav1.UpdateOptions{})
+		if apierrors.IsConflict(err) {
+			if latest, getErr := c.client.Get(ctx, c.cluster, metav1.GetOptions{}); getErr == nil {
+				cluster = latest
+			}
+		}
+		return err
+	})
+	if err != nil && ctx.Err() == nil && !apierrors.IsNotFound(err) {
+		klog.FromContext(ctx).Error(err, "Status of Cluster was not written, trying again", "cluster", c.cluster)
+		ring(c.eventually)
+	}
+	return known && err == nil
+}
+
+// observe looks at the member and returns how that changes a status, and whether
+// the numbers are part of it.
+func (c *clusterStatus) observe(cluster *clusterv1alpha1.Cluster, health member.Health, numbers bool) (change func(*clusterv1alpha1.ClusterStatus, int64), known bool) {
+	apis := c.member.APIs()
+	var sum summary
+	if numbers && health.Usable {
+		sum, known = c.facts.summary(cluster.Spec.ResourceModels)
+	}
+	silent := c.clock.Since(health.LostSince) >= unreachableAfter
+	return func(status *clusterv1alpha1.ClusterStatus, generation int64) {
+		if ready, ok := readyCondition(health, silent); ok && !alreadyUnheard(status, health) {
+			ready.ObservedGeneration = generation
+			meta.SetStatusCondition(&status.Conditions, ready)
+		}
+		if health.Version != "" {
+			status.KubernetesVersion = health.Version
+		}
+		if !apis.Empty() {
+			status.APIEnablements = apis.Enablements()
+			complete := completeCondition(apis)
+			complete.ObservedGeneration = generation
+			meta.SetStatusCondition(&status.Conditions, complete)
+		}
+		if known {
+			status.NodeSummary, status.ResourceSummary, status.Capacity = &sum.nodes, &sum.resources, &sum.capacity
+		}
+	}, known
+}
+
+// readyCondition returns the condition Ready, false while it is too early to
+// say.
+func readyCondition(health member.Health, silent bool) (metav1.Condition, bool) {
+	condition := metav1.Condition{
+		Type:    clusterv1alpha1.ClusterConditionReady,
+		Status:  metav1.ConditionFalse,
+		Reason:  health.Reason,
+		Message: health.Message,
+	}
+	switch {
+	case health.Ready:
+		condition.Status = metav1.ConditionTrue
+	case !health.Reachable:
+		condition.Message = fmt.Sprintf("the member's API server does not answer since %s", health.LostSince.UTC().Format(time.RFC3339))
+		return condition, silent
+	}
+	return condition, true
+}
+
+// setUnconnected says in the status of cluster that no connection can be made,
+// and returns false when it says so already.
+func setUnconnected(cluster *clusterv1alpha1.Cluster, cause error) bool {
+	return meta.SetStatusCondition(&cluster.Status.Conditions, metav1.Condition{
+		Type:               clusterv1alpha1.ClusterConditionReady,
+		Status:             metav1.ConditionFalse,
+		Reason:             clusterv1alpha1.ClusterReasonCredentialsInvalid,
+		Message:            cause.Error(),
+		ObservedGeneration: cluster.Generation,
+	})
+}
+
+// alreadyUnheard returns true when the cluster controller has said that nobody
+// hears of the member: that this syncer does not either is no news.
+func alreadyUnheard(status *clusterv1alpha1.ClusterStatus, health member.Health) bool {
+	return !health.Reachable && meta.IsStatusConditionPresentAndEqual(status.Conditions, clusterv1alpha1.ClusterConditionReady, metav1.ConditionUnknown)
+}
+
+// completeCondition returns the condition CompleteAPIEnablements.
+func completeCondition(apis *member.APIs) metav1.Condition {
+	condition := metav1.Condition{
+		Type:    clusterv1alpha1.ClusterConditionCompleteAPIEnablements,
+		Status:  metav1.ConditionTrue,
+		Reason:  clusterv1alpha1.ClusterReasonCompleteDiscovery,
+		Message: "apiEnablements lists what the member serves",
+	}
+	if !apis.Complete() {
+		condition.Status = metav1.ConditionFalse
+		condition.Reason = clusterv1alpha1.ClusterReasonPartialDiscovery
+		condition.Message = "discovery fails for " + listed(apis.Incomplete())
+	}
+	return condition
+}

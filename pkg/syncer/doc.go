@@ -1,0 +1,61 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package syncer carries works to members and brings the truth back. It is the
+// only part of the fleet that writes to members.
+//
+// A Syncer keeps one session for each Cluster in Push mode. cmd/syncer runs one
+// in a process of its own, the all-in-one server runs one beside the rest. It
+// meets the other parts through API objects alone: it reads Clusters and the
+// works in the namespace fleet-cluster-<name>, and writes feedback, the
+// Cluster's status and its lease. It decides nothing about placement and knows
+// nothing of templates but what a work says.
+//
+// # A look at a work
+//
+// Everything that may call for action has the name of a work put in the
+// session's queue: the work changed, its object in the member changed, the
+// member came back, the member serves new kinds, or a delay is over. One of a
+// bounded number of workers then looks at it, top-down, in session.look:
+//
+//	work gone       → forget it; the member's object stays as it is
+//	suspended       → report what is there
+//	tombstone       → prune.go: let the one object go that came from that template
+//	anything else   → propagate.go: make the object as the manifest says
+//
+// and what became of it goes to the reporter (collect.go), which sends the latest
+// report of each work in batches. An error is data: an outcome with a reason, the
+// member's words, and when to try again.
+//
+// # No-op means no call
+//
+// The objects of the fleet in a member are mirrored (mirror.go, observers.go),
+// one reflector per kind that has works, selected by the label
+// fleet.dev/managed-by=<fleet id>, each object cut down to what is needed
+// (observed.go). A look compares the mirrored object with the manifest by the
+// member's schema (compare.go): it applies when a desired field is missing or has
+// another value, or when server-side apply holds a field for us that is no longer
+// desired. Fields only the member has are nobody's business here. A fingerprint
+// of the object without its status spares even the comparison when only the
+// status changed.
+//
+// What still differs right after an apply the member normalised; it is accepted
+// until either side changes, so that the two never ping-pong. When another writer
+// keeps undoing what is applied, corrections become rarer, up to five minutes
+// apart, and the dispute is reported.
+//
+// # Nothing is deleted by accident
+//
+// Only a tombstone deletes, only an object that carries this fleet's id and the
+// uid of the tombstone's template, and only with that object's uid as a
+// precondition. A work that vanishes, an empty list, a new or restored etcd
+// delete nothing. Namespaces are shared; only those the fleet created are
+// deleted.
+//
+// # Locks
+//
+// A work is looked at by one worker at a time (the queue sees to that), which
+// alone uses its record, but for two fields that the session's lock guards. The
+// locks of session, mirrors, observers and reporter guard maps and are never held
+// over a call.
+package syncer

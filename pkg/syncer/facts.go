@@ -1,0 +1,86 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package syncer
+
+import (
+	"context"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+
+	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	"fleet.dev/fleet/pkg/member"
+)
+
+// livePods selects the Pods that take room on a node, or will.
+const livePods = "status.phase!=" + string(corev1.PodSucceeded) + ",status.phase!=" + string(corev1.PodFailed)
+
+// facts mirrors the nodes and Pods of a member to know its capacity.
+type facts struct {
+	member member.Connection
+	nodes  *mirror[*node]
+	pods   *mirror[*pod]
+}
+
+// newFacts calls changed when the capacity may have changed.
+func newFacts(connection member.Connection, changed func()) *facts {
+	return &facts{
+		member: connection,
+		nodes: newMirror(cutNode, func(old, now *node, _ string) {
+			if now == nil || !now.same(old) {
+				changed()
+			}
+		}, changed),
+		pods: newMirror(cutPod, func(old, now *pod, _ string) {
+			if now == nil || !now.same(old) {
+				changed()
+			}
+		}, changed),
+	}
+}
+
+// run mirrors until ctx ends.
+func (f *facts) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	nodes, pods := f.member.Core().Nodes(), f.member.Core().Pods(metav1.NamespaceAll)
+	wg.Go(func() {
+		f.member.Follow(ctx, "nodes", cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+			ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+				return nodes.List(ctx, options)
+			},
+			WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+				return nodes.Watch(ctx, options)
+			},
+		}, nodes), f.nodes)
+	})
+	wg.Go(func() {
+		f.member.Follow(ctx, "pods", cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+			ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+				options.FieldSelector = livePods
+				return pods.List(ctx, options)
+			},
+			WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+				options.FieldSelector = livePods
+				return pods.Watch(ctx, options)
+			},
+		}, pods), f.pods)
+	})
+}
+
+// summary returns the capacity, false before it is known.
+func (f *facts) summary(models []clusterv1alpha1.ResourceModel) (summary, bool) {
+	if !f.nodes.hasSynced() || !f.pods.hasSynced() {
+		return summary{}, false
+	}
+	var nodes []*node
+	f.nodes.each(func(_ string, n *node) { nodes = append(nodes, n) })
+	var pods []*pod
+	f.pods.each(func(_ string, p *pod) { pods = append(pods, p) })
+	return summarize(nodes, pods, models), true
+}

@@ -1,0 +1,314 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package syncer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
+
+	"fleet.dev/fleet/pkg/apis/wellknown"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/member"
+)
+
+// requestTimeout bounds one read or write of an object in a member.
+const requestTimeout = 15 * time.Second
+
+// propagation is one look at one work that is to be applied.
+type propagation struct {
+	*session
+	work     *workv1alpha1.Work
+	record   *record
+	target   target
+	resource member.Resource
+	hash     uint64 // of what the work wants
+}
+
+// propagate makes the member's object as the work says.
+func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record *record) outcome {
+	p := &propagation{session: s, work: work, record: record, target: record.target, hash: desiredHash(work)}
+	// 1. How does the member serve the kind?
+	resource, ok := s.member.APIs().Resource(p.target.kind)
+	if !ok {
+		return s.notServed(p.target)
+	}
+	p.resource = resource
+	// 2. What does it have now?
+	mirror := s.observers.of(p.target.kind, resource)
+	if !mirror.hasSynced() {
+		return unread(record, resource)
+	}
+	live := s.latest(record, mirror)
+	if live != nil && record.settled.holds(p.hash, live) {
+		noops.Inc()
+		return p.done(live)
+	}
+	if live == nil {
+		// Objects without our mark are not mirrored.
+		var err error
+		if live, err = s.read(ctx, resource, p.target); err != nil {
+			return failed(err, nil)
+		}
+	}
+	// 3. May it be touched?
+	step, why := decide(p.target, work.Spec.ConflictResolution, live, s.fleetID)
+	switch step {
+	case refuse:
+		return refused(workv1alpha1.AppliedReasonConflict, why, nil, later)
+	case share:
+		return outcome{reason: workv1alpha1.AppliedReasonSuccess, applied: true, message: p.target.String() + " is shared with others in the member", object: live}
+	}
+	// 4. What should it have?
+	desired, err := decodeDesired(work, s.fleetID)
+	if err != nil {
+		return refused(workv1alpha1.AppliedReasonInvalid, err.Error(), owned(live, s.fleetID), never)
+	}
+	if p.target.isNamespace() && (live == nil || live.createdNamespace()) {
+		markCreated(desired)
+	}
+	schema, err := p.schema(ctx)
+	if err != nil {
+		return failed(err, nil)
+	}
+	if err := p.trim(schema, desired); err != nil {
+		return refused(workv1alpha1.AppliedReasonInvalid, err.Error(), owned(live, s.fleetID), never)
+	}
+	// 5. Write it, if it has not.
+	return p.converge(ctx, step, schema, desired, live)
+}
+
+// owned returns live if it is this fleet's.
+func owned(live *observed, fleetID string) *observed {
+	if live == nil || live.managedBy() != fleetID {
+		return nil
+	}
+	return live
+}
+
+// converge writes the object if it differs from desired.
+func (p *propagation) converge(ctx context.Context, step step, schema *member.Schema, desired *unstructured.Unstructured, live *observed) outcome {
+	if live == nil {
+		return p.create(ctx, schema, desired)
+	}
+	diff, err := compare(schema, desired, live)
+	switch {
+	case err != nil && step != update:
+		return refused(workv1alpha1.AppliedReasonInvalid, err.Error(), nil, later)
+	case err == nil && step == adopt && len(diff.foreign()) > 0:
+		return refused(workv1alpha1.AppliedReasonConflict, conflictMessage(p.target, diff), nil, later)
+	case err == nil && step == update && (diff.empty() || p.record.settled.accepts(p.hash, diff.residue)):
+		p.settle(live, diff.residue)
+		noops.Inc()
+		return p.done(live)
+	}
+	drifted := step == update && p.record.settled != nil && p.record.settled.desired == p.hash
+	if drifted {
+		if wait := p.record.disputes.wait(p.clock); wait > 0 {
+			return outcome{reason: workv1alpha1.AppliedReasonConflict, message: disputeMessage(diff), object: live, after: wait}
+		}
+	}
+	return p.apply(ctx, schema, desired, application{uid: live.UID, force: step != adopt, drifted: drifted, live: live})
+}
+
+// create makes the object in a namespace that exists.
+func (p *propagation) create(ctx context.Context, schema *member.Schema, desired *unstructured.Unstructured) outcome {
+	drifted := p.record.settled != nil && p.record.settled.desired == p.hash
+	if drifted {
+		if wait := p.record.disputes.wait(p.clock); wait > 0 {
+			return outcome{reason: workv1alpha1.AppliedReasonConflict, message: "somebody else keeps deleting it in the member", after: wait}
+		}
+	}
+	if p.target.isNamespace() {
+		return p.createNamespaceOf(ctx, schema, desired)
+	}
+	if p.resource.Namespaced {
+		if err := p.ensureNamespace(ctx, p.target.namespace); err != nil {
+			return failed(err, nil)
+		}
+	}
+	o := p.apply(ctx, schema, desired, application{drifted: drifted})
+	if !o.applied && p.resource.Namespaced {
+		// Its namespace may have gone since it was last seen.
+		p.forgetNamespace(p.target.namespace)
+	}
+	return o
+}
+
+// createNamespaceOf makes the namespace of a work in two steps, because only a
+// plain create tells for sure that nobody else did.
+func (p *propagation) createNamespaceOf(ctx context.Context, schema *member.Schema, desired *unstructured.Unstructured) outcome {
+	if err := p.ensureNamespace(ctx, p.target.name); err != nil {
+		return failed(err, nil)
+	}
+	live, err := p.read(ctx, p.resource, p.target)
+	switch {
+	case err != nil:
+		return failed(err, nil)
+	case live == nil || live.managedBy() != p.fleetID:
+		p.forgetNamespace(p.target.name)
+		return outcome{retry: soon}
+	}
+	return p.apply(ctx, schema, desired, application{uid: live.UID, force: true, live: live})
+}
+
+// application is how to apply.
+type application struct {
+	// uid the object has to have; empty allows to create it.
+	uid types.UID
+	// force takes fields over from other managers.
+	force bool
+	// drifted says that the object was as desired before.
+	drifted bool
+	// live is the object before.
+	live *observed
+}
+
+// apply sends the object to the member and accepts what comes of it.
+func (p *propagation) apply(ctx context.Context, schema *member.Schema, desired *unstructured.Unstructured, how application) outcome {
+	started := p.clock.Now()
+	object, err := p.send(ctx, desired, how)
+	applyDuration.Observe(p.clock.Since(started).Seconds())
+	if err != nil {
+		applies.WithLabelValues("error").Inc()
+		if apierrors.IsNotFound(err) {
+			p.member.Refresh()
+		}
+		return failed(err, how.live)
+	}
+	applies.WithLabelValues("success").Inc()
+	if how.drifted {
+		driftCorrections.Inc()
+		p.record.disputes.corrected(p.clock)
+		klog.FromContext(ctx).V(2).Info("Corrected drift in member", "kind", p.target.kind.Kind, "object", p.target.key())
+	}
+	p.mu.Lock()
+	p.record.keepApplied(object)
+	p.mu.Unlock()
+	diff, err := compare(schema, desired, object)
+	if err != nil {
+		// The member took it. What cannot be compared is not sent again until it
+		// changes.
+		p.settle(object, 0)
+		return p.done(object)
+	}
+	p.settle(object, diff.residue)
+	return p.done(object)
+}
+
+// send is the request.
+func (p *propagation) send(ctx context.Context, desired *unstructured.Unstructured, how application) (*observed, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if how.uid != "" {
+		// Should the object be replaced meanwhile, the replacement is not ours.
+		desired.SetUID(how.uid)
+		defer unstructured.RemoveNestedField(desired.Object, "metadata", "uid")
+	}
+	body, err := json.Marshal(desired.Object)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", p.target, err)
+	}
+	options := metav1.PatchOptions{FieldManager: wellknown.FieldManager, Force: &how.force}
+	object, err := p.objects(p.resource, p.target).Patch(ctx, p.target.name, types.ApplyPatchType, body, options)
+	if err != nil {
+		return nil, fmt.Errorf("apply %s to member %q: %w", p.target, p.cluster, err)
+	}
+	return observe(object)
+}
+
+// schema returns the member's schema of the kind.
+func (p *propagation) schema(ctx context.Context) (*member.Schema, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return p.member.Schema(ctx, p.target.kind)
+}
+
+// trim cuts desired down to what the member's server-side apply takes.
+func (p *propagation) trim(schema *member.Schema, desired *unstructured.Unstructured) error {
+	p.record.trimmed = nil
+	if _, err := schema.Desired(desired); err == nil {
+		return nil
+	}
+	var err error
+	p.record.trimmed, err = schema.Trim(desired)
+	return err
+}
+
+// settle remembers that object is as the work says, but for the residue.
+func (p *propagation) settle(object *observed, residue uint64) {
+	p.record.settled = &settled{desired: p.hash, uid: object.UID, fingerprint: object.fingerprint, residue: residue}
+}
+
+// done is the outcome of a work whose object is as it says.
+func (p *propagation) done(object *observed) outcome {
+	o := succeeded(object)
+	if len(p.record.trimmed) > 0 {
+		o.reason = workv1alpha1.AppliedReasonPruned
+		o.message = "the member does not know " + strings.Join(p.record.trimmed, ", ")
+	}
+	return o
+}
+
+// notServed is the outcome of a work whose kind the member does not serve (yet).
+func (s *session) notServed(t target) outcome {
+	s.member.Refresh()
+	apis := s.member.APIs()
+	if apis.Empty() || apis.Uncertain(t.kind.Group) {
+		return outcome{retry: soon}
+	}
+	return refused(workv1alpha1.AppliedReasonKindNotServed,
+		fmt.Sprintf("the member does not serve %s of %s", t.kind.Kind, t.kind.GroupVersion()), nil, soon)
+}
+
+// unread is the outcome of a work whose kind is not mirrored yet. It is looked at
+// again when it is; only when that takes long is it worth a word.
+func unread(record *record, resource member.Resource) outcome {
+	o := outcome{retry: later}
+	if record.attempts >= 2 {
+		o.reason = workv1alpha1.AppliedReasonFailed
+		o.message = fmt.Sprintf("the member does not list %s for the fleet", resource.GroupResource())
+	}
+	return o
+}
+
+// read gets the object from the member, nil when it does not exist.
+func (s *session) read(ctx context.Context, resource member.Resource, t target) (*observed, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	object, err := s.objects(resource, t).Get(ctx, t.name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get %s from member %q: %w", t, s.cluster, err)
+	}
+	return observe(object)
+}
+
+// conflictMessage says why an object is not adopted.
+func conflictMessage(t target, diff difference) string {
+	return fmt.Sprintf("%s exists, was not created by the fleet and differs in %s", t, listed(diff.foreign()))
+}
+
+func disputeMessage(diff difference) string {
+	return "somebody else keeps changing in the member: " + listed(diff.paths())
+}
+
+// listed joins paths, a few of them.
+func listed(paths []string) string {
+	const most = 10
+	if len(paths) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(paths[:most], ", "), len(paths)-most)
+	}
+	return strings.Join(paths, ", ")
+}

@@ -1,0 +1,185 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package syncer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
+
+	"fleet.dev/fleet/pkg/apis/wellknown"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/member"
+)
+
+// prune makes a tombstone come true. This is the only place that deletes
+// anything in a member.
+func (s *session) prune(ctx context.Context, work *workv1alpha1.Work, record *record) outcome {
+	t := record.target
+	// 1. How does the member serve the kind?
+	resource, o, ok := s.resourceToPrune(t)
+	if !ok {
+		return o
+	}
+	// 2. What does it have? The mirror is there to tell when it goes; what is
+	// deleted is decided by what the member says now.
+	s.observers.of(t.kind, resource)
+	live, err := s.read(ctx, resource, t)
+	if err != nil {
+		return failed(err, nil)
+	}
+	// 3. Let it go.
+	keep := work.Spec.Orphan || isTrue(work.Spec.PreserveResourcesOnDeletion)
+	end, why := decideEnd(t, live, string(work.Spec.Template.UID), s.fleetID, keep)
+	switch end {
+	case confirm:
+		return outcome{reason: workv1alpha1.AppliedReasonSuccess, message: why, deleted: true}
+	case release:
+		return s.release(ctx, resource, t, live)
+	case remove:
+		if o, gone := s.remove(ctx, resource, t, live); !gone {
+			return o
+		}
+		// 4. Is it gone already? Most objects are.
+		if live, err = s.read(ctx, resource, t); err != nil {
+			return failed(err, live)
+		}
+		if live == nil || live.templateUID() != string(work.Spec.Template.UID) {
+			return outcome{reason: workv1alpha1.AppliedReasonSuccess, deleted: true}
+		}
+	}
+	return outcome{reason: workv1alpha1.AppliedReasonFailed, message: endingMessage(t, live), object: live, retry: later}
+}
+
+// resourceToPrune returns how the member serves the kind, in the version of the
+// tombstone or else in any. A kind that is not served at all has no objects.
+func (s *session) resourceToPrune(t target) (member.Resource, outcome, bool) {
+	apis := s.member.APIs()
+	if resource, ok := apis.Resource(t.kind); ok {
+		return resource, outcome{}, true
+	}
+	if other, ok := apis.AnyVersion(t.kind.GroupKind()); ok {
+		resource, _ := apis.Resource(other)
+		return resource, outcome{}, true
+	}
+	if apis.Empty() || apis.Uncertain(t.kind.Group) {
+		s.member.Refresh()
+		return member.Resource{}, outcome{retry: soon}, false
+	}
+	return member.Resource{}, outcome{
+		reason:  workv1alpha1.AppliedReasonSuccess,
+		message: fmt.Sprintf("the member does not serve %s", t.kind.GroupKind()),
+		deleted: true,
+	}, false
+}
+
+// remove asks the member to delete the object. It returns false and the outcome
+// when that came to nothing.
+func (s *session) remove(ctx context.Context, resource member.Resource, t target, live *observed) (outcome, bool) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	background := metav1.DeletePropagationBackground
+	err := s.objects(resource, t).Delete(ctx, t.name, metav1.DeleteOptions{
+		Preconditions:     &metav1.Preconditions{UID: &live.UID},
+		PropagationPolicy: &background,
+	})
+	switch {
+	case apierrors.IsNotFound(err):
+	case apierrors.IsConflict(err):
+		// It was replaced meanwhile: look again.
+		return outcome{retry: soon}, false
+	case err != nil:
+		deletes.WithLabelValues("error").Inc()
+		return failed(fmt.Errorf("delete %s from member %q: %w", t, s.cluster, err), live), false
+	}
+	deletes.WithLabelValues("success").Inc()
+	klog.FromContext(ctx).V(2).Info("Deleted from member", "kind", t.kind.Kind, "object", t.key())
+	return outcome{}, true
+}
+
+// release takes the fleet's marks off an object and leaves it running.
+func (s *session) release(ctx context.Context, resource member.Resource, t target, live *observed) outcome {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	object, err := s.objects(resource, t).Get(ctx, t.name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || err == nil && object.GetUID() != live.UID {
+		return outcome{retry: soon}
+	}
+	if err != nil {
+		return failed(err, live)
+	}
+	body, err := json.Marshal(releasePatch(object))
+	if err != nil {
+		return refused(workv1alpha1.AppliedReasonFailed, fmt.Sprintf("encode release of %s: %v", t, err), live, later)
+	}
+	_, err = s.objects(resource, t).Patch(ctx, t.name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: wellknown.FieldManager})
+	switch {
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		return outcome{retry: soon}
+	case err != nil:
+		return failed(fmt.Errorf("release %s in member %q: %w", t, s.cluster, err), live)
+	}
+	deletes.WithLabelValues("released").Inc()
+	klog.FromContext(ctx).V(2).Info("Released in member", "kind", t.kind.Kind, "object", t.key())
+	return outcome{reason: workv1alpha1.AppliedReasonSuccess, message: t.String() + " was released and stays", deleted: true}
+}
+
+// releasePatch is the merge patch that takes the fleet's marks off: labels,
+// annotations, and what server-side apply holds for us. The stamp in Pod
+// templates stays, to take it off would restart the Pods.
+func releasePatch(object *unstructured.Unstructured) map[string]any {
+	metadata := map[string]any{
+		"resourceVersion": object.GetResourceVersion(),
+		"uid":             string(object.GetUID()),
+		"managedFields":   othersFields(object),
+	}
+	for field, values := range map[string]map[string]string{"labels": object.GetLabels(), "annotations": object.GetAnnotations()} {
+		marks := map[string]any{}
+		for key := range values {
+			if strings.HasPrefix(key, wellknown.Domain+"/") {
+				marks[key] = nil
+			}
+		}
+		if len(marks) > 0 {
+			metadata[field] = marks
+		}
+	}
+	return map[string]any{"metadata": metadata}
+}
+
+// othersFields returns the entries of managed fields that are not ours. When
+// none are left it returns the one empty entry by which an API server knows that
+// they are to be cleared.
+func othersFields(object *unstructured.Unstructured) []any {
+	all, _, _ := unstructured.NestedSlice(object.Object, "metadata", "managedFields")
+	var others []any
+	for _, item := range all {
+		entry, ok := item.(map[string]any)
+		if ok && entry["manager"] == wellknown.FieldManager && (entry["subresource"] == nil || entry["subresource"] == "") {
+			continue
+		}
+		others = append(others, item)
+	}
+	if len(others) == 0 {
+		return []any{map[string]any{}}
+	}
+	return others
+}
+
+// endingMessage says what an object that does not go waits for.
+func endingMessage(t target, live *observed) string {
+	if live == nil || len(live.Finalizers) == 0 {
+		return t.String() + " is being deleted"
+	}
+	return fmt.Sprintf("%s is being deleted and waits for %s", t, strings.Join(live.Finalizers, ", "))
+}
+
+func isTrue(b *bool) bool { return b != nil && *b }

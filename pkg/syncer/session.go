@@ -1,0 +1,320 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package syncer
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	workclient "fleet.dev/fleet/pkg/generated/clientset/versioned/typed/work/v1alpha1"
+	"fleet.dev/fleet/pkg/member"
+)
+
+// session carries works to one member and reports back. It shares nothing with
+// other sessions but the process, so that one member's trouble delays no other.
+type session struct {
+	cluster   string
+	namespace string
+	fleetID   string
+	workers   int
+	clock     clock.WithTicker
+	member    member.Connection
+	works     workclient.WorkInterface
+
+	queue     workqueue.TypedDelayingInterface[item]
+	mirror    *mirror[*workv1alpha1.Work]
+	observers *observers
+	reporter  *reporter
+
+	mu sync.Mutex
+	// records are what is known about each work, by name.
+	records map[string]*record
+	// targets are the names of the works, by the object they are about.
+	targets map[objectIdentity]string
+	// namespaces are known to exist in the member.
+	namespaces map[string]struct{}
+}
+
+// sessionOptions are what a session is made of.
+type sessionOptions struct {
+	cluster string
+	fleetID string
+	workers int
+	clock   clock.WithTicker
+	member  member.Connection
+	client  workclient.WorkV1alpha1Interface
+}
+
+func newSession(options sessionOptions) *session {
+	namespace := clusterv1alpha1.MemberNamespace(options.cluster)
+	s := &session{
+		cluster:    options.cluster,
+		namespace:  namespace,
+		fleetID:    options.fleetID,
+		workers:    options.workers,
+		clock:      options.clock,
+		member:     options.member,
+		works:      options.client.Works(namespace),
+		reporter:   newReporter(options.client.WorkFeedbacks(namespace), options.clock),
+		records:    map[string]*record{},
+		targets:    map[objectIdentity]string{},
+		namespaces: map[string]struct{}{},
+	}
+	s.queue = workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[item]{
+		Clock: options.clock,
+		Queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[item]{Clock: options.clock, Queue: newRanked()}),
+	})
+	s.mirror = newMirror(cutWork, s.workChanged, func() {})
+	s.observers = newObservers(options.member, options.fleetID, s.objectChanged, s.kindCompleted)
+	return s
+}
+
+// run carries until ctx ends.
+func (s *session) run(ctx context.Context) error {
+	defer queueDepth.DeleteLabelValues(s.cluster)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { s.followWorks(ctx); return nil })
+	group.Go(func() error { s.observers.run(ctx); return nil })
+	group.Go(func() error { s.reporter.run(ctx); return nil })
+	group.Go(func() error { s.watchHealth(ctx); return nil })
+	group.Go(func() error { s.process(ctx); return nil })
+	return group.Wait()
+}
+
+// followWorks mirrors the member's works.
+func (s *session) followWorks(ctx context.Context) {
+	logger := klog.FromContext(ctx)
+	lw := &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			return s.works.List(ctx, options)
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			return s.works.Watch(ctx, options)
+		},
+	}
+	reflector := cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(lw, s.works), &workv1alpha1.Work{}, s.mirror,
+		cache.ReflectorOptions{Logger: &logger, Name: s.cluster + "/works", Clock: s.clock})
+	reflector.RunWithContext(ctx)
+}
+
+// cutWork leaves out of a work what the syncer does not need.
+func cutWork(object any) (*workv1alpha1.Work, error) {
+	work, ok := object.(*workv1alpha1.Work)
+	if !ok {
+		return nil, fmt.Errorf("read work: unexpected type %T", object)
+	}
+	work.ManagedFields, work.Labels, work.Annotations = nil, nil, nil
+	work.Status = workv1alpha1.WorkStatus{}
+	return work, nil
+}
+
+// workChanged has a work looked at. A work that is gone is forgotten; the object
+// it was about stays as it is.
+func (s *session) workChanged(old, now *workv1alpha1.Work, _ string) {
+	if now == nil {
+		s.enqueueAs(old.Name, rankOf(targetOf(old).kind.GroupKind()))
+		return
+	}
+	s.enqueueAs(now.Name, rankOf(targetOf(now).kind.GroupKind()))
+}
+
+// watchHealth has everything looked at again when the member is usable after it
+// was not: what was given up on meanwhile, and what it missed.
+func (s *session) watchHealth(ctx context.Context) {
+	usable := false
+	for {
+		health, changed := s.member.Health()
+		if health.Usable && !usable {
+			s.enqueueAll(func(*record) bool { return true })
+		}
+		usable = health.Usable
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+	}
+}
+
+// apisChanged has the works looked at again whose kinds, or fields, the member
+// may know now.
+func (s *session) apisChanged() {
+	s.observers.retain(s.member.APIs())
+	s.enqueueAll(func(r *record) bool { return r.settled == nil || len(r.trimmed) > 0 })
+}
+
+func (s *session) enqueueAll(which func(*record) bool) {
+	s.mu.Lock()
+	items := make([]item, 0, len(s.records))
+	for name, record := range s.records {
+		if which(record) {
+			items = append(items, item{name: name, rank: record.rank})
+		}
+	}
+	s.mu.Unlock()
+	for _, i := range items {
+		s.queue.Add(i)
+	}
+}
+
+// enqueue has a known work looked at.
+func (s *session) enqueue(name string) {
+	s.mu.Lock()
+	record, ok := s.records[name]
+	s.mu.Unlock()
+	if ok {
+		s.enqueueAs(name, record.rank)
+	}
+}
+
+func (s *session) enqueueAs(name string, rank rank) {
+	s.queue.Add(item{name: name, rank: rank})
+}
+
+// process looks at works, so many at a time, until ctx ends. Workers are started
+// when there is something to do: an idle member costs one goroutine.
+func (s *session) process(ctx context.Context) {
+	stop := context.AfterFunc(ctx, s.queue.ShutDown)
+	defer stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	slots := make(chan struct{}, s.workers)
+	depth := queueDepth.WithLabelValues(s.cluster)
+	for {
+		next, shutdown := s.queue.Get()
+		if shutdown {
+			return
+		}
+		depth.Set(float64(s.queue.Len()))
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			defer s.queue.Done(next)
+			defer utilruntime.HandleCrashWithContext(ctx)
+			s.look(ctx, next)
+		})
+	}
+}
+
+// look looks at one work.
+func (s *session) look(ctx context.Context, next item) {
+	if ctx.Err() != nil {
+		return
+	}
+	work, ok := s.mirror.get(s.namespace + "/" + next.name)
+	if !ok {
+		s.forget(next.name)
+		return
+	}
+	record := s.recordOf(work, next.rank)
+	if health, _ := s.member.Health(); !health.Usable {
+		return // watchHealth brings it back
+	}
+	o := s.carry(ctx, work, record)
+	if ctx.Err() != nil {
+		return
+	}
+	if o.reason != "" {
+		if err := s.report(work, record, o); err != nil {
+			utilruntime.HandleErrorWithContext(ctx, err, "Work cannot be reported on", "cluster", s.cluster, "work", work.Name)
+		}
+	}
+	if delay, again := record.delay(o); again {
+		s.queue.AddAfter(next, delay)
+	}
+}
+
+// carry does what the work says.
+func (s *session) carry(ctx context.Context, work *workv1alpha1.Work, record *record) outcome {
+	switch {
+	case isTrue(work.Spec.SuspendDispatching):
+		return s.suspended(work, record)
+	case work.Spec.Deleted:
+		return s.prune(ctx, work, record)
+	default:
+		return s.propagate(ctx, work, record)
+	}
+}
+
+// suspended leaves the object alone and reports it as it is.
+func (s *session) suspended(work *workv1alpha1.Work, record *record) outcome {
+	resource, ok := s.member.APIs().Resource(record.target.kind)
+	if !ok {
+		return s.notServed(record.target)
+	}
+	mirror := s.observers.of(record.target.kind, resource)
+	if !mirror.hasSynced() {
+		return unread(record, resource)
+	}
+	live := s.latest(record, mirror)
+	o := refused(workv1alpha1.AppliedReasonSuspended, "dispatching is suspended", live, never)
+	if !work.Spec.Deleted && live != nil && record.settled.holds(desiredHash(work), live) {
+		o.applied = true
+	}
+	return o
+}
+
+// recordOf returns the record of a work, a new one when the work is another one
+// of the same name.
+func (s *session) recordOf(work *workv1alpha1.Work, rank rank) *record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known, ok := s.records[work.Name]
+	t := targetOf(work)
+	if ok && known.uid == work.UID && known.target == t {
+		return known
+	}
+	if ok {
+		delete(s.targets, known.target.identity())
+	}
+	record := &record{uid: work.UID, target: t, rank: rank}
+	s.records[work.Name] = record
+	s.targets[t.identity()] = work.Name
+	return record
+}
+
+// forget drops what is known about a work that is gone.
+func (s *session) forget(name string) {
+	s.reporter.forget(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if record, ok := s.records[name]; ok {
+		if s.targets[record.target.identity()] == name {
+			delete(s.targets, record.target.identity())
+		}
+		delete(s.records, name)
+	}
+}
+
+// latest returns the member's object of a work, as far as the mirror or the last
+// write showed it.
+func (s *session) latest(record *record, mirror *mirror[*observed]) *observed {
+	seen, _ := mirror.get(record.target.key())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return record.latest(seen)
+}
+
+// objects is the client for the objects beside the target.
+func (s *session) objects(resource member.Resource, t target) dynamic.ResourceInterface {
+	objects := s.member.Objects().Resource(resource.GroupVersionResource)
+	if !resource.Namespaced {
+		return objects
+	}
+	return objects.Namespace(t.namespace)
+}

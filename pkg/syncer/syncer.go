@@ -1,0 +1,339 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/apimachinery/pkg/util/wait"
+	coordinationv1client "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	"fleet.dev/fleet/pkg/generated/clientset/versioned"
+	"fleet.dev/fleet/pkg/generated/informers/externalversions"
+	clusterlisters "fleet.dev/fleet/pkg/generated/listers/cluster/v1alpha1"
+	"fleet.dev/fleet/pkg/member"
+)
+
+// DefaultWorkers is how many works of one member are looked at at a time, unless
+// Config says otherwise.
+const DefaultWorkers = 16
+
+// Config is what a Syncer is made of.
+type Config struct {
+	// FleetConfig reaches the fleet's API server as a user that may read
+	// Clusters, the Secrets they refer to and works, and write feedback, leases
+	// and the status of Clusters. Required.
+	FleetConfig *rest.Config
+	// Serves picks the members this syncer serves, by the name of the Cluster.
+	// Nil picks all.
+	Serves func(cluster string) bool
+	// Workers is how many works of one member are looked at at a time. 0 means
+	// DefaultWorkers.
+	Workers int
+	// Clock is the real one when nil.
+	Clock clock.WithTicker
+}
+
+// Syncer serves the members in Push mode: for each it keeps a session that
+// carries works there and feedback back.
+type Syncer struct {
+	config   Config
+	clock    clock.WithTicker
+	identity string
+	catalog  *member.Catalog
+
+	fleet     versioned.Interface
+	core      corev1client.CoreV1Interface
+	leases    coordinationv1client.LeasesGetter
+	informers externalversions.SharedInformerFactory
+	clusters  clusterlisters.ClusterLister
+	synced    cache.InformerSynced
+
+	queue   workqueue.TypedInterface[string]
+	running map[string]*running // used by the one worker only
+	serving sync.WaitGroup
+
+	mu      sync.Mutex
+	changed map[string]func() // told that a Cluster changed, by its name
+}
+
+// running is a session of a member.
+type running struct {
+	access string // what the session depends on; another one needs another session
+	stop   context.CancelFunc
+	done   chan struct{}
+}
+
+// New prepares a Syncer; nothing happens before Run.
+func New(config Config) (*Syncer, error) {
+	if config.FleetConfig == nil {
+		return nil, errors.New("make syncer: no configuration for the fleet's API server")
+	}
+	registerMetrics()
+	s := &Syncer{
+		config:  config,
+		clock:   config.Clock,
+		catalog: &member.Catalog{},
+		queue:   workqueue.NewTyped[string](),
+		running: map[string]*running{},
+		changed: map[string]func(){},
+	}
+	if s.clock == nil {
+		s.clock = clock.RealClock{}
+	}
+	if s.config.Workers == 0 {
+		s.config.Workers = DefaultWorkers
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("find name of this host: %w", err)
+	}
+	s.identity = host + "_" + string(uuid.NewUUID())
+	if err := s.buildClients(); err != nil {
+		return nil, fmt.Errorf("make clients for the fleet: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Syncer) buildClients() error {
+	config := rest.CopyConfig(s.config.FleetConfig)
+	config.UserAgent = "fleet-syncer"
+	// The fleet's priority and fairness is the limit; there is one feedback
+	// request per member at a time.
+	config.QPS = -1
+	httpClient, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return err
+	}
+	if s.fleet, err = versioned.NewForConfigAndClient(config, httpClient); err != nil {
+		return err
+	}
+	if s.core, err = corev1client.NewForConfigAndClient(config, httpClient); err != nil {
+		return err
+	}
+	if s.leases, err = coordinationv1client.NewForConfigAndClient(config, httpClient); err != nil {
+		return err
+	}
+	s.informers = externalversions.NewSharedInformerFactory(s.fleet, 0)
+	clusters := s.informers.Cluster().V1alpha1().Clusters()
+	s.clusters = clusters.Lister()
+	s.synced = clusters.Informer().HasSynced
+	_, err = clusters.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    s.clusterChanged,
+		UpdateFunc: func(_, now any) { s.clusterChanged(now) },
+		DeleteFunc: s.clusterChanged,
+	})
+	return err
+}
+
+// clusterChanged has the session of a member checked.
+func (s *Syncer) clusterChanged(object any) {
+	name, err := cache.DeletionHandlingObjectToName(object)
+	if err != nil {
+		return
+	}
+	s.queue.Add(name.Name)
+	s.mu.Lock()
+	changed := s.changed[name.Name]
+	s.mu.Unlock()
+	if changed != nil {
+		changed()
+	}
+}
+
+// Synced returns true once the Syncer knows the members.
+func (s *Syncer) Synced() bool { return s.synced() }
+
+// Run serves the members until ctx ends, and returns when every session has
+// ended.
+func (s *Syncer) Run(ctx context.Context) error {
+	logger := klog.FromContext(ctx)
+	fleetID, err := s.awaitFleetID(ctx)
+	if err != nil {
+		return err
+	}
+	s.informers.Start(ctx.Done())
+	defer s.informers.Shutdown()
+	if !cache.WaitForCacheSync(ctx.Done(), s.synced) {
+		return nil
+	}
+	logger.Info("Syncer started", "fleetID", fleetID)
+	defer context.AfterFunc(ctx, s.queue.ShutDown)()
+	for {
+		name, shutdown := s.queue.Get()
+		if shutdown {
+			break
+		}
+		s.check(ctx, name, fleetID)
+		s.queue.Done(name)
+	}
+	s.serving.Wait()
+	return nil
+}
+
+// awaitFleetID reads the id of the fleet, the uid of its kube-system namespace,
+// as soon as the fleet's API server answers.
+func (s *Syncer) awaitFleetID(ctx context.Context) (string, error) {
+	var id string
+	err := wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
+		system, err := s.core.Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+		if err != nil {
+			klog.FromContext(ctx).V(2).Info("Waiting for the fleet to say who it is", "err", err)
+			return false, nil
+		}
+		id = string(system.UID)
+		return true, nil
+	})
+	if err != nil && ctx.Err() == nil {
+		return "", fmt.Errorf("read the id of the fleet: %w", err)
+	}
+	return id, nil
+}
+
+// check starts, replaces or ends the session of one member.
+func (s *Syncer) check(ctx context.Context, name, fleetID string) {
+	cluster, err := s.clusters.Get(name)
+	wanted := err == nil && cluster.Spec.SyncMode == clusterv1alpha1.Push && (s.config.Serves == nil || s.config.Serves(name))
+	access := ""
+	if wanted {
+		access = accessOf(cluster)
+	}
+	current := s.running[name]
+	switch {
+	case current == nil && wanted:
+		s.start(ctx, name, fleetID, access)
+	case current != nil && (!wanted || current.access != access):
+		current.stop()
+		delete(s.running, name)
+		if wanted {
+			// The next one starts when this one has ended, without waiting here.
+			s.startAfter(ctx, name, fleetID, access, current.done)
+		} else {
+			klog.FromContext(ctx).V(2).Info("Ended session of member", "cluster", name)
+		}
+	}
+	sessions.Set(float64(len(s.running)))
+}
+
+// accessOf has all of a Cluster a session cannot follow while it runs.
+func accessOf(cluster *clusterv1alpha1.Cluster) string {
+	spec := cluster.Spec
+	return fmt.Sprintf("%s %q %q %v %t %q %q", cluster.UID, spec.ID, spec.APIEndpoint, spec.SecretRef,
+		spec.InsecureSkipTLSVerification, spec.ProxyURL, spec.ProxyHeader)
+}
+
+func (s *Syncer) start(ctx context.Context, name, fleetID, access string) {
+	ended := make(chan struct{})
+	close(ended)
+	s.startAfter(ctx, name, fleetID, access, ended)
+}
+
+func (s *Syncer) startAfter(ctx context.Context, name, fleetID, access string, previous <-chan struct{}) {
+	logger := klog.FromContext(ctx).WithValues("cluster", name)
+	ctx, stop := context.WithCancel(klog.NewContext(ctx, logger))
+	next := &running{access: access, stop: stop, done: make(chan struct{})}
+	s.running[name] = next
+	s.serving.Go(func() {
+		defer close(next.done)
+		defer stop()
+		<-previous
+		s.serve(ctx, name, fleetID)
+	})
+}
+
+// serve keeps a session with one member until ctx ends.
+func (s *Syncer) serve(ctx context.Context, name, fleetID string) {
+	logger := klog.FromContext(ctx)
+	logger.V(2).Info("Serving member")
+	delay := wait.Backoff{Duration: time.Second, Factor: 2, Jitter: 0.2, Steps: 6, Cap: 30 * time.Second}.
+		DelayWithReset(s.clock, 5*time.Minute)
+	for ctx.Err() == nil {
+		err := s.serveOnce(ctx, name, fleetID)
+		if ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, member.ErrMoved) {
+			logger.V(2).Info("Connecting to member anew")
+			continue
+		}
+		logger.Error(err, "Session of member failed, starting another")
+		timer := s.clock.NewTimer(delay())
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+		case <-timer.C():
+		}
+	}
+}
+
+// serveOnce runs one session.
+func (s *Syncer) serveOnce(ctx context.Context, name, fleetID string) error {
+	get := func() (*clusterv1alpha1.Cluster, error) { return s.clusters.Get(name) }
+	cluster, err := get()
+	if err != nil {
+		return err
+	}
+	var carrier *session
+	var status *clusterStatus
+	connection, err := member.Connect(ctx, member.Options{
+		Name: name, ID: cluster.Spec.ID, Catalog: s.catalog, Clock: s.clock,
+		Access:      member.PushAccess(get, s.core),
+		APIsChanged: func() { carrier.apisChanged(); status.changed() },
+	})
+	if err != nil {
+		s.reportUnconnected(ctx, cluster, err)
+		return err
+	}
+	carrier = newSession(sessionOptions{
+		cluster: name, fleetID: fleetID, workers: s.config.Workers, clock: s.clock,
+		member: connection, client: s.fleet.WorkV1alpha1(),
+	})
+	status = newClusterStatus(name, connection, s.fleet.ClusterV1alpha1().Clusters(), get, s.clock)
+	beat := &heartbeat{
+		cluster: name, identity: s.identity, clock: s.clock, member: connection,
+		leases: s.leases.Leases(clusterv1alpha1.MemberNamespace(name)),
+	}
+	s.mu.Lock()
+	s.changed[name] = status.changed
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.changed, name)
+		s.mu.Unlock()
+	}()
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return connection.Run(ctx) })
+	group.Go(func() error { return carrier.run(ctx) })
+	group.Go(func() error { status.facts.run(ctx); return nil })
+	group.Go(func() error { status.run(ctx); return nil })
+	group.Go(func() error { beat.run(ctx); return nil })
+	return group.Wait()
+}
+
+// reportUnconnected says on the Cluster why there is no session with the member.
+func (s *Syncer) reportUnconnected(ctx context.Context, cluster *clusterv1alpha1.Cluster, cause error) {
+	cluster = cluster.DeepCopy()
+	if !setUnconnected(cluster, cause) {
+		return
+	}
+	if _, err := s.fleet.ClusterV1alpha1().Clusters().UpdateStatus(ctx, cluster, metav1.UpdateOptions{}); err != nil && ctx.Err() == nil {
+		klog.FromContext(ctx).V(2).Info("Status of Cluster was not written", "err", err)
+	}
+}
