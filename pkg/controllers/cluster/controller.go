@@ -1,0 +1,329 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	coordinationlisters "k8s.io/client-go/listers/coordination/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	"fleet.dev/fleet/pkg/apis/wellknown"
+	fleetclient "fleet.dev/fleet/pkg/generated/clientset/versioned"
+	fleetinformers "fleet.dev/fleet/pkg/generated/informers/externalversions"
+	clusterlisters "fleet.dev/fleet/pkg/generated/listers/cluster/v1alpha1"
+)
+
+// workers is how many Clusters are reconciled at a time.
+const workers = 4
+
+// Dependencies is what the controller is made from. All are required.
+type Dependencies struct {
+	KubeClient  kubernetes.Interface
+	FleetClient fleetclient.Interface
+	// KubeInformers gives Namespaces and Leases.
+	KubeInformers informers.SharedInformerFactory
+	// FleetInformers gives Clusters and bindings; it should have the transform
+	// Trim.
+	FleetInformers fleetinformers.SharedInformerFactory
+	// Recorder tells of members lost and unjoined.
+	Recorder record.EventRecorder
+	Clock    clock.WithTicker
+}
+
+// Controller reconciles Clusters.
+type Controller struct {
+	kubeClient  kubernetes.Interface
+	fleetClient fleetclient.Interface
+	recorder    record.EventRecorder
+
+	clusters   clusterlisters.ClusterLister
+	namespaces corelisters.NamespaceLister
+	leases     coordinationlisters.LeaseLister
+	// bindings are the informers of both scopes, indexed by byCluster.
+	bindings []cache.SharedIndexInformer
+	synced   []cache.InformerSynced
+
+	heartbeats *heartbeats
+	queue      workqueue.TypedRateLimitingInterface[string]
+}
+
+// New returns a controller. It adds handlers and indexes to the informers, which
+// must not run yet.
+func New(d Dependencies) (*Controller, error) {
+	clusterInformer := d.FleetInformers.Cluster().V1alpha1().Clusters()
+	namespaceInformer := d.KubeInformers.Core().V1().Namespaces()
+	leaseInformer := d.KubeInformers.Coordination().V1().Leases()
+	work := d.FleetInformers.Work().V1alpha1()
+	c := &Controller{
+		kubeClient:  d.KubeClient,
+		fleetClient: d.FleetClient,
+		recorder:    d.Recorder,
+		clusters:    clusterInformer.Lister(),
+		namespaces:  namespaceInformer.Lister(),
+		leases:      leaseInformer.Lister(),
+		bindings:    []cache.SharedIndexInformer{work.ResourceBindings().Informer(), work.ClusterResourceBindings().Informer()},
+		heartbeats:  newHeartbeats(d.Clock),
+		queue: workqueue.NewTypedRateLimitingQueueWithConfig(workqueue.DefaultTypedControllerRateLimiter[string](),
+			workqueue.TypedRateLimitingQueueConfig[string]{Name: "cluster", Clock: d.Clock}),
+	}
+	watched := map[cache.SharedIndexInformer]cache.ResourceEventHandler{
+		clusterInformer.Informer():   c.onChange(c.enqueueCluster),
+		namespaceInformer.Informer(): c.onChange(c.enqueueNamespace),
+		leaseInformer.Informer():     c.onChange(c.observeLease),
+	}
+	for _, informer := range c.bindings {
+		if err := informer.AddIndexers(cache.Indexers{byCluster: indexByCluster}); err != nil {
+			return nil, fmt.Errorf("index bindings by cluster: %w", err)
+		}
+		watched[informer] = cache.ResourceEventHandlerFuncs{
+			AddFunc:    func(added any) { c.enqueueTouched(added) },
+			UpdateFunc: func(old, updated any) { c.enqueueTouched(old, updated) },
+			DeleteFunc: func(deleted any) { c.enqueueTouched(deleted) },
+		}
+	}
+	for informer, handler := range watched {
+		registration, err := informer.AddEventHandler(handler)
+		if err != nil {
+			return nil, fmt.Errorf("watch for the cluster controller: %w", err)
+		}
+		c.synced = append(c.synced, registration.HasSynced)
+	}
+	return c, nil
+}
+
+// Run reconciles until ctx ends.
+func (c *Controller) Run(ctx context.Context) {
+	defer utilruntime.HandleCrashWithContext(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer c.queue.ShutDown()
+	if !cache.WaitForNamedCacheSyncWithContext(ctx, c.synced...) {
+		return
+	}
+	for range workers {
+		wg.Go(func() { wait.UntilWithContext(ctx, c.work, time.Second) })
+	}
+	<-ctx.Done()
+}
+
+func (c *Controller) work(ctx context.Context) {
+	for {
+		name, shutdown := c.queue.Get()
+		if shutdown {
+			return
+		}
+		c.process(ctx, name)
+	}
+}
+
+func (c *Controller) process(ctx context.Context, name string) {
+	defer c.queue.Done(name)
+	logger := klog.LoggerWithValues(klog.FromContext(ctx), "cluster", name)
+	again, err := c.reconcile(klog.NewContext(ctx, logger), name)
+	switch {
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		// Somebody wrote in between, which is no error, but its event may have
+		// come before this.
+		c.queue.AddRateLimited(name)
+	case err != nil:
+		utilruntime.HandleErrorWithContext(ctx, err, "Reconcile a Cluster", "cluster", name)
+		c.queue.AddRateLimited(name)
+	default:
+		c.queue.Forget(name)
+		if again > 0 {
+			c.queue.AddAfter(name, again)
+		}
+	}
+}
+
+// reconcile brings one Cluster in order and returns after which time to look
+// again without an event; 0 means never.
+func (c *Controller) reconcile(ctx context.Context, name string) (time.Duration, error) {
+	cluster, err := c.clusters.Get(name)
+	if apierrors.IsNotFound(err) {
+		c.heartbeats.forget(name)
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("get cluster %q: %w", name, err)
+	}
+	if !cluster.DeletionTimestamp.IsZero() {
+		return 0, c.unjoin(ctx, cluster)
+	}
+	if err := c.ensureNamespace(ctx, clusterv1alpha1.MemberNamespace(name)); err != nil {
+		return 0, err
+	}
+	age, err := c.heartbeatAge(cluster)
+	if err != nil {
+		return 0, err
+	}
+	if age >= LeaseGrace {
+		if err := c.declareUnheard(ctx, cluster); err != nil {
+			return 0, err
+		}
+	}
+	_, err = c.update(ctx, cluster, func(cl *clusterv1alpha1.Cluster) bool {
+		finalized := addFinalizer(cl)
+		return setTaint(cl, wantedTaint(cl)) || finalized
+	})
+	// Once the grace is over only an event changes anything: the next heartbeat.
+	return max(0, LeaseGrace-age), err
+}
+
+// heartbeatAge returns how long ago the member was heard of.
+func (c *Controller) heartbeatAge(cluster *clusterv1alpha1.Cluster) (time.Duration, error) {
+	namespace := clusterv1alpha1.MemberNamespace(cluster.Name)
+	lease, err := c.leases.Leases(namespace).Get(cluster.Name)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return 0, fmt.Errorf("get lease %q in namespace %q: %w", cluster.Name, namespace, err)
+	}
+	c.heartbeats.observeReport(cluster.Name, unheard(cluster))
+	return c.heartbeats.observeLease(cluster.Name, lease), nil
+}
+
+// declareUnheard writes Ready=Unknown, once. The taint follows with the event
+// of that write.
+func (c *Controller) declareUnheard(ctx context.Context, cluster *clusterv1alpha1.Cluster) error {
+	changed, err := c.updateStatus(ctx, cluster, func(status *clusterv1alpha1.ClusterStatus) bool {
+		return markUnheard(status, cluster.Generation)
+	})
+	if changed {
+		c.recorder.Eventf(cluster, corev1.EventTypeWarning, clusterv1alpha1.ClusterReasonStatusUnknown,
+			"The syncer of this member has not renewed its lease for %s; nothing new is placed there", LeaseGrace)
+	}
+	return err
+}
+
+func addFinalizer(cluster *clusterv1alpha1.Cluster) bool {
+	if slices.Contains(cluster.Finalizers, wellknown.FinalizerUnjoin) {
+		return false
+	}
+	cluster.Finalizers = append(cluster.Finalizers, wellknown.FinalizerUnjoin)
+	return true
+}
+
+// ensureNamespace creates the member's namespace. One that is being deleted is
+// created again when it is gone, by its event.
+func (c *Controller) ensureNamespace(ctx context.Context, name string) error {
+	if _, err := c.namespaces.Get(name); !apierrors.IsNotFound(err) {
+		return err
+	}
+	system, err := c.namespaces.Get(metav1.NamespaceSystem)
+	if err != nil {
+		return fmt.Errorf("identify the fleet by its namespace %q: %w", metav1.NamespaceSystem, err)
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		Name:   name,
+		Labels: map[string]string{wellknown.LabelManagedBy: string(system.UID)},
+	}}
+	_, err = c.kubeClient.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create namespace %q: %w", name, err)
+	}
+	return nil
+}
+
+// update writes metadata and spec of a Cluster if mutate changes something: on
+// the cached object, which is trimmed, and then on the live one. It reports
+// whether it wrote.
+func (c *Controller) update(ctx context.Context, cached *clusterv1alpha1.Cluster, mutate func(*clusterv1alpha1.Cluster) bool) (bool, error) {
+	if !mutate(cached.DeepCopy()) {
+		return false, nil
+	}
+	live, err := c.get(ctx, cached)
+	if err != nil || live == nil || !mutate(live) {
+		return false, err
+	}
+	if _, err := c.fleetClient.ClusterV1alpha1().Clusters().Update(ctx, live, metav1.UpdateOptions{}); err != nil {
+		return false, fmt.Errorf("update cluster %q: %w", live.Name, err)
+	}
+	return true, nil
+}
+
+// updateStatus is update for the status.
+func (c *Controller) updateStatus(ctx context.Context, cached *clusterv1alpha1.Cluster, mutate func(*clusterv1alpha1.ClusterStatus) bool) (bool, error) {
+	if !mutate(cached.Status.DeepCopy()) {
+		return false, nil
+	}
+	live, err := c.get(ctx, cached)
+	if err != nil || live == nil || !mutate(&live.Status) {
+		return false, err
+	}
+	if _, err := c.fleetClient.ClusterV1alpha1().Clusters().UpdateStatus(ctx, live, metav1.UpdateOptions{}); err != nil {
+		return false, fmt.Errorf("update the status of cluster %q: %w", live.Name, err)
+	}
+	return true, nil
+}
+
+// get reads the live Cluster; nil when it is gone or is another by now.
+func (c *Controller) get(ctx context.Context, cached *clusterv1alpha1.Cluster) (*clusterv1alpha1.Cluster, error) {
+	live, err := c.fleetClient.ClusterV1alpha1().Clusters().Get(ctx, cached.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || err == nil && live.UID != cached.UID {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get cluster %q: %w", cached.Name, err)
+	}
+	return live, nil
+}
+
+// onChange calls handle with the object of every event.
+func (c *Controller) onChange(handle func(object metav1.Object)) cache.ResourceEventHandler {
+	of := func(object any) {
+		if unknown, ok := object.(cache.DeletedFinalStateUnknown); ok {
+			object = unknown.Obj
+		}
+		if accessor, err := meta.Accessor(object); err == nil {
+			handle(accessor)
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{AddFunc: of, UpdateFunc: func(_, updated any) { of(updated) }, DeleteFunc: of}
+}
+
+func (c *Controller) enqueueCluster(cluster metav1.Object) {
+	c.queue.Add(cluster.GetName())
+}
+
+func (c *Controller) enqueueNamespace(namespace metav1.Object) {
+	if name, ok := clusterv1alpha1.ClusterOfNamespace(namespace.GetName()); ok {
+		c.queue.Add(name)
+	}
+}
+
+// observeLease notes a heartbeat, and looks at the Cluster at once if it was
+// given up. Otherwise a timer runs, and heartbeats cost no reconcile.
+func (c *Controller) observeLease(object metav1.Object) {
+	name, ok := clusterv1alpha1.ClusterOfNamespace(object.GetNamespace())
+	if !ok || name != object.GetName() {
+		return
+	}
+	lease, ok := object.(*coordinationv1.Lease)
+	if !ok {
+		return
+	}
+	c.heartbeats.observeLease(name, lease)
+	if cluster, err := c.clusters.Get(name); err == nil && unheard(cluster) {
+		c.queue.Add(name)
+	}
+}

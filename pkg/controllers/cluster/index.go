@@ -1,0 +1,68 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/util/sets"
+
+	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+)
+
+// byCluster is the index of bindings by the members they touch.
+const byCluster = "cluster"
+
+// touched returns the members that hold, or may hold, an object of the binding.
+func touched(spec *workv1alpha1.BindingSpec) sets.Set[string] {
+	names := sets.New[string]()
+	for _, target := range spec.Clusters {
+		names.Insert(target.Name)
+	}
+	for _, task := range spec.GracefulEvictionTasks {
+		names.Insert(task.FromCluster)
+	}
+	for _, snapshot := range spec.RequiredBy {
+		for _, target := range snapshot.Clusters {
+			names.Insert(target.Name)
+		}
+	}
+	for _, tombstone := range spec.Tombstones {
+		names.Insert(tombstone.ClusterName)
+	}
+	return names
+}
+
+// indexByCluster is the index function of byCluster.
+func indexByCluster(obj any) ([]string, error) {
+	binding, ok := obj.(workv1alpha1.Binding)
+	if !ok {
+		return nil, fmt.Errorf("index bindings by cluster: expected a binding, got %T", obj)
+	}
+	return touched(binding.GetSpec()).UnsortedList(), nil
+}
+
+// Trim is the transform of the informers that New is given: it drops what this
+// controller does not read, so that many bindings cost little.
+func Trim(obj any) (any, error) {
+	switch o := obj.(type) {
+	case workv1alpha1.Binding:
+		o.SetManagedFields(nil)
+		o.SetAnnotations(nil)
+		spec := o.GetSpec()
+		*spec = workv1alpha1.BindingSpec{
+			Resource:              workv1alpha1.ObjectReference{UID: spec.Resource.UID},
+			Clusters:              spec.Clusters,
+			Tombstones:            spec.Tombstones,
+			GracefulEvictionTasks: spec.GracefulEvictionTasks,
+			RequiredBy:            spec.RequiredBy,
+		}
+		*o.GetStatus() = workv1alpha1.BindingStatus{}
+	case *clusterv1alpha1.Cluster:
+		o.SetManagedFields(nil)
+		o.Status = clusterv1alpha1.ClusterStatus{Conditions: o.Status.Conditions}
+	}
+	return obj, nil
+}

@@ -1,0 +1,78 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package manager
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/metadata/metadatainformer"
+	bootstrapapi "k8s.io/cluster-bootstrap/token/api"
+	"k8s.io/kubernetes/pkg/controller/certificates/rootcacertpublisher"
+)
+
+// readInFull lists the resources that some controller reads beyond their
+// metadata. All others are watched as metadata only, where upstream's
+// controller manager would watch every native resource in full.
+var readInFull = map[schema.GroupVersionResource]bool{
+	{Version: "v1", Resource: "configmaps"}:                                                         true,
+	{Version: "v1", Resource: "namespaces"}:                                                         true,
+	{Version: "v1", Resource: "persistentvolumeclaims"}:                                             true, // quota
+	{Version: "v1", Resource: "pods"}:                                                               true, // quota
+	{Version: "v1", Resource: "resourcequotas"}:                                                     true,
+	{Version: "v1", Resource: "secrets"}:                                                            true,
+	{Version: "v1", Resource: "serviceaccounts"}:                                                    true,
+	{Version: "v1", Resource: "services"}:                                                           true, // quota
+	{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicies"}: true,
+	{Group: "batch", Version: "v1", Resource: "jobs"}:                                               true,
+	{Group: "certificates.k8s.io", Version: "v1", Resource: "certificatesigningrequests"}:           true,
+	{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}:                               true,
+	{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"}:                   true,
+	{Group: "resource.k8s.io", Version: "v1", Resource: "deviceclasses"}:                            true, // quota
+	{Group: "resource.k8s.io", Version: "v1", Resource: "resourceclaims"}:                           true, // quota
+}
+
+// informerFactory serves one shared informer per resource to the controllers
+// that look at every resource. It implements informerfactory.InformerFactory.
+type informerFactory struct {
+	typed    informers.SharedInformerFactory
+	metadata metadatainformer.SharedInformerFactory
+}
+
+// ForResource returns the typed informer of a resource that is read in full and
+// a metadata informer of any other.
+func (f *informerFactory) ForResource(resource schema.GroupVersionResource) (informers.GenericInformer, error) {
+	if readInFull[resource] {
+		return f.typed.ForResource(resource)
+	}
+	return f.metadata.ForResource(resource), nil
+}
+
+// Start starts the informers that were asked for since the last call.
+func (f *informerFactory) Start(stopCh <-chan struct{}) {
+	f.typed.Start(stopCh)
+	f.metadata.Start(stopCh)
+}
+
+// trim drops from an object, before it is cached, what no controller reads:
+// managed fields, and the contents of Secrets and ConfigMaps except those that
+// the token, bootstrap and root CA controllers maintain. Controllers write only
+// what they maintain, so no trimmed object is ever written back.
+func trim(obj any) (any, error) {
+	if accessor, err := meta.Accessor(obj); err == nil {
+		accessor.SetManagedFields(nil)
+	}
+	switch o := obj.(type) {
+	case *corev1.Secret:
+		if o.Type != corev1.SecretTypeServiceAccountToken && o.Type != bootstrapapi.SecretTypeBootstrapToken {
+			o.Data = nil
+		}
+	case *corev1.ConfigMap:
+		if o.Name != rootcacertpublisher.RootCACertConfigMapName && o.Name != bootstrapapi.ConfigMapClusterInfo {
+			o.Data, o.BinaryData = nil, nil
+		}
+	}
+	return obj, nil
+}
