@@ -1,0 +1,30 @@
+# Copyright The Fleet Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+# The playground: real member clusters and a fleet over them, on this machine.
+# Included by the Makefile. MEMBERS and NODES are read by "up" only.
+MEMBERS ?=
+NODES   ?=
+
+PLAYGROUND := _bin/playground
+
+.PHONY: up down status binaries playground
+
+up: playground ## Start a fleet over MEMBERS=2 real clusters of NODES=2 nodes.
+	@$(PLAYGROUND) up --members=$(or $(MEMBERS),0) --nodes=$(or $(NODES),0) --ldflags="$(LDFLAGS)"
+
+down: playground ## Stop exactly what "up" started and remove its data.
+	@$(PLAYGROUND) down
+
+status: playground ## Show the processes of the playground and their logs.
+	@$(PLAYGROUND) status
+
+binaries: playground ## Build what is missing of the members' programs, kubectl and helm into _bin/.
+	@$(PLAYGROUND) build
+
+# The go command decides whether anything has to be done; on a cold machine the
+# client libraries are compiled here, once.
+playground:
+	@mkdir -p _bin
+	@test -x $(PLAYGROUND) || echo "compiling the playground (a minute on a cold machine)"
+	@go build -o $(PLAYGROUND) ./hack/playground

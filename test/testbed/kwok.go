@@ -1,0 +1,117 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package testbed
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/template"
+	"time"
+
+	"fleet.dev/fleet/test/testbed/toolchain"
+)
+
+// stages are what objects of a bed do, beyond kwok's own stages. The files are Go
+// templates over stageValues, with delimiters that kwok's own templates do not use.
+//
+//go:embed kwok/*.yaml
+var stages embed.FS
+
+const (
+	stagesDir  = "kwok"
+	leftDelim  = "<<"
+	rightDelim = ">>"
+)
+
+// stageValues are what stage files may refer to.
+type stageValues struct {
+	// Member is the member's name.
+	Member string
+	// PodLog is a file in the CRI's log format.
+	PodLog string
+	// Root tells whether kwok may become another user.
+	Root bool
+}
+
+// podLogMessages are what every pod of a bed logs.
+var podLogMessages = []string{"starting", "listening on :8080", "ready"}
+
+// kwokConfigFile is the one configuration file kwok gets.
+const kwokConfigFile = "kwok.yaml"
+
+// writeKwokConfig fills dir with what kwok reads: kwok's own stages from the
+// binaries directory and the bed's, as documents of one file, and the pods' log.
+func writeKwokConfig(dir, bin, member string, now time.Time) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	podLog := filepath.Join(dir, "pod.log")
+	documents, err := stockStages(filepath.Join(bin, toolchain.StagesDir))
+	if err != nil {
+		return err
+	}
+	own, err := ownStages(stageValues{Member: member, PodLog: podLog, Root: os.Geteuid() == 0})
+	if err != nil {
+		return err
+	}
+	documents = append(documents, own...)
+	if err := os.WriteFile(podLog, []byte(criLog(podLogMessages, now)), 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, kwokConfigFile), bytes.Join(documents, []byte("\n---\n")), 0o600)
+}
+
+// stockStages reads kwok's own stages.
+func stockStages(dir string) ([][]byte, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("find kwok's stages in %s: %w", dir, errNotBuilt)
+	}
+	var out [][]byte
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, raw)
+	}
+	return out, nil
+}
+
+// ownStages are the bed's stages, rendered.
+func ownStages(values stageValues) ([][]byte, error) {
+	all, err := template.New(stagesDir).Delims(leftDelim, rightDelim).ParseFS(stages, stagesDir+"/*.yaml")
+	if err != nil {
+		return nil, err
+	}
+	entries, err := stages.ReadDir(stagesDir)
+	if err != nil {
+		return nil, err
+	}
+	var out [][]byte
+	for _, entry := range entries {
+		var document bytes.Buffer
+		if err := all.ExecuteTemplate(&document, entry.Name(), values); err != nil {
+			return nil, err
+		}
+		out = append(out, document.Bytes())
+	}
+	return out, nil
+}
+
+// criLog formats messages as a container runtime does: time, stream, tag, text.
+func criLog(messages []string, now time.Time) string {
+	var out strings.Builder
+	for _, message := range messages {
+		fmt.Fprintf(&out, "%s stdout F %s\n", now.UTC().Format(time.RFC3339Nano), message)
+	}
+	return out.String()
+}
