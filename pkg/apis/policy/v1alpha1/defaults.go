@@ -5,7 +5,6 @@ package v1alpha1
 
 import (
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/utils/ptr"
 )
 
 // DefaultGracePeriodSeconds is how long a purge with mode Gracefully waits.
@@ -22,7 +21,7 @@ func SetDefaults_ApplicationFailoverBehavior(behavior *ApplicationFailoverBehavi
 		behavior.PurgeMode = PurgeGracefully
 	}
 	if behavior.PurgeMode == PurgeGracefully && behavior.GracePeriodSeconds == nil {
-		behavior.GracePeriodSeconds = ptr.To(DefaultGracePeriodSeconds)
+		behavior.GracePeriodSeconds = new(DefaultGracePeriodSeconds)
 	}
 }
 

@@ -83,7 +83,7 @@ func TestValidatePropagation(t *testing.T) {
 		"Suspension": {
 			reason: "all members and some members exclude each other",
 			change: func(s *policy.PropagationSpec) {
-				s.Suspension = &policy.Suspension{Dispatching: ptr.To(true), DispatchingOnClusters: &policy.SuspendClusters{ClusterNames: []string{"a"}}}
+				s.Suspension = &policy.Suspension{Dispatching: new(true), DispatchingOnClusters: &policy.SuspendClusters{ClusterNames: []string{"a"}}}
 			},
 			want: []string{"FieldValueForbidden spec.suspension.dispatchingOnClusters"},
 		},
