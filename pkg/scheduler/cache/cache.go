@@ -1,0 +1,408 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cache
+
+import (
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/utils/clock"
+
+	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/capacity"
+	"fleet.dev/fleet/pkg/scheduler/framework"
+	"fleet.dev/fleet/pkg/scheduler/policy"
+	"fleet.dev/fleet/pkg/scheduler/template"
+)
+
+// Cache is what the scheduler knows of members and placements.
+type Cache struct {
+	clock clock.PassiveClock
+
+	mu       sync.RWMutex
+	members  map[string]*framework.Member
+	names    []string            // of members, sorted
+	sorted   []*framework.Member // in the order of names, nil when out of date
+	apis     framework.APIPool
+	promises promises
+
+	placements map[template.Key]*placement
+	byMember   map[string]sets.Set[template.Key]
+	byPolicy   map[policy.Ref]sets.Set[template.Key]
+	footprints map[string]counts // by namespace: members and templates there that run Pods
+	landings   map[string]counts // by namespace: members and templates there
+}
+
+// placement is where one template is.
+type placement struct {
+	binding  workv1alpha1.Binding // nil when there is none
+	assumed  bool
+	clusters []workv1alpha1.TargetCluster
+}
+
+// counts are numbers of templates by member.
+type counts map[string]int
+
+// Change is what a changed placement means for other templates.
+type Change struct {
+	// Namespace of the template.
+	Namespace string
+	// Footprint says that the namespace has workloads on a further member.
+	Footprint bool
+	// Landed says that the namespace has anything on a further member.
+	Landed bool
+	// Moved says that the template is on other members than before.
+	Moved bool
+}
+
+// New returns an empty cache. promised is how long a decision is counted against
+// the report of a member.
+func New(clock clock.PassiveClock, promised time.Duration) *Cache {
+	return &Cache{
+		clock:      clock,
+		members:    map[string]*framework.Member{},
+		promises:   promises{lifetime: promised},
+		placements: map[template.Key]*placement{},
+		byMember:   map[string]sets.Set[template.Key]{},
+		byPolicy:   map[policy.Ref]sets.Set[template.Key]{},
+		footprints: map[string]counts{},
+		landings:   map[string]counts{},
+	}
+}
+
+// SetMember adds or replaces a member and returns what happened to it.
+func (c *Cache) SetMember(cluster *clusterv1alpha1.Cluster) framework.Event {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.members[cluster.Name]
+	after := framework.NewMember(cluster, &c.apis)
+	if before != nil {
+		after.Promised = before.Promised
+	} else {
+		at, _ := slices.BinarySearch(c.names, cluster.Name)
+		c.names = slices.Insert(c.names, at, cluster.Name)
+	}
+	c.members[cluster.Name] = after
+	c.sorted = nil
+	return framework.Changes(before, after)
+}
+
+// RemoveMember forgets a member and returns what happened to it.
+func (c *Cache) RemoveMember(name string) framework.Event {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.members[name]; !ok {
+		return 0
+	}
+	delete(c.members, name)
+	c.names = slices.DeleteFunc(c.names, func(n string) bool { return n == name })
+	c.sorted = nil
+	return framework.MemberLeaving
+}
+
+// Members returns the members by name. The slice is not to be changed.
+func (c *Cache) Members() []*framework.Member {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, lapsed := range c.promises.lapse(c.clock.Now()) {
+		c.promiseLocked(lapsed.member, lapsed.load, -1)
+	}
+	if c.sorted == nil {
+		// A new slice each time: those handed out keep what they show.
+		c.sorted = make([]*framework.Member, 0, len(c.names))
+		for _, name := range c.names {
+			c.sorted = append(c.sorted, c.members[name])
+		}
+	}
+	return c.sorted
+}
+
+// promiseLocked counts a load for or against a member.
+func (c *Cache) promiseLocked(name string, load capacity.Vector, factor int64) {
+	before, ok := c.members[name]
+	if !ok {
+		return
+	}
+	after := *before
+	after.Promised = capacity.Vector{}
+	after.Promised.Add(before.Promised, 1)
+	after.Promised.Add(load, factor)
+	c.members[name] = &after
+	c.sorted = nil
+}
+
+// Binding returns the binding of a template, nil when there is none.
+func (c *Cache) Binding(key template.Key) workv1alpha1.Binding {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if p, ok := c.placements[key]; ok {
+		return p.binding
+	}
+	return nil
+}
+
+// SetBinding learns of a binding. While its template is assumed elsewhere, that
+// stands.
+func (c *Cache) SetBinding(binding workv1alpha1.Binding) Change {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.setBindingLocked(binding, false)
+}
+
+// Confirm learns that the decision about a template was written.
+func (c *Cache) Confirm(binding workv1alpha1.Binding) Change {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.setBindingLocked(binding, true)
+}
+
+func (c *Cache) setBindingLocked(binding workv1alpha1.Binding, confirmed bool) Change {
+	key := template.KeyOf(binding.GetSpec().Resource)
+	p := c.placementLocked(key)
+	if confirmed {
+		p.assumed = false
+	}
+	if p.binding == nil || !older(binding, p.binding) {
+		c.indexPolicyLocked(key, p.binding, binding)
+		p.binding = binding
+	}
+	if p.assumed {
+		return Change{Namespace: key.Namespace}
+	}
+	return c.placeLocked(key, p, p.binding.GetSpec().Clusters)
+}
+
+// RemoveBinding forgets a binding that was deleted.
+func (c *Cache) RemoveBinding(binding workv1alpha1.Binding) {
+	key := template.KeyOf(binding.GetSpec().Resource)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p, ok := c.placements[key]
+	if !ok || p.binding == nil || p.binding.GetUID() != binding.GetUID() {
+		return
+	}
+	c.indexPolicyLocked(key, p.binding, nil)
+	p.binding = nil
+	if !p.assumed {
+		c.placeLocked(key, p, nil)
+	}
+	c.dropEmptyLocked(key, p)
+}
+
+// Assume takes a template to be on the members of a decision that is about to be
+// written. loads are what the decision adds to members.
+func (c *Cache) Assume(key template.Key, clusters []workv1alpha1.TargetCluster, loads map[string]capacity.Vector) Change {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.placementLocked(key)
+	p.assumed = true
+	for member, load := range loads {
+		c.promises.add(promise{key: key, member: member, load: load}, c.clock.Now())
+		c.promiseLocked(member, load, 1)
+	}
+	return c.placeLocked(key, p, clusters)
+}
+
+// Forget takes an assumption back: the decision was not written.
+func (c *Cache) Forget(key template.Key) Change {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p, ok := c.placements[key]
+	if !ok {
+		return Change{Namespace: key.Namespace}
+	}
+	p.assumed = false
+	for _, broken := range c.promises.drop(key) {
+		c.promiseLocked(broken.member, broken.load, -1)
+	}
+	var clusters []workv1alpha1.TargetCluster
+	if p.binding != nil {
+		clusters = p.binding.GetSpec().Clusters
+	}
+	change := c.placeLocked(key, p, clusters)
+	c.dropEmptyLocked(key, p)
+	return change
+}
+
+// MembersOf returns the members a template is on.
+func (c *Cache) MembersOf(key template.Key) sets.Set[string] {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	members := sets.New[string]()
+	if p, ok := c.placements[key]; ok {
+		for _, cluster := range p.clusters {
+			members.Insert(cluster.Name)
+		}
+	}
+	return members
+}
+
+// Footprint returns the members where the namespace has templates that run Pods.
+func (c *Cache) Footprint(namespace string) sets.Set[string] {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return sets.KeySet(c.footprints[namespace])
+}
+
+// Landed returns the members where the namespace has any template.
+func (c *Cache) Landed(namespace string) sets.Set[string] {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return sets.KeySet(c.landings[namespace])
+}
+
+// PlacedOn returns the templates on a member.
+func (c *Cache) PlacedOn(member string) []template.Key {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.byMember[member].UnsortedList()
+}
+
+// Following returns the templates whose binding follows a policy.
+func (c *Cache) Following(ref policy.Ref) []template.Key {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.byPolicy[ref].UnsortedList()
+}
+
+// OfKind returns the templates of a kind that have a binding. It looks at all
+// placements: for what happens once per kind.
+func (c *Cache) OfKind(kind schema.GroupKind) []template.Key {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var keys []template.Key
+	for key := range c.placements {
+		if key.GroupKind() == kind {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func (c *Cache) placementLocked(key template.Key) *placement {
+	p, ok := c.placements[key]
+	if !ok {
+		p = &placement{}
+		c.placements[key] = p
+	}
+	return p
+}
+
+func (c *Cache) dropEmptyLocked(key template.Key, p *placement) {
+	if p.binding == nil && !p.assumed {
+		delete(c.placements, key)
+	}
+}
+
+// placeLocked moves a template in all indexes.
+func (c *Cache) placeLocked(key template.Key, p *placement, clusters []workv1alpha1.TargetCluster) Change {
+	change := Change{Namespace: key.Namespace}
+	if sameNames(p.clusters, clusters) {
+		p.clusters = clusters
+		return change
+	}
+	before, after := names(p.clusters), names(clusters)
+	p.clusters = clusters
+	for member := range before.Difference(after) {
+		change.Moved = true
+		remove(c.byMember, member, key)
+		c.countLocked(key, member, -1)
+	}
+	for member := range after.Difference(before) {
+		change.Moved = true
+		insert(c.byMember, member, key)
+		runs, landed := c.countLocked(key, member, 1)
+		change.Footprint = change.Footprint || runs
+		change.Landed = change.Landed || landed
+	}
+	return change
+}
+
+// countLocked counts a template of a namespace on a member and reports whether it
+// is the first there that runs Pods, and the first of all. Namespaces themselves
+// and cluster-scoped templates are in no namespace.
+func (c *Cache) countLocked(key template.Key, member string, n int) (runs, landed bool) {
+	if key.Namespace == "" {
+		return false, false
+	}
+	if template.Runs(key.GroupKind()) {
+		runs = count(c.footprints, key.Namespace, member, n)
+	}
+	return runs, count(c.landings, key.Namespace, member, n)
+}
+
+func count(all map[string]counts, namespace, member string, n int) (first bool) {
+	if all[namespace] == nil {
+		all[namespace] = counts{}
+	}
+	all[namespace][member] += n
+	if all[namespace][member] == 0 {
+		delete(all[namespace], member)
+		if len(all[namespace]) == 0 {
+			delete(all, namespace)
+		}
+		return false
+	}
+	return n > 0 && all[namespace][member] == n
+}
+
+func (c *Cache) indexPolicyLocked(key template.Key, before, after workv1alpha1.Binding) {
+	if ref, ok := PolicyOf(before); ok {
+		remove(c.byPolicy, ref, key)
+	}
+	if ref, ok := PolicyOf(after); ok {
+		insert(c.byPolicy, ref, key)
+	}
+}
+
+// PolicyOf returns the policy a binding follows, false when it follows none.
+func PolicyOf(binding workv1alpha1.Binding) (policy.Ref, bool) {
+	if binding == nil || binding.GetSpec().Policy == nil {
+		return policy.Ref{}, false
+	}
+	from := binding.GetSpec().Policy
+	return policy.Ref{Namespace: from.Namespace, Name: from.Name}, true
+}
+
+func names(clusters []workv1alpha1.TargetCluster) sets.Set[string] {
+	out := make(sets.Set[string], len(clusters))
+	for _, cluster := range clusters {
+		out.Insert(cluster.Name)
+	}
+	return out
+}
+
+func sameNames(a, b []workv1alpha1.TargetCluster) bool {
+	return slices.EqualFunc(a, b, func(x, y workv1alpha1.TargetCluster) bool { return x.Name == y.Name })
+}
+
+func insert[K comparable](index map[K]sets.Set[template.Key], at K, key template.Key) {
+	if index[at] == nil {
+		index[at] = sets.New[template.Key]()
+	}
+	index[at].Insert(key)
+}
+
+func remove[K comparable](index map[K]sets.Set[template.Key], at K, key template.Key) {
+	index[at].Delete(key)
+	if len(index[at]) == 0 {
+		delete(index, at)
+	}
+}
+
+// older compares two states of one binding; resource versions of the fleet are
+// decimal and grow. A binding that was created anew is never older.
+func older(a, b workv1alpha1.Binding) bool {
+	if a.GetUID() != b.GetUID() {
+		return false
+	}
+	x, errX := strconv.ParseUint(a.GetResourceVersion(), 10, 64)
+	y, errY := strconv.ParseUint(b.GetResourceVersion(), 10, 64)
+	return errX == nil && errY == nil && x < y
+}

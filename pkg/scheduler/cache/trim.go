@@ -1,0 +1,32 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cache
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+)
+
+// Trim drops what the scheduler does not read of an object before it is kept: the
+// reports of members in a binding above all. It is a cache.TransformFunc; it
+// changes the object it is given.
+func Trim(object any) (any, error) {
+	if meta, ok := object.(metav1.Object); ok {
+		meta.SetManagedFields(nil)
+	}
+	binding, ok := object.(workv1alpha1.Binding)
+	if !ok {
+		return object, nil
+	}
+	status := binding.GetStatus()
+	kept := workv1alpha1.BindingStatus{Reasons: status.Reasons}
+	for _, condition := range status.Conditions {
+		if condition.Type == workv1alpha1.ConditionScheduled {
+			kept.Conditions = []metav1.Condition{condition}
+		}
+	}
+	*status = kept
+	return object, nil
+}

@@ -1,0 +1,218 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package scheduler
+
+import (
+	"errors"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/capacity"
+	"fleet.dev/fleet/pkg/scheduler/framework"
+	"fleet.dev/fleet/pkg/scheduler/metrics"
+	"fleet.dev/fleet/pkg/scheduler/strategy"
+)
+
+// decision is what a cycle comes to, and what has to be written for it.
+type decision struct {
+	*subject
+	// result in metrics.
+	result string
+	// why nothing is placed, for logs.
+	why string
+	// spec the binding is to have; nil leaves it as it is.
+	spec *workv1alpha1.BindingSpec
+	// remove the binding.
+	remove bool
+	// confirmGone is to be true in the fleet before anything is written: that the
+	// template does not exist.
+	confirmGone bool
+	// confirmMissing are Clusters that must not exist before anything is written.
+	confirmMissing []string
+	// scheduled is the condition the binding is to have; nil leaves the status.
+	scheduled *metav1.Condition
+	// reasons go with the condition.
+	reasons []workv1alpha1.ClusterReason
+	// wakeOn are the events to decide anew after.
+	wakeOn framework.Event
+	// retry has it decided anew after a while as well: what was promised to
+	// members lapses without an event.
+	retry bool
+}
+
+// idle reports whether there is nothing to write.
+func (d *decision) idle() bool { return d.spec == nil && !d.remove && d.scheduled == nil }
+
+// gone releases the members of a template that does not exist. What became of the
+// object there is then kept as tombstones; when those are gone as well the binding
+// is removed.
+func gone(subject *subject) *decision {
+	d := &decision{subject: subject, result: metrics.Released, confirmGone: true}
+	spec := *subject.binding.GetSpec()
+	switch {
+	case len(spec.Clusters) > 0 || len(spec.GracefulEvictionTasks) > 0 || len(spec.RequiredBy) > 0:
+		spec.Clusters, spec.GracefulEvictionTasks, spec.RequiredBy, spec.Overrides = nil, nil, nil, nil
+		d.spec = &spec
+	case len(spec.Tombstones) == 0:
+		d.remove = true
+	}
+	return d
+}
+
+// held leaves a template that is not to be placed for now. What an earlier
+// template of the same name left behind is released.
+func held(subject *subject, why string) *decision {
+	d := &decision{subject: subject, result: metrics.Held, why: why}
+	if subject.recreated() {
+		d.result = metrics.Released
+		d.spec = renewed(subject)
+	}
+	return d
+}
+
+// renewed is the spec of a binding that lost the template it was made for and is
+// about a new one of the same name, which is nowhere.
+func renewed(subject *subject) *workv1alpha1.BindingSpec {
+	old := subject.binding.GetSpec()
+	return &workv1alpha1.BindingSpec{
+		Resource:                    subject.template.Reference(),
+		Tombstones:                  old.Tombstones,
+		SchedulerName:               old.SchedulerName,
+		ConflictResolution:          old.ConflictResolution,
+		PreserveResourcesOnDeletion: old.PreserveResourcesOnDeletion,
+		Suspension:                  old.Suspension,
+	}
+}
+
+// failed reports that no decision could be made. Placements stay.
+func failed(subject *subject, err error) *decision {
+	d := &decision{subject: subject, result: metrics.Failed, why: err.Error(), wakeOn: framework.AnyEvent}
+	d.keepOrCreate()
+	d.complain(workv1alpha1.ReasonSchedulerError, err.Error(), nil)
+	return d
+}
+
+// unplaced reports that no member, or too few, can take a template. Placements
+// stay.
+func unplaced(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnosis, err error) *decision {
+	var fit *framework.FitError
+	if !errors.As(err, &fit) {
+		return failed(subject, err)
+	}
+	d := &decision{
+		subject: subject,
+		result:  metrics.Unschedulable,
+		why:     err.Error(),
+		wakeOn:  diagnosis.Events | framework.MemberAdded,
+		retry:   fit.Reason == workv1alpha1.ReasonUnschedulable,
+	}
+	// Configuration that finds no member by default is no news: it goes to the
+	// members that come, and until then there is nothing to record.
+	silent := subject.binding == nil && subject.template.Workload == nil && plan.Placement.Auto != nil
+	if silent {
+		return d
+	}
+	d.keepOrCreate()
+	d.complain(fit.Reason, err.Error(), diagnosis.Reasons)
+	return d
+}
+
+// keepOrCreate has a binding to complain on.
+func (d *decision) keepOrCreate() {
+	switch {
+	case d.binding == nil:
+		d.spec = &workv1alpha1.BindingSpec{Resource: d.template.Reference()}
+		follow(d.spec, d.match.Policy)
+	case d.recreated():
+		d.spec = renewed(d.subject)
+	}
+}
+
+// complain sets the condition of a binding whose template cannot be placed,
+// unless it says so already.
+func (d *decision) complain(reason, message string, reasons []workv1alpha1.ClusterReason) {
+	if d.binding != nil && d.spec == nil {
+		status := d.binding.GetStatus()
+		now := meta.FindStatusCondition(status.Conditions, workv1alpha1.ConditionScheduled)
+		same := now != nil && now.Status == metav1.ConditionFalse && now.Reason == reason && now.Message == message
+		if same && slices.Equal(status.Reasons, reasons) {
+			return
+		}
+	}
+	d.scheduled = &metav1.Condition{
+		Type:    workv1alpha1.ConditionScheduled,
+		Status:  metav1.ConditionFalse,
+		Reason:  reason,
+		Message: message,
+	}
+	d.reasons = reasons
+}
+
+// placed writes a placement, if it is not the one there is.
+func placed(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnosis, clusters []workv1alpha1.TargetCluster, overrides []workv1alpha1.ResolvedOverride) *decision {
+	d := &decision{subject: subject, result: metrics.Placed}
+	if plan.Pick == framework.PickAll && (plan.Division == framework.DivideNothing || plan.Division == framework.DivideByWeight) {
+		d.wakeOn = diagnosis.Events | plan.Follow
+	}
+	d.spec = wantedSpec(subject, plan, clusters, overrides)
+	if subject.binding == nil {
+		return d
+	}
+	if sameSpec(subject.binding.GetSpec(), d.spec) {
+		d.result, d.spec = metrics.Unchanged, nil
+	}
+	if d.spec != nil {
+		d.confirmMissing = subject.missing
+	}
+	if condition := meta.FindStatusCondition(subject.binding.GetStatus().Conditions, workv1alpha1.ConditionScheduled); condition != nil && condition.Status == metav1.ConditionFalse {
+		d.scheduled = &metav1.Condition{
+			Type:    workv1alpha1.ConditionScheduled,
+			Status:  metav1.ConditionTrue,
+			Reason:  workv1alpha1.ReasonSuccess,
+			Message: "Binding has been scheduled successfully.",
+		}
+	}
+	return d
+}
+
+// loads returns what the decision adds to each member.
+func (d *decision) loads() map[string]capacity.Vector {
+	if d.demand == nil {
+		return nil
+	}
+	loads := map[string]capacity.Vector{}
+	for _, cluster := range d.spec.Clusters {
+		before, placed := d.placed[cluster.Name]
+		added := cluster.Replicas - before
+		if cluster.Replicas == 0 && !placed {
+			added = d.template.Workload.Pods
+		}
+		if added > 0 {
+			loads[cluster.Name] = d.demand.Load(added)
+		}
+	}
+	return loads
+}
+
+// sameSpec compares what is with what is wanted. Generations of policies are
+// notes: one that changed with no effect on this template is no change.
+func sameSpec(is, wanted *workv1alpha1.BindingSpec) bool {
+	compared := *wanted
+	if is.Policy != nil && compared.Policy != nil {
+		policy := *compared.Policy
+		policy.Generation = is.Policy.Generation
+		compared.Policy = &policy
+	}
+	if len(is.Overrides) == len(compared.Overrides) {
+		compared.Overrides = slices.Clone(compared.Overrides)
+		for i := range compared.Overrides {
+			compared.Overrides[i].Policy.Generation = is.Overrides[i].Policy.Generation
+		}
+	}
+	return equality.Semantic.DeepEqual(*is, compared)
+}

@@ -1,0 +1,231 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package scheduler
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientcache "k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+
+	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/cache"
+	"fleet.dev/fleet/pkg/scheduler/framework"
+	"fleet.dev/fleet/pkg/scheduler/policy"
+	"fleet.dev/fleet/pkg/scheduler/source"
+	"fleet.dev/fleet/pkg/scheduler/template"
+)
+
+// Every handler here finds the templates an event concerns by an index and adds
+// them to the queue; none looks at templates it does not concern.
+
+// watch registers the handlers of everything but templates.
+func (s *Scheduler) watch(ctx context.Context) ([]clientcache.InformerSynced, error) {
+	policies, work := s.informers.Policy().V1alpha1(), s.informers.Work().V1alpha1()
+	bindings := handler(s.setBinding, s.removeBinding)
+	propagations := handler(
+		func(p policyv1alpha1.Propagation) { s.setPropagation(ctx, p) },
+		func(p policyv1alpha1.Propagation) { s.requeue(s.policies.Delete(policy.RefOf(p)), policy.RefOf(p)) },
+	)
+	overrides := handler(
+		func(o policyv1alpha1.Override) { s.setOverride(ctx, o) },
+		func(o policyv1alpha1.Override) { s.requeue(s.overrides.Delete(policy.RefOf(o)), policy.Ref{}) },
+	)
+	watched := []struct {
+		informer clientcache.SharedIndexInformer
+		handler  clientcache.ResourceEventHandler
+	}{
+		{s.informers.Cluster().V1alpha1().Clusters().Informer(), handler(s.setMember, s.removeMember)},
+		{policies.PropagationPolicies().Informer(), propagations},
+		{policies.ClusterPropagationPolicies().Informer(), propagations},
+		{policies.OverridePolicies().Informer(), overrides},
+		{policies.ClusterOverridePolicies().Informer(), overrides},
+		{work.ResourceBindings().Informer(), bindings},
+		{work.ClusterResourceBindings().Informer(), bindings},
+	}
+	var synced []clientcache.InformerSynced
+	for _, w := range watched {
+		registration, err := w.informer.AddEventHandler(w.handler)
+		if err != nil {
+			return nil, fmt.Errorf("watch for the scheduler: %w", err)
+		}
+		synced = append(synced, registration.HasSynced)
+	}
+	return synced, nil
+}
+
+// handler calls set for objects that were added or changed and remove for those
+// that were deleted.
+func handler[T any](set, remove func(T)) clientcache.ResourceEventHandler {
+	return clientcache.ResourceEventHandlerFuncs{
+		AddFunc: func(added any) { call(set, added) },
+		UpdateFunc: func(_, updated any) {
+			call(set, updated)
+		},
+		DeleteFunc: func(deleted any) {
+			if unknown, ok := deleted.(clientcache.DeletedFinalStateUnknown); ok {
+				deleted = unknown.Obj
+			}
+			call(remove, deleted)
+		},
+	}
+}
+
+func call[T any](do func(T), object any) {
+	if typed, ok := object.(T); ok {
+		do(typed)
+	}
+}
+
+func (s *Scheduler) setMember(cluster *clusterv1alpha1.Cluster) {
+	events := s.cache.SetMember(cluster)
+	s.queue.Wake(events)
+	if events.Has(framework.MemberLabels) {
+		// An affinity may not select the member any more.
+		s.add(s.cache.PlacedOn(cluster.Name))
+	}
+}
+
+func (s *Scheduler) removeMember(cluster *clusterv1alpha1.Cluster) {
+	s.queue.Wake(s.cache.RemoveMember(cluster.Name))
+	s.add(s.cache.PlacedOn(cluster.Name))
+}
+
+func (s *Scheduler) setPropagation(ctx context.Context, p policyv1alpha1.Propagation) {
+	selectors, err := s.policies.Set(p)
+	if err != nil {
+		utilruntime.HandleErrorWithContext(ctx, err, "Read a propagation policy", "policy", klog.KObj(p))
+		return
+	}
+	s.requeue(selectors, policy.RefOf(p))
+}
+
+func (s *Scheduler) setOverride(ctx context.Context, o policyv1alpha1.Override) {
+	selectors, err := s.overrides.Set(o)
+	if err != nil {
+		utilruntime.HandleErrorWithContext(ctx, err, "Read an override policy", "policy", klog.KObj(o))
+		return
+	}
+	s.requeue(selectors, policy.Ref{})
+}
+
+// requeue adds the templates that selectors pick and those whose binding follows
+// a policy.
+func (s *Scheduler) requeue(selectors []policy.Selector, ref policy.Ref) {
+	for key := range s.templates.Matching(selectors) {
+		s.queue.Add(key)
+	}
+	if ref != (policy.Ref{}) {
+		s.add(s.cache.Following(ref))
+	}
+}
+
+// setBinding learns of a binding. One that is as this scheduler wrote it, but for
+// its status, concerns nobody.
+func (s *Scheduler) setBinding(binding workv1alpha1.Binding) {
+	key := template.KeyOf(binding.GetSpec().Resource)
+	known := s.cache.Binding(key)
+	s.apply(key, s.cache.SetBinding(binding))
+	if known == nil || known.GetUID() != binding.GetUID() || known.GetGeneration() < binding.GetGeneration() {
+		s.queue.Add(key)
+	}
+}
+
+func (s *Scheduler) removeBinding(binding workv1alpha1.Binding) {
+	s.cache.RemoveBinding(binding)
+	s.queue.Add(template.KeyOf(binding.GetSpec().Resource))
+}
+
+// OnTemplate implements source.Handler.
+func (s *Scheduler) OnTemplate(before, after *template.Template) {
+	s.add(s.mounts.update(before, after))
+	concerned := cmpOr(after, before)
+	switch {
+	case concerned == nil:
+		return
+	case before != nil && after != nil && before.SameDecision(after):
+		return
+	case before == nil && after.Stays != "" && s.cache.Binding(after.Key()) == nil:
+		return
+	}
+	s.queue.Add(concerned.Key())
+	if concerned.Kind.Kind == "Namespace" && concerned.Kind.Group == "" && hintsChanged(before, after) {
+		for _, t := range s.templates.InNamespace(concerned.Name) {
+			s.queue.Add(t.Key())
+		}
+	}
+}
+
+// cmpOr returns the first template that there is.
+func cmpOr(a, b *template.Template) *template.Template {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+func hintsChanged(before, after *template.Template) bool {
+	annotations := func(t *template.Template) string {
+		if t == nil {
+			return ""
+		}
+		return fmt.Sprint(t.Annotations)
+	}
+	return annotations(before) != annotations(after)
+}
+
+// OnListed implements source.Handler: bindings of the kind whose template is gone
+// can be told from those whose template had not been listed yet.
+func (s *Scheduler) OnListed(kind schema.GroupKind) {
+	s.add(s.cache.OfKind(kind))
+}
+
+// apply adds the templates that a changed placement of another one concerns.
+func (s *Scheduler) apply(key template.Key, change cache.Change) {
+	if change.Footprint {
+		for _, t := range s.templates.InNamespace(change.Namespace) {
+			if s.followsFootprint(t) {
+				s.queue.Add(t.Key())
+			}
+		}
+	}
+	if change.Landed {
+		s.queue.Add(template.Key{Kind: "Namespace", Name: change.Namespace})
+	}
+	if !change.Moved {
+		return
+	}
+	switch {
+	case source.IsDefinition(key):
+		s.queue.Wake(framework.MemberAPIs)
+	case key.GroupKind() == claimKey("", "").GroupKind():
+		s.queue.Wake(framework.ClaimPlaced)
+	case template.Runs(key.GroupKind()):
+		s.add(claimsOf(s.templates.Get(key)))
+	}
+}
+
+func (s *Scheduler) followsFootprint(t *template.Template) bool {
+	kind, ok := s.templates.Kind(t.Kind.GroupKind())
+	if !ok || t.Stays != "" {
+		return false
+	}
+	switch kind.Auto {
+	case template.AutoFootprint, template.AutoFootprintOrEverywhere, template.AutoStay:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Scheduler) add(keys []template.Key) {
+	for _, key := range keys {
+		s.queue.Add(key)
+	}
+}

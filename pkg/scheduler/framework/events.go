@@ -1,0 +1,78 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package framework
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+)
+
+// Event is a set of things that happen to members and may change a decision.
+type Event uint32
+
+const (
+	// MemberAdded is a member that joined.
+	MemberAdded Event = 1 << iota
+	// MemberReady is a member that became ready.
+	MemberReady
+	// MemberLabels is a change of labels, provider, region or zones.
+	MemberLabels
+	// MemberTaints is a change of taints.
+	MemberTaints
+	// MemberAPIs is a change of the APIs a member serves, or will once a
+	// CustomResourceDefinition has reached it.
+	MemberAPIs
+	// MemberCapacity is a member with more room than before.
+	MemberCapacity
+	// MemberLeaving is a member that is being unjoined, or is gone.
+	MemberLeaving
+	// ClaimPlaced is a PersistentVolumeClaim that was placed or released.
+	ClaimPlaced
+)
+
+// AnyEvent is the set of all events.
+const AnyEvent = ^Event(0)
+
+// Has reports whether the sets share an event.
+func (e Event) Has(other Event) bool { return e&other != 0 }
+
+// Changes returns what happened to a member; nil stands for one that is not
+// there.
+func Changes(before, after *Member) Event {
+	switch {
+	case after == nil:
+		return MemberLeaving
+	case before == nil:
+		return MemberAdded
+	}
+	var events Event
+	if after.Leaving && !before.Leaving {
+		events |= MemberLeaving
+	}
+	if after.Ready && !before.Ready {
+		events |= MemberReady
+	}
+	if !sameLabels(before, after) {
+		events |= MemberLabels
+	}
+	if !equality.Semantic.DeepEqual(before.Cluster.Spec.Taints, after.Cluster.Spec.Taints) {
+		events |= MemberTaints
+	}
+	if before.APIs != after.APIs {
+		events |= MemberAPIs
+	}
+	if before.Free.Less(after.Free) {
+		events |= MemberCapacity
+	}
+	return events
+}
+
+func sameLabels(before, after *Member) bool {
+	b, a := before.Cluster, after.Cluster
+	return equality.Semantic.DeepEqual(b.Labels, a.Labels) &&
+		b.Spec.Provider == a.Spec.Provider &&
+		b.Spec.Region == a.Spec.Region &&
+		slices.Equal(b.Spec.Zones, a.Spec.Zones)
+}

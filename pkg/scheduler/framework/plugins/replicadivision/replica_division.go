@@ -1,0 +1,126 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package replicadivision
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/division"
+	"fleet.dev/fleet/pkg/scheduler/framework"
+)
+
+// ReplicaDivision is a plugin that assigns replicas by the division of the
+// strategy.
+type ReplicaDivision struct{}
+
+var (
+	_ framework.AssignPlugin  = ReplicaDivision{}
+	_ framework.EventInterest = ReplicaDivision{}
+)
+
+// Name of the plugin in the registry and in configuration.
+const Name = "ReplicaDivision"
+
+// Name returns the name of the plugin.
+func (ReplicaDivision) Name() string { return Name }
+
+// Events returns what may lift a refusal: more room, or more members.
+func (ReplicaDivision) Events() framework.Event {
+	return framework.MemberCapacity | framework.MemberAdded | framework.MemberReady | framework.MemberLabels | framework.MemberTaints
+}
+
+// Assign divides the replicas of the template. Members that get none are left
+// out, but a template with no replicas at all stays where it is, or is put on the
+// best member, so that somebody reports a status for it.
+func (ReplicaDivision) Assign(_ context.Context, request *framework.Request, selected []*framework.Candidate) ([]workv1alpha1.TargetCluster, *framework.Status) {
+	workload := request.Template.Workload
+	if workload == nil || !workload.Replicated || request.Strategy.Division == framework.DivideNothing {
+		return withoutReplicas(selected), nil
+	}
+	if request.Replicas == 0 {
+		return atRest(selected), nil
+	}
+	shares, err := divide(request, selected)
+	var insufficient *division.InsufficientError
+	if errors.As(err, &insufficient) {
+		// How much would fit changes all the time and would make a new message
+		// each time.
+		return nil, framework.Refuse(fmt.Sprintf("not enough capacity for %d more replicas", insufficient.Wanted))
+	}
+	if err != nil {
+		return nil, framework.AsStatus(err)
+	}
+	out := make([]workv1alpha1.TargetCluster, 0, len(shares))
+	for _, share := range shares {
+		out = append(out, workv1alpha1.TargetCluster{Name: share.Name, Replicas: share.Replicas})
+	}
+	return out, nil
+}
+
+func divide(request *framework.Request, selected []*framework.Candidate) ([]division.Share, error) {
+	members := make([]division.Member, 0, len(selected))
+	for _, candidate := range selected {
+		members = append(members, division.Member{
+			Name:      candidate.Name(),
+			Current:   candidate.Replicas,
+			Available: candidate.Room,
+			Weight:    weightOf(request, candidate),
+		})
+	}
+	switch request.Strategy.Division {
+	case framework.DivideByWeight:
+		return division.ByWeight(request.Replicas, members), nil
+	case framework.DivideByCapacity:
+		return division.ByCapacity(request.Replicas, members)
+	case framework.DivideAggregated:
+		return division.Aggregate(request.Replicas, members)
+	default:
+		return division.ByCapacityOrBeyond(request.Replicas, members), nil
+	}
+}
+
+// weightOf is the highest weight that selects the member; without any weights it
+// is the same for all.
+func weightOf(request *framework.Request, candidate *framework.Candidate) int64 {
+	if len(request.Weights) == 0 {
+		return 1
+	}
+	var highest int64
+	for _, weight := range request.Weights {
+		if weight.Affinity.Matches(candidate.Cluster) {
+			highest = max(highest, weight.Weight)
+		}
+	}
+	return highest
+}
+
+func withoutReplicas(selected []*framework.Candidate) []workv1alpha1.TargetCluster {
+	out := make([]workv1alpha1.TargetCluster, 0, len(selected))
+	for _, candidate := range selected {
+		out = append(out, workv1alpha1.TargetCluster{Name: candidate.Name()})
+	}
+	slices.SortFunc(out, byName)
+	return out
+}
+
+func atRest(selected []*framework.Candidate) []workv1alpha1.TargetCluster {
+	placed := slices.DeleteFunc(slices.Clone(selected), func(c *framework.Candidate) bool { return !c.Placed })
+	if len(placed) == 0 {
+		placed = selected[:min(len(selected), 1)]
+	}
+	return withoutReplicas(placed)
+}
+
+func byName(a, b workv1alpha1.TargetCluster) int { return cmp.Compare(a.Name, b.Name) }
+
+// New makes the plugin.
+func New(_ json.RawMessage, _ framework.Handle) (framework.Plugin, error) {
+	return ReplicaDivision{}, nil
+}

@@ -1,0 +1,173 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package framework
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
+
+	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/affinity"
+	"fleet.dev/fleet/pkg/scheduler/capacity"
+	"fleet.dev/fleet/pkg/scheduler/template"
+)
+
+// Member is one member as the scheduler sees it. It is immutable; a change makes
+// a new one.
+type Member struct {
+	// Cluster is the API object without its status.
+	Cluster *clusterv1alpha1.Cluster
+	// Ready says that the member answers and calls itself ready.
+	Ready bool
+	// Leaving says that the member is being unjoined.
+	Leaving bool
+	// APIs are what it serves. Members that serve the same share the value.
+	APIs *APIs
+	// Free is what it has room for, nil when it reported nothing yet.
+	Free *capacity.Summary
+	// Promised is the load decided upon that Free may not show yet.
+	Promised capacity.Vector
+}
+
+// Name of the member.
+func (m *Member) Name() string { return m.Cluster.Name }
+
+// NewMember reads a Cluster. apis shares equal sets of APIs between members.
+func NewMember(from *clusterv1alpha1.Cluster, apis *APIPool) *Member {
+	cluster := &clusterv1alpha1.Cluster{ObjectMeta: *from.ObjectMeta.DeepCopy(), Spec: from.Spec}
+	cluster.ManagedFields = nil
+	return &Member{
+		Cluster: cluster,
+		Ready:   isTrue(from, clusterv1alpha1.ClusterConditionReady),
+		Leaving: !from.DeletionTimestamp.IsZero(),
+		APIs:    apis.get(from),
+		Free:    capacity.Summarize(&from.Status),
+	}
+}
+
+func isTrue(cluster *clusterv1alpha1.Cluster, condition string) bool {
+	for _, c := range cluster.Status.Conditions {
+		if c.Type == condition {
+			return c.Status == metav1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// Candidate is a member in one cycle.
+type Candidate struct {
+	*Member
+	// Placed says that the binding lists the member for this very template.
+	Placed bool
+	// Replicas it has of the template.
+	Replicas int32
+	// Room for more replicas, beyond those it has. Only for templates that run
+	// something.
+	Room int32
+	// Score is the weighted sum of the scores of the plugins.
+	Score int64
+}
+
+// Pick says how many members are chosen.
+type Pick string
+
+const (
+	// PickAll chooses every member the constraints allow.
+	PickAll Pick = "All"
+	// PickOne chooses the best.
+	PickOne Pick = "One"
+)
+
+// Division says how replicas are divided among the chosen.
+type Division string
+
+const (
+	// DivideNothing leaves the replicas of the template as they are on every
+	// member.
+	DivideNothing Division = "Nothing"
+	// DivideByWeight divides by Request.Weights.
+	DivideByWeight Division = "ByWeight"
+	// DivideByCapacity divides by what is free and refuses when that is too
+	// little.
+	DivideByCapacity Division = "ByCapacity"
+	// DivideByCapacityOrBeyond divides by what is free and lets the rest wait in
+	// the members.
+	DivideByCapacityOrBeyond Division = "ByCapacityOrBeyond"
+	// DivideAggregated uses as few members as have room.
+	DivideAggregated Division = "Aggregated"
+)
+
+// Strategy is how one template is placed. Policies and automatic placement both
+// come down to one.
+type Strategy struct {
+	// Within are the only members considered; nil is all.
+	Within sets.Set[string]
+	// Pick says how many members are chosen.
+	Pick Pick
+	// Division of the replicas.
+	Division Division
+	// Once never moves the template: where it is placed it stays.
+	Once bool
+	// Keep never takes the template away from a member it is on, but for one that
+	// leaves; the members chosen are added.
+	Keep bool
+	// Follow are the events after which more members could be chosen although
+	// none was refused.
+	Follow Event
+}
+
+// Request is what one cycle decides about.
+type Request struct {
+	// Template to place.
+	Template *template.Template
+	// Strategy to place it by.
+	Strategy Strategy
+	// Replicas to divide among the candidates.
+	Replicas int32
+	// Affinity narrows the members; nil narrows nothing.
+	Affinity *affinity.Affinity
+	// Tolerations of taints of members.
+	Tolerations []corev1.Toleration
+	// Spread bounds the groups of members used.
+	Spread []policyv1alpha1.SpreadConstraint
+	// Weights for DivideByWeight; without any, members weigh the same.
+	Weights []Weight
+	// Demand of one replica, nil when the template runs nothing.
+	Demand *capacity.Demand
+	// ClaimedBy are the members that hold the volumes the template mounts; nil
+	// when it mounts none that is placed.
+	ClaimedBy sets.Set[string]
+	// Expected are the members that will serve the kind of the template once its
+	// CustomResourceDefinition has reached them.
+	Expected sets.Set[string]
+}
+
+// Weight is the static weight of some members.
+type Weight struct {
+	// Affinity selects the members.
+	Affinity *affinity.Affinity
+	// Weight of each.
+	Weight int64
+}
+
+// APIs is the set of kinds a member serves.
+type APIs struct {
+	kinds    map[schema.GroupVersionKind]struct{}
+	complete bool
+}
+
+// Serves reports whether the member serves the kind in this very version.
+func (a *APIs) Serves(kind schema.GroupVersionKind) bool {
+	_, ok := a.kinds[kind]
+	return ok
+}
+
+// Complete reports whether the set is all the member serves.
+func (a *APIs) Complete() bool { return a.complete }
+
+// Known reports whether the member reported anything.
+func (a *APIs) Known() bool { return len(a.kinds) > 0 }

@@ -1,0 +1,367 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/klog/v2"
+
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/capacity"
+	"fleet.dev/fleet/pkg/scheduler/framework"
+	"fleet.dev/fleet/pkg/scheduler/framework/runtime"
+	"fleet.dev/fleet/pkg/scheduler/metrics"
+	"fleet.dev/fleet/pkg/scheduler/policy"
+	"fleet.dev/fleet/pkg/scheduler/source"
+	"fleet.dev/fleet/pkg/scheduler/strategy"
+	"fleet.dev/fleet/pkg/scheduler/template"
+)
+
+// subject is the template of one cycle and what is known about it.
+type subject struct {
+	key      template.Key
+	template *template.Template   // nil when there is none
+	kind     source.Kind          // of the template
+	binding  workv1alpha1.Binding // nil when there is none
+	match    *policy.Match        // nil when no policy picks it
+	profile  *runtime.Framework   // of the policy
+	placed   map[string]int32     // members of this very template with their replicas
+	missing  []string             // those of placed that do not exist, as far as is known
+	demand   *capacity.Demand     // of one of its Pods, nil when it runs none
+}
+
+// scheduleOne decides about the next template. It returns false when there will
+// be no more.
+func (s *Scheduler) scheduleOne(ctx context.Context) bool {
+	key, shutdown := s.queue.Get()
+	if shutdown {
+		return false
+	}
+	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("template", key))
+	start := s.clock.Now()
+
+	// 1. See what is known about the template.
+	subject := s.lookUp(key)
+
+	// 2. Decide.
+	decision := s.decide(ctx, subject)
+
+	// 3. Have the decision count for the next one.
+	if err := s.reserve(ctx, decision); err != nil {
+		decision = failed(subject, err)
+	}
+	metrics.DecisionDuration.Observe(s.clock.Since(start).Seconds())
+	metrics.Decisions.WithLabelValues(decision.result).Inc()
+
+	// 4. Have it decided anew when something happens that may change it.
+	s.queue.Park(key, decision.wakeOn)
+
+	// 5. Write it, if there is anything to write.
+	if decision.idle() {
+		s.finish(ctx, decision, nil)
+		return true
+	}
+	s.commit(ctx, decision)
+	return true
+}
+
+// lookUp collects what memory holds about a template.
+func (s *Scheduler) lookUp(key template.Key) *subject {
+	found := &subject{key: key, template: s.templates.Get(key), binding: s.cache.Binding(key)}
+	if found.template == nil {
+		return found
+	}
+	found.kind, _ = s.templates.Kind(key.GroupKind())
+	if found.binding != nil && found.binding.GetSpec().Resource.UID == found.template.UID {
+		found.placed = map[string]int32{}
+		for _, cluster := range found.binding.GetSpec().Clusters {
+			found.placed[cluster.Name] = cluster.Replicas
+		}
+	}
+	if found.template.Stays != "" {
+		return found
+	}
+	found.match = s.policies.Winner(found.template, found.holder())
+	if found.match != nil {
+		found.profile = s.profiles[schedulerName(found.match.Policy.GetSpec())]
+	}
+	return found
+}
+
+// holder is the policy the template follows, nil when it follows none.
+func (s *subject) holder() *policy.Ref {
+	if s.placed == nil || s.binding.GetSpec().Policy == nil {
+		return nil
+	}
+	from := s.binding.GetSpec().Policy
+	return &policy.Ref{Namespace: from.Namespace, Name: from.Name}
+}
+
+// recreated reports whether the binding is about an earlier template of the same
+// name.
+func (s *subject) recreated() bool { return s.binding != nil && s.placed == nil }
+
+// suspended reports whether somebody asked not to decide.
+func (s *subject) suspended() bool {
+	if s.binding == nil {
+		return false
+	}
+	suspension := s.binding.GetSpec().Suspension
+	return suspension != nil && suspension.Scheduling != nil && *suspension.Scheduling
+}
+
+// decide makes the decision about one template. It reads memory only.
+func (s *Scheduler) decide(ctx context.Context, subject *subject) *decision {
+	switch {
+	case subject.template == nil:
+		return s.decideGone(subject)
+	case !subject.template.DeletionTimestamp.IsZero():
+		return held(subject, "it is being deleted")
+	case subject.suspended():
+		return held(subject, "scheduling is suspended")
+	case subject.template.Stays != "":
+		return held(subject, subject.template.Stays)
+	case subject.match == nil:
+		return held(subject, "no policy matches")
+	case subject.profile == nil:
+		return held(subject, "another scheduler decides")
+	}
+	plan, err := s.plan(subject)
+	if err != nil {
+		return failed(subject, err)
+	}
+	if plan.Hold != "" {
+		return held(subject, plan.Hold)
+	}
+	clusters, diagnosis, err := s.place(ctx, subject, plan)
+	if err != nil {
+		return unplaced(subject, plan, diagnosis, err)
+	}
+	overrides, err := s.resolveOverrides(subject.template, clusters)
+	if err != nil {
+		return failed(subject, err)
+	}
+	return placed(subject, plan, diagnosis, clusters, overrides)
+}
+
+// decideGone releases what a template that does not exist has in members, and
+// removes its binding when nothing is left there.
+func (s *Scheduler) decideGone(subject *subject) *decision {
+	if subject.binding == nil || !s.templates.Listed(subject.key.GroupKind()) {
+		return &decision{subject: subject, result: metrics.Held}
+	}
+	return gone(subject)
+}
+
+// plan finds out how the template is to be placed.
+func (s *Scheduler) plan(subject *subject) (*strategy.Plan, error) {
+	return strategy.For(strategy.Input{
+		Template:       subject.template,
+		Kind:           subject.kind.Kind,
+		Match:          subject.match,
+		NamespaceHints: s.namespaceHints(subject.template),
+		Placed:         sets.KeySet(subject.placed),
+	}, facts{s})
+}
+
+func (s *Scheduler) namespaceHints(t *template.Template) map[string]string {
+	if t.Namespace == "" {
+		return nil
+	}
+	namespace := s.templates.Get(template.Key{Kind: "Namespace", Name: t.Namespace})
+	if namespace == nil {
+		return nil
+	}
+	return namespace.Annotations
+}
+
+// place runs the plugins: first on the members of the first affinity, then, when
+// those cannot take the template, on those of the next.
+func (s *Scheduler) place(ctx context.Context, subject *subject, plan *strategy.Plan) ([]workv1alpha1.TargetCluster, framework.Diagnosis, error) {
+	members := s.cache.Members()
+	diagnosis := framework.Diagnosis{Members: len(members)}
+	field := divideField(subject, members)
+	subject.missing = field.missing
+	if field.settled(subject, plan) {
+		return field.current, diagnosis, nil
+	}
+	request, err := s.newRequest(subject, plan, field)
+	if err != nil {
+		return nil, diagnosis, err
+	}
+	for _, affinity := range plan.Affinities {
+		request.Affinity = affinity
+		diagnosis = framework.Diagnosis{Members: len(members)}
+		var clusters []workv1alpha1.TargetCluster
+		clusters, err = runCycle(ctx, subject.profile, request, field, &diagnosis)
+		if err == nil {
+			return field.withFrozen(clusters), diagnosis, nil
+		}
+		var fit *framework.FitError
+		if !errors.As(err, &fit) {
+			return nil, diagnosis, err
+		}
+	}
+	return nil, diagnosis, err
+}
+
+func (s *Scheduler) newRequest(subject *subject, plan *strategy.Plan, field *field) (*framework.Request, error) {
+	request := &framework.Request{
+		Template:    subject.template,
+		Strategy:    plan.Strategy,
+		Tolerations: plan.Tolerations,
+		Spread:      plan.Spread,
+		Weights:     plan.Weights,
+	}
+	if subject.kind.Custom {
+		request.Expected = s.cache.MembersOf(subject.kind.Definition())
+	}
+	workload := subject.template.Workload
+	if workload == nil {
+		return request, nil
+	}
+	demand, err := capacity.NewDemand(workload.Requirements)
+	if err != nil {
+		return nil, err
+	}
+	request.Demand, subject.demand = demand, demand
+	request.ClaimedBy = s.holding(subject.template.Namespace, workload.Claims)
+	if workload.Replicated {
+		request.Replicas = max(workload.Pods-field.frozenReplicas(), 0)
+	}
+	return request, nil
+}
+
+// holding returns the members that hold all of the claims that are placed, nil
+// when none is.
+func (s *Scheduler) holding(namespace string, claims []string) sets.Set[string] {
+	var holding sets.Set[string]
+	for _, name := range claims {
+		members := s.cache.MembersOf(claimKey(namespace, name))
+		switch {
+		case len(members) == 0:
+		case holding == nil:
+			holding = members
+		default:
+			holding = holding.Intersection(members)
+		}
+	}
+	return holding
+}
+
+// runCycle is one pass through the extension points that choose.
+func runCycle(ctx context.Context, profile *runtime.Framework, request *framework.Request, field *field, diagnosis *framework.Diagnosis) ([]workv1alpha1.TargetCluster, error) {
+	// 1. Filter.
+	feasible, err := profile.Filter(ctx, request, field.candidates(), diagnosis)
+	if err != nil {
+		return nil, err
+	}
+	if len(feasible) == 0 {
+		return nil, &framework.FitError{Reason: workv1alpha1.ReasonNoClusterFit, Diagnosis: *diagnosis}
+	}
+	if request.Demand != nil {
+		if complete(request, feasible) {
+			return keep(feasible), nil
+		}
+		for _, candidate := range feasible {
+			candidate.Room = candidate.Free.Room(request.Demand, candidate.Promised)
+		}
+	}
+
+	// 2. Score.
+	if err := profile.Score(ctx, request, feasible); err != nil {
+		return nil, err
+	}
+
+	// 3. Select.
+	selected, err := profile.Select(ctx, request, feasible, diagnosis)
+	if err != nil {
+		return nil, err
+	}
+	if len(selected) == 0 {
+		return nil, &framework.FitError{Reason: workv1alpha1.ReasonUnschedulable, Diagnosis: *diagnosis}
+	}
+
+	// 4. Assign.
+	clusters, err := profile.Assign(ctx, request, selected, diagnosis)
+	if err != nil {
+		return nil, err
+	}
+	if len(clusters) == 0 {
+		return nil, &framework.FitError{Reason: workv1alpha1.ReasonUnschedulable, Diagnosis: *diagnosis}
+	}
+	return clusters, nil
+}
+
+// complete reports whether a division by capacity is what it should be already:
+// every replica has its member and no constraint is on the number of members.
+// Most decisions after a restart are of this sort, and need no estimate.
+func complete(request *framework.Request, feasible []*framework.Candidate) bool {
+	byCapacity := request.Strategy.Division == framework.DivideByCapacity || request.Strategy.Division == framework.DivideByCapacityOrBeyond ||
+		request.Strategy.Division == framework.DivideAggregated
+	if !byCapacity || request.Replicas == 0 || len(request.Spread) > 0 {
+		return false
+	}
+	var replicas int32
+	members := 0
+	for _, candidate := range feasible {
+		replicas += candidate.Replicas
+		if candidate.Replicas > 0 {
+			members++
+		}
+	}
+	return replicas == request.Replicas && (request.Strategy.Pick == framework.PickAll || members == 1)
+}
+
+func keep(feasible []*framework.Candidate) []workv1alpha1.TargetCluster {
+	var out []workv1alpha1.TargetCluster
+	for _, candidate := range feasible {
+		if candidate.Replicas > 0 {
+			out = append(out, workv1alpha1.TargetCluster{Name: candidate.Name(), Replicas: candidate.Replicas})
+		}
+	}
+	return out
+}
+
+// reserve has the decision count for the next one.
+func (s *Scheduler) reserve(ctx context.Context, d *decision) error {
+	if d.spec == nil {
+		return nil
+	}
+	if d.profile != nil {
+		if err := d.profile.Reserve(ctx, &framework.Request{Template: d.template}, d.spec.Clusters); err != nil {
+			return fmt.Errorf("reserve for %s: %w", d.key, err)
+		}
+	}
+	s.apply(d.key, s.cache.Assume(d.key, d.spec.Clusters, d.loads()))
+	return nil
+}
+
+// facts answers questions of the strategy.
+type facts struct{ *Scheduler }
+
+var _ strategy.Facts = facts{}
+
+// Footprint implements strategy.Facts.
+func (f facts) Footprint(namespace string) sets.Set[string] { return f.cache.Footprint(namespace) }
+
+// Landed implements strategy.Facts.
+func (f facts) Landed(namespace string) sets.Set[string] { return f.cache.Landed(namespace) }
+
+// Mounting implements strategy.Facts.
+func (f facts) Mounting(claim template.Key) sets.Set[string] {
+	members := sets.New[string]()
+	for _, workload := range f.mounts.users(claim) {
+		members = members.Union(f.cache.MembersOf(workload))
+	}
+	return members
+}
+
+func claimKey(namespace, name string) template.Key {
+	return template.Key{Kind: "PersistentVolumeClaim", Namespace: namespace, Name: name}
+}

@@ -1,0 +1,137 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/klog/v2"
+
+	"fleet.dev/fleet/pkg/scheduler/template"
+)
+
+// customResourceDefinition is a kind like others, whose objects tell what other
+// kinds to expect.
+var customResourceDefinition = schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
+
+// discover starts to watch kinds that are new and stops with those that are gone.
+// It reports whether everything that is defined is watched.
+func (s *Source) discover(ctx context.Context) bool {
+	lists, err := s.discovery.ServerPreferredResources()
+	failed, partial := discovery.GroupDiscoveryFailedErrorGroups(err)
+	if err != nil && !partial {
+		utilruntime.HandleErrorWithContext(ctx, err, "Discover what can be placed")
+		return false
+	}
+	found := map[schema.GroupKind]Kind{}
+	for _, list := range lists {
+		if list == nil {
+			continue
+		}
+		version, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil {
+			utilruntime.HandleErrorWithContext(ctx, err, "Discover what can be placed")
+			continue
+		}
+		for _, resource := range list.APIResources {
+			if kind, ok := placeable(version, resource); ok {
+				found[kind.Version.GroupKind()] = kind
+			}
+		}
+	}
+	s.stopMissing(ctx, found, failed)
+	for _, kind := range found {
+		s.start(ctx, kind)
+	}
+	return err == nil && s.definitionsServed(found)
+}
+
+// placeable returns the kind of a resource that users create and that can be
+// watched, unless it stays in the fleet.
+func placeable(version schema.GroupVersion, resource metav1.APIResource) (Kind, bool) {
+	verbs := []string{"create", "list", "watch"}
+	lacks := func(verb string) bool { return !slices.Contains(resource.Verbs, verb) }
+	if strings.Contains(resource.Name, "/") || slices.ContainsFunc(verbs, lacks) {
+		return Kind{}, false
+	}
+	if resource.Group != "" {
+		version.Group = resource.Group
+	}
+	if resource.Version != "" {
+		version.Version = resource.Version
+	}
+	kind := version.WithKind(resource.Kind)
+	if template.KindStays(kind.GroupKind()) {
+		return Kind{}, false
+	}
+	custom := !scheme.Scheme.IsGroupRegistered(version.Group) && kind.GroupKind() != customResourceDefinition
+	return Kind{
+		Kind:       template.KindOf(kind, resource.Namespaced, custom),
+		Version:    kind,
+		Resource:   version.WithResource(resource.Name),
+		Namespaced: resource.Namespaced,
+		Custom:     custom,
+	}, true
+}
+
+// stopMissing stops watching kinds that are not served any more, in groups whose
+// discovery did not fail. A kind that changed its version or scope is started
+// anew.
+func (s *Source) stopMissing(ctx context.Context, found map[schema.GroupKind]Kind, failed map[schema.GroupVersion]error) {
+	failedGroups := sets.New[string]()
+	for version := range failed {
+		failedGroups.Insert(version.Group)
+	}
+	for _, w := range s.watchedKinds() {
+		now, ok := found[w.Version.GroupKind()]
+		if failedGroups.Has(w.Version.Group) || ok && now.Resource == w.Resource && now.Namespaced == w.Namespaced {
+			continue
+		}
+		klog.FromContext(ctx).V(2).Info("Stopping to watch templates", "kind", w.Version)
+		s.mu.Lock()
+		delete(s.kinds, w.Version.GroupKind())
+		s.mu.Unlock()
+		w.stop()
+		w.done.Wait()
+	}
+}
+
+// definitionsServed reports whether there is a watched kind for each
+// CustomResourceDefinition, whose name is <plural>.<group>.
+func (s *Source) definitionsServed(found map[schema.GroupKind]Kind) bool {
+	definitions := s.watchedKind(customResourceDefinition)
+	if definitions == nil || !definitions.listed() {
+		return false
+	}
+	served := sets.New[string]()
+	for _, kind := range found {
+		served.Insert(kind.Resource.GroupResource().String())
+	}
+	for _, definition := range templates(definitions.store.List()) {
+		if definition.Stays == "" && definition.DeletionTimestamp.IsZero() && !served.Has(definition.Name) {
+			return false
+		}
+	}
+	return true
+}
+
+// Definition returns the CustomResourceDefinition that would define a kind.
+func (k Kind) Definition() template.Key {
+	return template.Key{
+		Group: customResourceDefinition.Group,
+		Kind:  customResourceDefinition.Kind,
+		Name:  k.Resource.GroupResource().String(),
+	}
+}
+
+// IsDefinition reports whether the template defines other kinds.
+func IsDefinition(key template.Key) bool { return key.GroupKind() == customResourceDefinition }

@@ -1,0 +1,127 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package template
+
+import (
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	resourcehelper "k8s.io/component-helpers/resource"
+	"k8s.io/utils/ptr"
+
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+)
+
+func readDeployment(d *appsv1.Deployment) Traits {
+	return replicated(d.Namespace, d.Spec.Replicas, &d.Spec.Template.Spec)
+}
+
+func readReplicaSet(r *appsv1.ReplicaSet) Traits {
+	return replicated(r.Namespace, r.Spec.Replicas, &r.Spec.Template.Spec)
+}
+
+func readStatefulSet(s *appsv1.StatefulSet) Traits {
+	return replicated(s.Namespace, s.Spec.Replicas, &s.Spec.Template.Spec)
+}
+
+func readReplicationController(r *corev1.ReplicationController) Traits {
+	if r.Spec.Template == nil {
+		return replicated(r.Namespace, r.Spec.Replicas, &corev1.PodSpec{})
+	}
+	return replicated(r.Namespace, r.Spec.Replicas, &r.Spec.Template.Spec)
+}
+
+func readDaemonSet(d *appsv1.DaemonSet) Traits {
+	return Traits{Workload: newWorkload(d.Namespace, 0, &d.Spec.Template.Spec)}
+}
+
+func readPod(p *corev1.Pod) Traits {
+	workload := newWorkload(p.Namespace, 1, &p.Spec)
+	workload.Finished = p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+	return Traits{Workload: workload}
+}
+
+func readJob(j *batchv1.Job) Traits {
+	workload := newWorkload(j.Namespace, ptr.Deref(j.Spec.Parallelism, 1), &j.Spec.Template.Spec)
+	for _, c := range j.Status.Conditions {
+		ended := c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed
+		workload.Finished = workload.Finished || ended && c.Status == corev1.ConditionTrue
+	}
+	return Traits{Workload: workload}
+}
+
+func readCronJob(c *batchv1.CronJob) Traits {
+	job := &c.Spec.JobTemplate.Spec
+	return Traits{Workload: newWorkload(c.Namespace, ptr.Deref(job.Parallelism, 1), &job.Template.Spec)}
+}
+
+func readRoleBinding(b *rbacv1.RoleBinding) Traits {
+	return Traits{NamedOnly: !onlyServiceAccounts(b.Subjects)}
+}
+
+func readClusterRoleBinding(b *rbacv1.ClusterRoleBinding) Traits {
+	return Traits{NamedOnly: !onlyServiceAccounts(b.Subjects)}
+}
+
+// onlyServiceAccounts reports whether the subjects exist in members as well.
+// Users and groups are known to the fleet; what they may do in a member is for
+// its own administrator to say.
+func onlyServiceAccounts(subjects []rbacv1.Subject) bool {
+	return len(subjects) > 0 && !slices.ContainsFunc(subjects, func(s rbacv1.Subject) bool {
+		return s.Kind != rbacv1.ServiceAccountKind
+	})
+}
+
+func replicated(namespace string, replicas *int32, spec *corev1.PodSpec) Traits {
+	workload := newWorkload(namespace, ptr.Deref(replicas, 1), spec)
+	workload.Replicated = true
+	return Traits{Workload: workload}
+}
+
+func newWorkload(namespace string, pods int32, spec *corev1.PodSpec) *Workload {
+	return &Workload{Pods: pods, Requirements: requirements(namespace, spec), Claims: claims(spec)}
+}
+
+func requirements(namespace string, spec *corev1.PodSpec) *workv1alpha1.ReplicaRequirements {
+	requests := resourcehelper.PodRequests(&corev1.Pod{Spec: *spec}, resourcehelper.PodResourcesOptions{})
+	for name, quantity := range requests {
+		if quantity.IsZero() {
+			delete(requests, name)
+		}
+	}
+	if len(requests) == 0 {
+		requests = nil
+	}
+	return &workv1alpha1.ReplicaRequirements{
+		NodeClaim:         nodeClaim(spec),
+		ResourceRequest:   requests,
+		Namespace:         namespace,
+		PriorityClassName: spec.PriorityClassName,
+	}
+}
+
+func nodeClaim(spec *corev1.PodSpec) *workv1alpha1.NodeClaim {
+	claim := &workv1alpha1.NodeClaim{NodeSelector: spec.NodeSelector, Tolerations: spec.Tolerations}
+	if spec.Affinity != nil && spec.Affinity.NodeAffinity != nil {
+		claim.HardNodeAffinity = spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	}
+	if len(claim.NodeSelector) == 0 && len(claim.Tolerations) == 0 && claim.HardNodeAffinity == nil {
+		return nil
+	}
+	return claim
+}
+
+func claims(spec *corev1.PodSpec) []string {
+	var names []string
+	for _, volume := range spec.Volumes {
+		if volume.PersistentVolumeClaim != nil {
+			names = append(names, volume.PersistentVolumeClaim.ClaimName)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
