@@ -15,7 +15,7 @@ LDFLAGS := $(foreach p,$(VERSION_PKGS),-X $(p).gitVersion=$(KUBE_VERSION)+fleet 
 	-X $(p).gitCommit=$(GIT_COMMIT) -X $(p).gitTreeState=clean) -X fleet.dev/fleet/pkg/apis/wellknown.Version=$(FLEET_VERSION)
 
 # Packages with tests that start an API server in the process, or real members.
-UNIT_PKGS = $(shell go list ./cmd/... ./pkg/... | grep -v /generated/)
+UNIT_PKGS = $(shell go list ./cmd/... ./pkg/... ./hack/... | grep -v /generated/)
 
 .PHONY: help
 help: ## Show this help.
@@ -48,7 +48,7 @@ test-integration: ## Run the tests with an API server and etcd in the process.
 .PHONY: test-e2e
 test-e2e: build binaries ## Run the tests against real member clusters.
 	@echo "==> end-to-end tests against real members (logs of all processes: _run/e2e)"
-	go test -timeout 20m -v ./test/testbed/... ./test/e2e/...
+	go test -timeout 20m -v -p 1 ./test/testbed/... ./test/e2e/...
 
 .PHONY: bench
 bench: build binaries ## Measure against direct writes to the members; writes _run/bench/.

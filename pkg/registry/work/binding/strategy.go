@@ -4,9 +4,6 @@
 package binding
 
 import (
-	"context"
-
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/storage/names"
@@ -23,7 +20,7 @@ func newStrategy(typer runtime.ObjectTyper, namespaced bool) resource.Strategy[w
 		NameGenerator: names.SimpleNameGenerator,
 		Namespaced:    namespaced,
 		GroupVersion:  workv1alpha1.SchemeGroupVersion,
-		Spec:          func(b work.Binding) any { return b.GetSpec() },
+		Spec:          decisionOf,
 		ResetStatus: func(b, old work.Binding) {
 			*b.GetStatus() = work.BindingStatus{}
 			if old != nil {
@@ -51,27 +48,23 @@ func newStatusStrategy(strategy resource.Strategy[work.Binding]) resource.Status
 	}
 }
 
-// feedbackStrategy is for the intake of feedback: the status, and tombstones
+// newFeedbackStrategy is for the intake of feedback: the status, and tombstones
 // that a member confirmed, in one write.
-type feedbackStrategy struct {
-	resource.StatusStrategy[work.Binding]
-}
-
-func newFeedbackStrategy(strategy resource.Strategy[work.Binding]) feedbackStrategy {
+func newFeedbackStrategy(strategy resource.Strategy[work.Binding]) resource.StatusStrategy[work.Binding] {
 	status := newStatusStrategy(strategy)
 	status.KeepSpec = func(b, old work.Binding) {
 		confirmed := confirmTombstones(b.GetSpec(), old.GetSpec())
 		*b.GetSpec() = *old.GetSpec()
 		b.GetSpec().Tombstones = confirmed
 	}
-	return feedbackStrategy{status}
+	return status
 }
 
-// PrepareForUpdate raises the generation when a tombstone went.
-func (s feedbackStrategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
-	s.StatusStrategy.PrepareForUpdate(ctx, obj, old)
-	updated, before := obj.(work.Binding), old.(work.Binding)
-	if !equality.Semantic.DeepEqual(updated.GetSpec(), before.GetSpec()) {
-		updated.SetGeneration(before.GetGeneration() + 1)
-	}
+// decisionOf is what makes a generation: the spec without its tombstones. Works
+// carry the generation, so counting a confirmation of one member would send every
+// other member its work again.
+func decisionOf(b work.Binding) any {
+	decision := *b.GetSpec()
+	decision.Tombstones = nil
+	return decision
 }

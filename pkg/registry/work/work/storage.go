@@ -167,6 +167,9 @@ func (r *StatusREST) report(ctx context.Context, reported *work.Work) error {
 	if err != nil {
 		return apierrors.NewInternalError(err)
 	}
+	if len(results) != 1 {
+		return apierrors.NewInternalError(fmt.Errorf("one report of work %q got %d results", reported.Name, len(results)))
+	}
 	if result := results[0]; !result.Accepted {
 		return apierrors.NewConflict(r.store.DefaultQualifiedResource, reported.Name, fmt.Errorf("%s: %s", result.Reason, result.Message))
 	}
