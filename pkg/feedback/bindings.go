@@ -38,12 +38,14 @@ func NewBindings(scheme *runtime.Scheme, namespaced, cluster Storage) Bindings {
 	return &registryBindings{scheme: scheme, namespaced: namespaced, cluster: cluster}
 }
 
-// storage returns the registry for the scope of a name.
+// storage returns the registry for the scope of a name. Registries of both scopes
+// ask the context for the namespace of the request.
 func (b *registryBindings) storage(ctx context.Context, namespace string) (context.Context, Storage) {
+	ctx = genericapirequest.WithNamespace(ctx, namespace)
 	if namespace == "" {
 		return ctx, b.cluster
 	}
-	return genericapirequest.WithNamespace(ctx, namespace), b.namespaced
+	return ctx, b.namespaced
 }
 
 // Get implements Bindings.

@@ -13,7 +13,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/util/retry"
 	"k8s.io/klog/v2"
 
@@ -247,7 +246,7 @@ func (s *Scheduler) finish(ctx context.Context, d *decision, err error) {
 		logger.V(4).Info("Deciding again", "reason", err.Error())
 		s.queue.AddAfterFailure(d.key)
 	default:
-		utilruntime.HandleErrorWithLogger(logger, err, "Write a decision")
+		logger.Error(err, "Could not write a decision, will try again")
 		s.queue.AddAfterFailure(d.key)
 	}
 }

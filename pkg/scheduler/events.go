@@ -127,12 +127,13 @@ func (s *Scheduler) requeue(selectors []policy.Selector, ref policy.Ref) {
 }
 
 // setBinding learns of a binding. One that is as this scheduler wrote it, but for
-// its status, concerns nobody.
+// its status, concerns nobody; one whose last tombstone went may be removed.
 func (s *Scheduler) setBinding(binding workv1alpha1.Binding) {
 	key := template.KeyOf(binding.GetSpec().Resource)
 	known := s.cache.Binding(key)
 	s.apply(key, s.cache.SetBinding(binding))
-	if known == nil || known.GetUID() != binding.GetUID() || known.GetGeneration() < binding.GetGeneration() {
+	if known == nil || known.GetUID() != binding.GetUID() || known.GetGeneration() < binding.GetGeneration() ||
+		len(known.GetSpec().Tombstones) != len(binding.GetSpec().Tombstones) {
 		s.queue.Add(key)
 	}
 }

@@ -4,10 +4,15 @@
 package resource
 
 import (
+	"maps"
+
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apiserver/pkg/storage"
 )
 
 // accessor returns the metadata of an object of the fleet's scheme, all of which
@@ -16,6 +21,26 @@ func accessor(obj runtime.Object) metav1.Object {
 	object, err := meta.Accessor(obj)
 	utilruntime.Must(err)
 	return object
+}
+
+// Attributes returns what selectors match: the labels of an object, its name and
+// namespace, and what extra, which may be nil, adds to these fields.
+func Attributes(namespaced bool, extra func(runtime.Object) fields.Set) storage.AttrFunc {
+	basic := storage.DefaultClusterScopedAttr
+	if namespaced {
+		basic = storage.DefaultNamespaceScopedAttr
+	}
+	if extra == nil {
+		return basic
+	}
+	return func(obj runtime.Object) (labels.Set, fields.Set, error) {
+		labelSet, fieldSet, err := basic(obj)
+		if err != nil {
+			return nil, nil, err
+		}
+		maps.Copy(fieldSet, extra(obj))
+		return labelSet, fieldSet, nil
+	}
 }
 
 func generationOf(obj runtime.Object) int64 { return accessor(obj).GetGeneration() }

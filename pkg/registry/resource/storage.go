@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -26,6 +27,9 @@ type Definition struct {
 	New        func() runtime.Object
 	NewList    func() runtime.Object
 	Columns    rest.TableConvertor
+	// Fields returns the field labels of an object, beside its name and namespace.
+	// The version served has to know them too. Nil means none.
+	Fields func(runtime.Object) fields.Set
 }
 
 // Lifecycle is everything a strategy decides.
@@ -62,7 +66,8 @@ func NewREST(definition Definition, strategy Lifecycle, getter generic.RESTOptio
 		ResetFieldsStrategy:       strategy,
 		TableConvertor:            definition.Columns,
 	}
-	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: getter}); err != nil {
+	options := &generic.StoreOptions{RESTOptions: getter, AttrFunc: Attributes(strategy.NamespaceScoped(), definition.Fields)}
+	if err := store.CompleteWithOptions(options); err != nil {
 		return nil, fmt.Errorf("make storage of %s: %w", definition.Resource, err)
 	}
 	return &REST{Store: store, shortNames: definition.ShortNames}, nil

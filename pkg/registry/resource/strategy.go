@@ -35,6 +35,9 @@ type Strategy[T runtime.Object] struct {
 	// Check and CheckUpdate validate.
 	Check       func(T) field.ErrorList
 	CheckUpdate func(object, old T) field.ErrorList
+	// Warn returns what the writer of a valid object should know: parts of its
+	// spec that are deprecated or have no effect. May be nil.
+	Warn func(T) []string
 }
 
 // NamespaceScoped returns the scope.
@@ -77,10 +80,14 @@ func (s Strategy[T]) PrepareForUpdate(_ context.Context, obj, old runtime.Object
 
 func (s Strategy[T]) bump(obj, old runtime.Object) {
 	generation := generationOf(old)
-	if !equality.Semantic.DeepEqual(s.Spec(obj.(T)), s.Spec(old.(T))) {
+	if !s.sameSpec(obj, old) {
 		generation++
 	}
 	setGeneration(obj, generation)
+}
+
+func (s Strategy[T]) sameSpec(obj, old runtime.Object) bool {
+	return equality.Semantic.DeepEqual(s.Spec(obj.(T)), s.Spec(old.(T)))
 }
 
 // Validate validates a new object.
@@ -93,12 +100,21 @@ func (s Strategy[T]) ValidateUpdate(_ context.Context, obj, old runtime.Object) 
 	return s.CheckUpdate(obj.(T), old.(T))
 }
 
-// WarningsOnCreate returns none.
-func (s Strategy[T]) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
+// WarningsOnCreate returns what Warn says.
+func (s Strategy[T]) WarningsOnCreate(_ context.Context, obj runtime.Object) []string {
+	if s.Warn == nil {
+		return nil
+	}
+	return s.Warn(obj.(T))
+}
 
-// WarningsOnUpdate returns none.
-func (s Strategy[T]) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
-	return nil
+// WarningsOnUpdate returns what Warn says to whoever changes the spec. Others,
+// such as controllers that add a finalizer, cannot do anything about it.
+func (s Strategy[T]) WarningsOnUpdate(_ context.Context, obj, old runtime.Object) []string {
+	if s.Warn == nil || s.sameSpec(obj, old) {
+		return nil
+	}
+	return s.Warn(obj.(T))
 }
 
 // GetResetFields says that a write to the main resource does not own the status.
@@ -138,6 +154,11 @@ func (s StatusStrategy[T]) PrepareForUpdate(_ context.Context, obj, old runtime.
 // ValidateUpdate validates the status.
 func (s StatusStrategy[T]) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	return s.CheckStatus(obj.(T), old.(T))
+}
+
+// WarningsOnUpdate returns none: the spec is another's.
+func (s StatusStrategy[T]) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
+	return nil
 }
 
 // GetResetFields says that a write to the status owns nothing else.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metatable "k8s.io/apimachinery/pkg/api/meta/table"
@@ -22,6 +23,30 @@ const (
 	// Unknown is for what nobody has reported.
 	Unknown = "<unknown>"
 )
+
+// listed is how many entries of a list a cell shows.
+const listed = 3
+
+// List is a cell for a list that may be long: its first entries and how many
+// more there are.
+func List(texts []string) string {
+	switch rest := len(texts) - listed; {
+	case len(texts) == 0:
+		return None
+	case rest > 0:
+		return fmt.Sprintf("%s,+%d more", strings.Join(texts[:listed], ","), rest)
+	default:
+		return strings.Join(texts, ",")
+	}
+}
+
+// Text is a cell for a string that may be empty.
+func Text(text string) string {
+	if text == "" {
+		return None
+	}
+	return text
+}
 
 // Column is a column beside name and age.
 type Column struct {

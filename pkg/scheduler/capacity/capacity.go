@@ -56,6 +56,7 @@ func Summarize(status *clusterv1alpha1.ClusterStatus) *Summary {
 // Demand is what one replica asks of a node.
 type Demand struct {
 	request     Vector
+	each        []amount // of request
 	selector    map[string]string
 	affinity    *nodeaffinity.NodeSelector
 	tolerations []corev1.Toleration
@@ -64,13 +65,13 @@ type Demand struct {
 // NewDemand prepares the requirements of one replica for counting. Nil
 // requirements ask for one Pod.
 func NewDemand(from *workv1alpha1.ReplicaRequirements) (*Demand, error) {
-	demand := &Demand{request: Vector{corev1.ResourcePods: 1}}
-	if from == nil {
-		return demand, nil
+	demand := &Demand{request: Vector{}}
+	if from != nil {
+		demand.request = newVector(from.ResourceRequest)
 	}
-	demand.request = newVector(from.ResourceRequest)
 	demand.request[corev1.ResourcePods] = 1
-	if from.NodeClaim == nil {
+	demand.each = demand.request.amounts()
+	if from == nil || from.NodeClaim == nil {
 		return demand, nil
 	}
 	demand.tolerations = from.NodeClaim.Tolerations
@@ -110,11 +111,11 @@ func (s *Summary) Room(demand *Demand, promised Vector) int32 {
 			continue
 		}
 		for _, free := range c.free {
-			room += free.count * free.resources.times(demand.request)
+			room += free.count * free.resources.times(demand.each, nil)
 		}
 	}
 	if len(promised) > 0 {
-		room = min(room, s.total.minus(promised).times(demand.request))
+		room = min(room, s.total.times(demand.each, promised))
 	}
 	return int32(min(room, math.MaxInt32))
 }

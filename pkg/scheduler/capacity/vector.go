@@ -25,15 +25,30 @@ func newVector(list corev1.ResourceList) Vector {
 	return out
 }
 
-// times is how often demand fits into v.
-func (v Vector) times(demand Vector) int64 {
+// times is how often the amounts fit into v less what is promised of it.
+func (v Vector) times(each []amount, promised Vector) int64 {
 	fit := int64(math.MaxInt64)
-	for name, each := range demand {
-		if each > 0 {
-			fit = min(fit, max(v[name], 0)/each)
-		}
+	for _, a := range each {
+		fit = min(fit, max(v[a.name]-promised[a.name], 0)/a.value)
 	}
 	return fit
+}
+
+// amount of one resource.
+type amount struct {
+	name  corev1.ResourceName
+	value int64
+}
+
+// amounts lists what v has more than none of.
+func (v Vector) amounts() []amount {
+	out := make([]amount, 0, len(v))
+	for name, value := range v {
+		if value > 0 {
+			out = append(out, amount{name: name, value: value})
+		}
+	}
+	return out
 }
 
 // Add adds factor times other to v.
@@ -41,13 +56,4 @@ func (v Vector) Add(other Vector, factor int64) {
 	for name, amount := range other {
 		v[name] += amount * factor
 	}
-}
-
-// minus returns v less other, in a new Vector with the resources of v.
-func (v Vector) minus(other Vector) Vector {
-	out := make(Vector, len(v))
-	for name, amount := range v {
-		out[name] = amount - other[name]
-	}
-	return out
 }

@@ -4,6 +4,10 @@
 package binding
 
 import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/storage/names"
@@ -31,13 +35,34 @@ func newStrategy(typer runtime.ObjectTyper, namespaced bool) resource.Strategy[w
 			if old == nil {
 				// Nothing was ever in a member on behalf of this binding.
 				b.GetSpec().Tombstones = nil
+				recordDecision(b, 1)
 				return
 			}
 			b.GetSpec().Tombstones = nextTombstones(b.GetSpec(), old.GetSpec())
+			if !slices.Equal(b.GetSpec().Clusters, old.GetSpec().Clusters) {
+				recordDecision(b, old.GetGeneration()+1)
+			}
 		},
 		Check:       validation.ValidateBinding,
 		CheckUpdate: validation.ValidateBindingUpdate,
 	}
+}
+
+// recordDecision says in the status that members were chosen, in the write that
+// chose them, so that success costs the scheduler no second write. What the
+// scheduler has to say beside it, it writes itself.
+func recordDecision(b work.Binding, generation int64) {
+	if len(b.GetSpec().Clusters) == 0 {
+		return
+	}
+	status := b.GetStatus()
+	status.Conditions = slices.Clone(status.Conditions) // may be those of the stored object
+	meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+		Type: work.ConditionScheduled, Status: metav1.ConditionTrue, Reason: work.ReasonSuccess,
+		Message: "members have been chosen", ObservedGeneration: generation,
+	})
+	status.SchedulerObservedGeneration = generation
+	status.Reasons = nil
 }
 
 func newStatusStrategy(strategy resource.Strategy[work.Binding]) resource.StatusStrategy[work.Binding] {
