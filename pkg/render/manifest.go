@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -110,9 +109,6 @@ func stamp(object map[string]any, template *Template, fleetID string, binding wo
 		wellknown.AnnotationBinding:     namespacedName(binding.GetNamespace(), binding.GetName()),
 		wellknown.AnnotationOverrides:   strings.Join(overrides, ","),
 	}
-	if template.generation != 0 {
-		provenance[wellknown.AnnotationTemplateGeneration] = strconv.FormatInt(template.generation, 10)
-	}
 	if policy := binding.GetSpec().Policy; policy != nil {
 		provenance[wellknown.AnnotationPolicy] = namespacedName(policy.Namespace, policy.Name)
 	}
@@ -133,7 +129,6 @@ func stamp(object map[string]any, template *Template, fleetID string, binding wo
 var provenanceAnnotations = []string{
 	wellknown.AnnotationFleetID,
 	wellknown.AnnotationTemplateUID,
-	wellknown.AnnotationTemplateGeneration,
 	wellknown.AnnotationBinding,
 	wellknown.AnnotationPolicy,
 	wellknown.AnnotationOverrides,

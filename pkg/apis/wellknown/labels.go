@@ -70,9 +70,6 @@ const (
 	AnnotationFleetID = "fleet.dev/fleet-id"
 	// AnnotationTemplateUID is the uid of the template the object came from.
 	AnnotationTemplateUID = "fleet.dev/template-uid"
-	// AnnotationTemplateGeneration is the generation of the template the object
-	// came from; it changes exactly when the spec of the template changes.
-	AnnotationTemplateGeneration = "fleet.dev/template-generation"
 	// AnnotationBinding is the binding the object came from, namespace/name, or
 	// /name for a cluster-scoped one.
 	AnnotationBinding = "fleet.dev/binding"
