@@ -233,10 +233,11 @@ func newResource(config *storagebackend.ConfigForResource, resourcePrefix string
 	if transformer == nil {
 		transformer = identity.NewEncryptCheckTransformer()
 	}
+	root := path.Join("/", config.Prefix)
 	return &resource{
 		groupResource: config.GroupResource,
-		root:          path.Join("/", config.Prefix),
-		prefix:        resourcePrefix,
+		root:          root,
+		keyPrefix:     root + resourcePrefix + "/",
 		transport:     config.Transport,
 		codec:         config.Codec,
 		transformer:   transformer,

@@ -468,3 +468,33 @@ func selector(t testing.TB, text string) labels.Selector {
 	}
 	return parsed
 }
+
+func newCustomResource(apiVersion, kind, namespace, name string) *unstructured.Unstructured {
+	object := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"size": int64(1)}}}
+	object.SetAPIVersion(apiVersion)
+	object.SetKind(kind)
+	object.SetNamespace(namespace)
+	object.SetName(name)
+	object.SetUID(types.UID("uid-" + name))
+	return object
+}
+
+func newDefinition(group, plural, kind string, versions ...string) *apiextensions.CustomResourceDefinition {
+	crd := &apiextensions.CustomResourceDefinition{
+		ObjectMeta: metav1.ObjectMeta{Name: plural + "." + group},
+		Spec: apiextensions.CustomResourceDefinitionSpec{
+			Group: group, Scope: apiextensions.NamespaceScoped,
+			Names: apiextensions.CustomResourceDefinitionNames{Plural: plural, Kind: kind},
+		},
+		Status: apiextensions.CustomResourceDefinitionStatus{
+			AcceptedNames: apiextensions.CustomResourceDefinitionNames{Plural: plural, Kind: kind},
+		},
+	}
+	for i, version := range versions {
+		crd.Spec.Versions = append(crd.Spec.Versions, apiextensions.CustomResourceDefinitionVersion{
+			Name: version, Served: true, Storage: i == 0,
+			Schema: &apiextensions.CustomResourceValidation{OpenAPIV3Schema: &apiextensions.JSONSchemaProps{Type: "object"}},
+		})
+	}
+	return crd
+}

@@ -53,7 +53,7 @@ func (r *renderer) loadDefinitions(ctx context.Context, revision int64) error {
 	if definitions == nil {
 		return nil
 	}
-	return readPrefix(ctx, r.engine.etcd.client, definitions.keyPrefix(), revision, func(key string, value stored) {
+	return readPrefix(ctx, r.engine.etcd.client, definitions.keyPrefix, revision, func(key string, value stored) {
 		made, err := r.engine.capture.newDefinition(ctx, key, value.value)
 		if err != nil {
 			logDecodeError(ctx, "definition", key, err)
@@ -74,7 +74,7 @@ func (r *renderer) loadBindings(ctx context.Context, revision int64) error {
 	for _, groupResource := range []schema.GroupResource{bindingsResource, clusterBindingsResource} {
 		resource := r.engine.capture.resource(groupResource)
 		var found []keyed
-		err := readPrefix(ctx, r.engine.etcd.client, resource.keyPrefix(), revision, func(key string, value stored) {
+		err := readPrefix(ctx, r.engine.etcd.client, resource.keyPrefix, revision, func(key string, value stored) {
 			found = append(found, keyed{key: key, value: value})
 		})
 		if err != nil {
@@ -140,9 +140,9 @@ func (r *renderer) templatePrefix(t *template) string {
 	for _, b := range t.bindings {
 		kind := kindOf(b.object.GetSpec())
 		if native := r.engine.capture.kind(kind); native != nil {
-			return native.keyPrefix()
+			return native.keyPrefix
 		}
-		return r.state.definitionsByKind[kind].resource.keyPrefix()
+		return r.state.definitionsByKind[kind].resource.keyPrefix
 	}
 	return ""
 }

@@ -35,6 +35,7 @@ type renderer struct {
 type rendering struct {
 	members []memberWork // sorted by member
 	err     error        // for all members
+	unknown bool         // not even the members are known, all stays as it is
 }
 
 // memberWork is a work, none, or why it could not be rendered.
@@ -57,13 +58,20 @@ func (r *renderer) renderAll(ctx context.Context, bindings []*binding) []renderi
 	return renderings
 }
 
-// render renders the works of one binding; none of a deleted one.
-func (r *renderer) render(ctx context.Context, b *binding) rendering {
+// render renders the works of one binding; none of a deleted one. A panic counts
+// as an error of the binding: what is stored would make the server panic again
+// after every restart, and no other work could be served.
+func (r *renderer) render(ctx context.Context, b *binding) (made rendering) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			made = rendering{unknown: true, err: fmt.Errorf("render works of binding %q: panic: %v", b.name, cause)}
+		}
+	}()
 	if b.object == nil {
 		return rendering{}
 	}
 	if err := r.state.checkName(b); err != nil {
-		return rendering{err: err}
+		return rendering{unknown: true, err: err}
 	}
 	start := r.engine.options.Clock.Now()
 	defer func() { renderSeconds.Observe(r.engine.options.Clock.Since(start).Seconds()) }()
@@ -106,6 +114,10 @@ func (r *renderer) settle(ctx context.Context, b *binding, made rendering, revis
 	failures := map[string]error{}
 	if made.err != nil {
 		failures[""] = made.err
+	}
+	if made.unknown {
+		renderErrorsTotal.Inc()
+		members = nil
 	}
 	var changes []change
 	for i, member := range members {

@@ -18,8 +18,8 @@ import (
 type resource struct {
 	groupResource schema.GroupResource
 	kind          schema.GroupKind
-	root          string // of all resources in etcd, "/registry"
-	prefix        string // of the resource below root, "/deployments"
+	root          string // of the keys of all resources in etcd, "/registry"
+	keyPrefix     string // of the keys of the resource, "/registry/deployments/"
 	transport     storagebackend.TransportConfig
 	codec         runtime.Codec
 	transformer   value.Transformer
@@ -37,9 +37,6 @@ func (r *resource) key(namespace, name string) (string, error) {
 	}
 	return r.root + relative, nil
 }
-
-// keyPrefix is the prefix of the etcd keys of all objects.
-func (r *resource) keyPrefix() string { return r.root + r.prefix + "/" }
 
 // decode decrypts and decodes a stored object.
 func (r *resource) decode(ctx context.Context, key string, stored []byte) (runtime.Object, error) {

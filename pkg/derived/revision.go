@@ -14,7 +14,7 @@ const lastPlace = 1<<placeBits - 1
 // resourceVersionAt is the resource version of the work at a place of a
 // revision. Places beyond the last would only be told apart no more.
 func resourceVersionAt(revision int64, place int) uint64 {
-	return uint64(revision)<<placeBits | uint64(0*place)
+	return uint64(revision)<<placeBits | uint64(min(place, lastPlace-1))
 }
 
 // resourceVersionAfter is the resource version after all works of a revision:

@@ -24,7 +24,12 @@ import (
 // state is what works are rendered from, as of one revision of etcd. One
 // goroutine uses it.
 type state struct {
-	capture   *Capture
+	capture *Capture
+	// Resources whose events are told apart by the prefix of their keys.
+	bindingResources   []*resource
+	definitionResource *resource // nil without custom resources
+	ignoredResources   []*resource
+
 	bindings  map[string]*binding  // by etcd key
 	templates map[string]*template // by etcd key, those of bindings
 	recent    *recent
@@ -63,24 +68,41 @@ type template struct {
 // exists says whether the template was found in etcd.
 func (t *template) exists() bool { return t.revision > 0 }
 
+// neverTemplates are resources that are written often and never propagated.
+var neverTemplates = []schema.GroupResource{
+	{Resource: "events"},
+	{Group: "events.k8s.io", Resource: "events"},
+	{Group: "coordination.k8s.io", Resource: "leases"},
+}
+
 func newState(capture *Capture) *state {
-	return &state{
-		capture:           capture,
-		bindings:          map[string]*binding{},
-		templates:         map[string]*template{},
-		recent:            newRecent(),
-		definitions:       map[string]*definition{},
-		definitionsByKind: map[schema.GroupKind]*definition{},
-		custom:            map[schema.GroupKind]map[string]*binding{},
-		names:             map[string]string{},
-		dirty:             map[string]*binding{},
+	s := &state{
+		capture:            capture,
+		definitionResource: capture.resource(definitionsResource),
+		bindings:           map[string]*binding{},
+		templates:          map[string]*template{},
+		recent:             newRecent(),
+		definitions:        map[string]*definition{},
+		definitionsByKind:  map[schema.GroupKind]*definition{},
+		custom:             map[schema.GroupKind]map[string]*binding{},
+		names:              map[string]string{},
+		dirty:              map[string]*binding{},
 	}
+	for _, groupResource := range []schema.GroupResource{bindingsResource, clusterBindingsResource} {
+		s.bindingResources = append(s.bindingResources, capture.resource(groupResource))
+	}
+	for _, groupResource := range neverTemplates {
+		if r := capture.resource(groupResource); r != nil {
+			s.ignoredResources = append(s.ignoredResources, r)
+		}
+	}
+	return s
 }
 
 // bindingResource returns the resource of bindings the key is under, or nil.
 func (s *state) bindingResource(key string) *resource {
-	for _, groupResource := range []schema.GroupResource{bindingsResource, clusterBindingsResource} {
-		if r := s.capture.resource(groupResource); r != nil && strings.HasPrefix(key, r.keyPrefix()) {
+	for _, r := range s.bindingResources {
+		if strings.HasPrefix(key, r.keyPrefix) {
 			return r
 		}
 	}
@@ -89,8 +111,12 @@ func (s *state) bindingResource(key string) *resource {
 
 // isDefinition says whether the key is that of a CustomResourceDefinition.
 func (s *state) isDefinition(key string) bool {
-	r := s.capture.resource(definitionsResource)
-	return r != nil && strings.HasPrefix(key, r.keyPrefix())
+	return s.definitionResource != nil && strings.HasPrefix(key, s.definitionResource.keyPrefix)
+}
+
+// isIgnored says whether no template is under the key.
+func (s *state) isIgnored(key string) bool {
+	return slices.ContainsFunc(s.ignoredResources, func(r *resource) bool { return strings.HasPrefix(key, r.keyPrefix) })
 }
 
 // decodeBinding decodes a stored binding, without what nothing is rendered from.
@@ -249,7 +275,9 @@ func (s *state) templateKey(spec *workv1alpha1.BindingSpec) (string, error) {
 func (s *state) putTemplate(key string, value stored) {
 	t := s.templates[key]
 	if t == nil {
-		s.recent.put(key, value)
+		if !s.isIgnored(key) {
+			s.recent.put(key, value)
+		}
 		return
 	}
 	t.stored = value

@@ -21,7 +21,7 @@ const maxNamed = 5
 func setFullyApplied(binding workv1alpha1.Binding, now metav1.Time) {
 	var refusing, silent []string
 	spec, status := binding.GetSpec(), binding.GetStatus()
-	for _, cluster := range spec.Clusters {
+	for _, cluster := range targets(spec) {
 		item := reportOf(status, cluster.Name, spec.Resource.UID)
 		switch {
 		case item == nil || outdated(item, binding) || item.AppliedReason == workv1alpha1.AppliedReasonSuspended:
@@ -47,7 +47,7 @@ func setFullyApplied(binding workv1alpha1.Binding, now metav1.Time) {
 	default:
 		condition.Status = metav1.ConditionTrue
 		condition.Reason = workv1alpha1.ReasonFullyAppliedSuccess
-		condition.Message = "applied in all members"
+		condition.Message = "applied in all members decided upon"
 	}
 	meta.SetStatusCondition(&status.Conditions, condition)
 }

@@ -68,7 +68,7 @@ func (i *Intake) record(ctx context.Context, name types.NamespacedName, batch *b
 		}
 		binding, _ := stored.DeepCopyObject().(workv1alpha1.Binding)
 		result := merge(binding, reports, metav1.NewTime(i.options.Clock.Now().Truncate(time.Second)))
-		if !live && i.doubtful(stored, reports, result) {
+		if !live && i.doubtful(result) {
 			live = true
 			continue
 		}
@@ -99,16 +99,10 @@ func retryable(err error) bool {
 }
 
 // doubtful says that a cached binding is not enough to go by: it would refuse a
-// report, it is older than what a report is about, or it would make a report look
-// like nothing new while another server may have written since.
-func (i *Intake) doubtful(cached workv1alpha1.Binding, reports []*report, result outcome) bool {
-	if result.refused() {
-		return true
-	}
-	if slices.ContainsFunc(reports, func(r *report) bool { return r.item.BindingGeneration > cached.GetGeneration() }) {
-		return true
-	}
-	return i.options.Peers && len(reports) > 0 && !result.changed
+// report, or make it look like nothing new while another server may have written
+// since. A cached binding that leads to a write is put right by the conflict.
+func (i *Intake) doubtful(result outcome) bool {
+	return result.refused() || i.options.Peers && len(result.verdicts) > 0 && !result.changed
 }
 
 // readBinding returns the binding as this process wrote it last, or newer.

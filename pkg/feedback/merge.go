@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 )
@@ -42,6 +43,7 @@ func merge(binding workv1alpha1.Binding, reports []*report, now metav1.Time) out
 	spec, status := binding.GetSpec(), binding.GetStatus()
 	tombstones := len(spec.Tombstones)
 	before := status.DeepCopy()
+	held := holders(spec)
 	result := outcome{verdicts: make([]verdict, len(reports))}
 	// Confirmations first: the member may have made the object that follows.
 	for n, r := range reports {
@@ -51,11 +53,11 @@ func merge(binding workv1alpha1.Binding, reports []*report, now metav1.Time) out
 	}
 	for n, r := range reports {
 		if !r.item.Deleted {
-			result.verdicts[n] = take(spec, status, r)
+			result.verdicts[n] = take(binding, held, r)
 		}
 	}
 	status.AggregatedStatus = slices.DeleteFunc(status.AggregatedStatus, func(item workv1alpha1.AggregatedStatusItem) bool {
-		return !runs(spec, item.ClusterName) || item.TemplateUID != spec.Resource.UID
+		return buried(spec, item.ClusterName) || !held.Has(item.ClusterName) || item.TemplateUID != spec.Resource.UID
 	})
 	slices.SortStableFunc(status.AggregatedStatus, func(a, b workv1alpha1.AggregatedStatusItem) int {
 		return cmp.Compare(a.ClusterName, b.ClusterName)
@@ -78,11 +80,12 @@ func bury(spec *workv1alpha1.BindingSpec, r *report) verdict {
 }
 
 // take replaces the state of a member by what it reported.
-func take(spec *workv1alpha1.BindingSpec, status *workv1alpha1.BindingStatus, r *report) verdict {
+func take(binding workv1alpha1.Binding, held sets.Set[string], r *report) verdict {
+	spec, status := binding.GetSpec(), binding.GetStatus()
 	switch {
 	case buried(spec, r.member):
 		return verdict{workv1alpha1.FeedbackStale, "the work is a tombstone"}
-	case !assigned(spec, r.member):
+	case !held.Has(r.member):
 		return verdict{workv1alpha1.FeedbackNotFound, "the member is not in the binding"}
 	case r.item.TemplateUID != spec.Resource.UID:
 		return verdict{workv1alpha1.FeedbackStale, "the report is about another template"}
@@ -108,20 +111,42 @@ func take(spec *workv1alpha1.BindingSpec, status *workv1alpha1.BindingStatus, r 
 	return accepted
 }
 
-// assigned says whether the member is among the binding's clusters.
-func assigned(spec *workv1alpha1.BindingSpec, member string) bool {
-	return slices.ContainsFunc(spec.Clusters, func(c workv1alpha1.TargetCluster) bool { return c.Name == member })
+// targets returns the members that are to run the template: those decided upon,
+// and, without replicas of their own, those that bindings which depend on this one
+// go to. Those being evicted are not among them.
+func targets(spec *workv1alpha1.BindingSpec) []workv1alpha1.TargetCluster {
+	members := slices.Clone(spec.Clusters)
+	seen := sets.New[string]()
+	for _, cluster := range members {
+		seen.Insert(cluster.Name)
+	}
+	for _, dependent := range spec.RequiredBy {
+		for _, cluster := range dependent.Clusters {
+			if !seen.Has(cluster.Name) {
+				seen.Insert(cluster.Name)
+				members = append(members, workv1alpha1.TargetCluster{Name: cluster.Name})
+			}
+		}
+	}
+	return members
+}
+
+// holders returns the members that have the template's object, or will have it.
+func holders(spec *workv1alpha1.BindingSpec) sets.Set[string] {
+	members := sets.New[string]()
+	for _, cluster := range targets(spec) {
+		members.Insert(cluster.Name)
+	}
+	for _, task := range spec.GracefulEvictionTasks {
+		members.Insert(task.FromCluster)
+	}
+	return members
 }
 
 // buried says whether the member has a tombstone, which is its work until it is
 // confirmed.
 func buried(spec *workv1alpha1.BindingSpec, member string) bool {
 	return slices.ContainsFunc(spec.Tombstones, func(t workv1alpha1.Tombstone) bool { return t.ClusterName == member })
-}
-
-// runs says whether the member is to run the template now.
-func runs(spec *workv1alpha1.BindingSpec, member string) bool {
-	return assigned(spec, member) && !buried(spec, member)
 }
 
 // reportOf returns what a member reported about a template, nil when nothing.

@@ -143,12 +143,13 @@ func (i *Intake) writeTemplate(ctx context.Context, name types.NamespacedName, d
 	return nil
 }
 
-// membersOf returns what the members of a binding reported about its template;
-// those with a tombstone run something else.
+// membersOf returns what the members that are to run the template reported about
+// it. Those with a tombstone run something else, and those being evicted are not
+// counted on any more.
 func membersOf(binding workv1alpha1.Binding) ([]rollup.Member, error) {
 	spec, status := binding.GetSpec(), binding.GetStatus()
 	var members []rollup.Member
-	for _, cluster := range spec.Clusters {
+	for _, cluster := range targets(spec) {
 		if buried(spec, cluster.Name) {
 			continue
 		}

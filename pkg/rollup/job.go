@@ -59,7 +59,7 @@ func jobCounters(in jobInput) batchv1.JobStatus {
 		status.Failed = worstFailed(in.members)
 	}
 	if ready := sumOptional(in.members, func(s batchv1.JobStatus) *int32 { return s.Ready }); ready != nil {
-		status.Ready = ptr.To(min(n.down(*ready), status.Active))
+		status.Ready = new(min(n.down(*ready), status.Active))
 	}
 	indexed := ptr.Deref(spec.CompletionMode, batchv1.NonIndexedCompletion) == batchv1.IndexedCompletion
 	// Only an elastic indexed Job, whose completions follow its parallelism, may

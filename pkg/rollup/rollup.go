@@ -69,6 +69,7 @@ var rules = map[schema.GroupKind]rule{
 	{Group: "apps", Kind: "DaemonSet"}:             native(daemonSet),
 	{Group: "batch", Kind: "Job"}:                  native(job),
 	{Group: "batch", Kind: "CronJob"}:              native(cronJob),
+	{Group: "", Kind: "Pod"}:                       pod,
 	{Group: "", Kind: "Service"}:                   native(service),
 	{Group: "networking.k8s.io", Kind: "Ingress"}:  native(ingress),
 	{Group: "", Kind: "PersistentVolumeClaim"}:     native(persistentVolumeClaim),

@@ -67,6 +67,6 @@ func commonRevision(name string, members []statefulSetMember, of func(appsv1.Sta
 		return strings.Join(revisions, "")
 	}
 	hash := fnv.New32a()
-	fmt.Fprint(hash, strings.Join(revisions, "/")) // a hash never fails to write
+	_, _ = hash.Write([]byte(strings.Join(revisions, "/"))) // a hash never fails
 	return name + "-" + rand.SafeEncodeString(fmt.Sprint(hash.Sum32()))
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ import (
 	"k8s.io/kubernetes/pkg/registry/batch/cronjob"
 	"k8s.io/kubernetes/pkg/registry/batch/job"
 	"k8s.io/kubernetes/pkg/registry/core/persistentvolumeclaim"
+	"k8s.io/kubernetes/pkg/registry/core/pod"
 	"k8s.io/kubernetes/pkg/registry/core/service"
 	"k8s.io/kubernetes/pkg/registry/networking/ingress"
 	"k8s.io/kubernetes/pkg/registry/policy/poddisruptionbudget"
@@ -164,6 +166,31 @@ func TestStatusPassesUpstreamValidation(t *testing.T) {
 				t.Errorf("walks that finish and walks that do not must both occur: %d of %d finished", finished, walksPerKind)
 			}
 		})
+	}
+}
+
+// TestPodStatusPassesUpstreamValidation follows a bare Pod through its life in one
+// member.
+func TestPodStatusPassesUpstreamValidation(t *testing.T) {
+	w := walk{strategy: pod.StatusStrategy}
+	template := object(t, "{apiVersion: v1, kind: Pod, metadata: {name: x, namespace: ns, uid: u, resourceVersion: '1', generation: 1}, spec: {restartPolicy: Never, containers: [{name: c, image: i}]}, status: {phase: Pending, qosClass: Burstable}}")
+	const node = "hostIP: 10.0.0.1, hostIPs: [{ip: 10.0.0.1}], podIP: 10.1.0.1, podIPs: [{ip: 10.1.0.1}], qosClass: BestEffort, startTime: '2026-01-01T10:00:00Z', observedGeneration: 1, "
+	const container = "containerStatuses: [{name: c, image: i, imageID: id, ready: READY, restartCount: 0, started: READY, state: {STATE}}]"
+	for _, status := range []string{
+		"{phase: Pending, qosClass: BestEffort, conditions: [{type: PodScheduled, status: 'False', reason: Unschedulable, observedGeneration: 1}]}",
+		"{" + node + "phase: Running, conditions: [{type: Ready, status: 'True', observedGeneration: 1}], " + strings.NewReplacer("READY", "true", "STATE", "running: {startedAt: '2026-01-01T10:00:00Z'}").Replace(container) + "}",
+		"{" + node + "phase: Succeeded, conditions: [{type: Ready, status: 'False', reason: PodCompleted, observedGeneration: 1}], " + strings.NewReplacer("READY", "false", "STATE", "terminated: {exitCode: 0}").Replace(container) + "}",
+	} {
+		old := stored(t, template)
+		got, changed, err := rollup.Status(old, members(t, member{name: "a", status: status}), now)
+		if err != nil || !changed {
+			t.Fatalf("the only member's status is the Pod's: got changed %t, error %v", changed, err)
+		}
+		template = old.DeepCopy()
+		template.Object["status"] = got
+		if errs := w.validate(t, template, old); len(errs) > 0 {
+			t.Errorf("upstream refuses %v: %v", got, errs.ToAggregate())
+		}
 	}
 }
 

@@ -70,7 +70,7 @@ func cutDown(object *unstructured.Unstructured) (*observed, error) {
 			DeletionTimestamp: object.GetDeletionTimestamp(),
 			Finalizers:        object.GetFinalizers(),
 			Labels:            only(object.GetLabels(), wellknown.LabelManagedBy),
-			Annotations: only(object.GetAnnotations(), wellknown.AnnotationTemplateUID, wellknown.AnnotationCreatedNamespace),
+			Annotations:       only(object.GetAnnotations(), wellknown.AnnotationTemplateUID, wellknown.AnnotationCreatedNamespace),
 		},
 		observedGeneration: observedGeneration(object),
 		health:             workv1alpha1.ResourceHealth(verdict),

@@ -21,7 +21,7 @@ import (
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
-	workclient "fleet.dev/fleet/pkg/generated/clientset/versioned/typed/work/v1alpha1"
+	"fleet.dev/fleet/pkg/generated/clientset/versioned"
 	"fleet.dev/fleet/pkg/member"
 )
 
@@ -34,7 +34,7 @@ type session struct {
 	workers   int
 	clock     clock.WithTicker
 	member    member.Connection
-	works     workclient.WorkInterface
+	fleet     versioned.Interface
 
 	queue     workqueue.TypedDelayingInterface[item]
 	mirror    *mirror[*workv1alpha1.Work]
@@ -57,7 +57,7 @@ type sessionOptions struct {
 	workers int
 	clock   clock.WithTicker
 	member  member.Connection
-	client  workclient.WorkV1alpha1Interface
+	fleet   versioned.Interface
 }
 
 func newSession(options sessionOptions) *session {
@@ -69,8 +69,8 @@ func newSession(options sessionOptions) *session {
 		workers:    options.workers,
 		clock:      options.clock,
 		member:     options.member,
-		works:      options.client.Works(namespace),
-		reporter:   newReporter(options.client.WorkFeedbacks(namespace), options.clock),
+		fleet:      options.fleet,
+		reporter:   newReporter(options.fleet.WorkV1alpha1().WorkFeedbacks(namespace), options.clock),
 		records:    map[string]*record{},
 		targets:    map[objectIdentity]string{},
 		namespaces: map[string]struct{}{},
@@ -99,15 +99,16 @@ func (s *session) run(ctx context.Context) error {
 // followWorks mirrors the member's works.
 func (s *session) followWorks(ctx context.Context) {
 	logger := klog.FromContext(ctx)
+	works := s.fleet.WorkV1alpha1().Works(s.namespace)
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			return s.works.List(ctx, options)
+			return works.List(ctx, options)
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return s.works.Watch(ctx, options)
+			return works.Watch(ctx, options)
 		},
 	}
-	reflector := cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(lw, s.works), &workv1alpha1.Work{}, s.mirror,
+	reflector := cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(lw, s.fleet), &workv1alpha1.Work{}, s.mirror,
 		cache.ReflectorOptions{Logger: &logger, Name: s.cluster + "/works", Clock: s.clock})
 	reflector.RunWithContext(ctx)
 }

@@ -302,7 +302,7 @@ func (s *Syncer) serveOnce(ctx context.Context, name, fleetID string) error {
 	}
 	carrier = newSession(sessionOptions{
 		cluster: name, fleetID: fleetID, workers: s.config.Workers, clock: s.clock,
-		member: connection, client: s.fleet.WorkV1alpha1(),
+		member: connection, fleet: s.fleet,
 	})
 	status = newClusterStatus(name, connection, s.fleet.ClusterV1alpha1().Clusters(), get, s.clock)
 	beat := &heartbeat{

@@ -62,6 +62,7 @@ func NewOptions() (*Options, error) {
 	o.SecureServing.ServerCert.CertDirectory = ""
 	o.SecureServing.ServerCert.PairName = "controller-manager"
 	o.SecureServing.BindPort = ports.KubeControllerManagerPort
+	config.Kube.Generic.Debugging.EnableProfiling = true // upstream's default of the flag
 	o.Authentication.RemoteKubeConfigFileOptional = true
 	o.Authorization.RemoteKubeConfigFileOptional = true
 	return o, nil

@@ -38,6 +38,7 @@ type rig struct {
 
 // run starts the controller, hands the rig to test, and stops everything.
 func run(t *testing.T, test func(r *rig)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		r := &rig{

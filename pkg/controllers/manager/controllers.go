@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/util/sets"
 	cmapp "k8s.io/controller-manager/app"
 	"k8s.io/kubernetes/cmd/kube-controller-manager/names"
 )
@@ -80,7 +79,7 @@ func Aliases() map[string]string {
 func enabled(selection []string) []descriptor {
 	selection = canonical(selection)
 	return slices.DeleteFunc(descriptors(), func(d descriptor) bool {
-		return !cmapp.IsControllerEnabled(d.name, sets.String{}, selection)
+		return !cmapp.IsControllerEnabled(d.name, nil, selection)
 	})
 }
 

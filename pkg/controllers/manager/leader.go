@@ -45,6 +45,7 @@ func (m *Manager) lead(ctx context.Context, work func(context.Context) error) er
 		workCtx, stop := context.WithCancel(leadingCtx)
 		defer stop()
 		defer context.AfterFunc(ctx, stop)()
+		//nolint:contextcheck // workCtx descends from ctx, less its end, which AfterFunc passes on
 		if err := work(workCtx); err != nil || ctx.Err() != nil {
 			return err
 		}

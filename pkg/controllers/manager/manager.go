@@ -76,7 +76,6 @@ func (m *Manager) Run(ctx context.Context) error {
 // runControllers builds and runs the controllers: it waits for the fleet,
 // builds, starts the informers that the building asked for, and runs the loops.
 func (m *Manager) runControllers(ctx context.Context) error {
-	ctx = klog.NewContext(ctx, klog.LoggerWithName(klog.FromContext(ctx), "controller-manager"))
 	if err := m.waitForFleet(ctx); err != nil {
 		return err
 	}

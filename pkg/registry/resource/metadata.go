@@ -9,7 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apiserver/pkg/storage"
@@ -26,21 +25,17 @@ func accessor(obj runtime.Object) metav1.Object {
 // Attributes returns what selectors match: the labels of an object, its name and
 // namespace, and what extra, which may be nil, adds to these fields.
 func Attributes(namespaced bool, extra func(runtime.Object) fields.Set) storage.AttrFunc {
-	basic := storage.DefaultClusterScopedAttr
+	basic := storage.AttrFunc(storage.DefaultClusterScopedAttr)
 	if namespaced {
 		basic = storage.DefaultNamespaceScopedAttr
 	}
 	if extra == nil {
 		return basic
 	}
-	return func(obj runtime.Object) (labels.Set, fields.Set, error) {
-		labelSet, fieldSet, err := basic(obj)
-		if err != nil {
-			return nil, nil, err
-		}
-		maps.Copy(fieldSet, extra(obj))
-		return labelSet, fieldSet, nil
-	}
+	return basic.WithFieldMutation(func(obj runtime.Object, set fields.Set) error {
+		maps.Copy(set, extra(obj))
+		return nil
+	})
 }
 
 func generationOf(obj runtime.Object) int64 { return accessor(obj).GetGeneration() }

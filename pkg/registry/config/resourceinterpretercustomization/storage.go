@@ -5,12 +5,14 @@ package resourceinterpretercustomization
 
 import (
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/storage/names"
 
 	"fleet.dev/fleet/pkg/apis/config"
 	configv1alpha1 "fleet.dev/fleet/pkg/apis/config/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/config/validation"
+	"fleet.dev/fleet/pkg/registry/expression"
 	"fleet.dev/fleet/pkg/registry/resource"
 	"fleet.dev/fleet/pkg/registry/table"
 )
@@ -35,9 +37,22 @@ func newStrategy(typer runtime.ObjectTyper) resource.Strategy[*customization] {
 		NameGenerator: names.SimpleNameGenerator,
 		GroupVersion:  configv1alpha1.SchemeGroupVersion,
 		Spec:          func(c *customization) any { return c.Spec },
-		Check:         validation.ValidateResourceInterpreterCustomization,
-		CheckUpdate:   validation.ValidateResourceInterpreterCustomizationUpdate,
+		Check: func(c *customization) field.ErrorList {
+			return append(validation.ValidateResourceInterpreterCustomization(c), checkExpressions(c)...)
+		},
+		CheckUpdate: func(c, old *customization) field.ErrorList {
+			return append(validation.ValidateResourceInterpreterCustomizationUpdate(c, old), checkExpressions(c)...)
+		},
 	}
+}
+
+// checkExpressions accepts rules that are CEL.
+func checkExpressions(c *customization) field.ErrorList {
+	var errs field.ErrorList
+	for name, rule := range validation.Rules(&c.Spec.Customizations) {
+		errs = append(errs, expression.Check(rule.Expression, field.NewPath("spec", "customizations", name, "expression"))...)
+	}
+	return errs
 }
 
 var columns = []table.Column{

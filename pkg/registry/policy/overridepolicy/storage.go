@@ -4,16 +4,18 @@
 package overridepolicy
 
 import (
-	"fmt"
-	"strings"
+	"strconv"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/storage/names"
 
 	"fleet.dev/fleet/pkg/apis/policy"
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/policy/validation"
+	"fleet.dev/fleet/pkg/registry/expression"
+	"fleet.dev/fleet/pkg/registry/policy/selector"
 	"fleet.dev/fleet/pkg/registry/resource"
 	"fleet.dev/fleet/pkg/registry/table"
 )
@@ -49,9 +51,28 @@ func newStrategy(typer runtime.ObjectTyper, namespaced bool) resource.Strategy[p
 		Namespaced:    namespaced,
 		GroupVersion:  policyv1alpha1.SchemeGroupVersion,
 		Spec:          func(o policy.Override) any { return o.GetSpec() },
-		Check:         validation.ValidateOverride,
-		CheckUpdate:   validation.ValidateOverrideUpdate,
+		Check: func(o policy.Override) field.ErrorList {
+			return append(validation.ValidateOverride(o), checkExpressions(o)...)
+		},
+		CheckUpdate: func(o, old policy.Override) field.ErrorList {
+			return append(validation.ValidateOverrideUpdate(o, old), checkExpressions(o)...)
+		},
+		Warn: warnings,
 	}
+}
+
+// checkExpressions accepts rules whose expressions are CEL.
+func checkExpressions(o policy.Override) field.ErrorList {
+	var errs field.ErrorList
+	path := field.NewPath("spec", "overrideRules")
+	for i := range o.GetSpec().OverrideRules {
+		rule, where := &o.GetSpec().OverrideRules[i], path.Index(i)
+		if rule.TargetCluster != nil {
+			errs = append(errs, expression.Check(rule.TargetCluster.Expression, where.Child("targetCluster", "expression"))...)
+		}
+		errs = append(errs, expression.Check(rule.Overriders.Expression, where.Child("overriders", "expression"))...)
+	}
+	return errs
 }
 
 var columns = []table.Column{
@@ -62,16 +83,8 @@ var columns = []table.Column{
 func cells(o policy.Override) []any {
 	spec := o.GetSpec()
 	selected := "everything"
-	if spec.ResourceSelectors != nil {
-		var texts []string
-		for _, selector := range spec.ResourceSelectors {
-			text := selector.Kind
-			if selector.Name != "" {
-				text += "/" + selector.Name
-			}
-			texts = append(texts, text)
-		}
-		selected = strings.Join(texts, ",")
+	if len(spec.ResourceSelectors) > 0 {
+		selected = selector.Cell(spec.ResourceSelectors)
 	}
-	return []any{selected, fmt.Sprint(len(spec.OverrideRules))}
+	return []any{selected, strconv.Itoa(len(spec.OverrideRules))}
 }

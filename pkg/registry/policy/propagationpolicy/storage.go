@@ -4,16 +4,17 @@
 package propagationpolicy
 
 import (
-	"fmt"
-	"strings"
+	"strconv"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/storage/names"
 
 	"fleet.dev/fleet/pkg/apis/policy"
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/policy/validation"
+	"fleet.dev/fleet/pkg/registry/policy/selector"
 	"fleet.dev/fleet/pkg/registry/resource"
 	"fleet.dev/fleet/pkg/registry/table"
 )
@@ -49,8 +50,13 @@ func newStrategy(typer runtime.ObjectTyper, namespaced bool) resource.Strategy[p
 		Namespaced:    namespaced,
 		GroupVersion:  policyv1alpha1.SchemeGroupVersion,
 		Spec:          func(p policy.Propagation) any { return p.GetSpec() },
-		Check:         validation.ValidatePropagation,
-		CheckUpdate:   validation.ValidatePropagationUpdate,
+		Check: func(p policy.Propagation) field.ErrorList {
+			return append(validation.ValidatePropagation(p), checkExpressions(p)...)
+		},
+		CheckUpdate: func(p, old policy.Propagation) field.ErrorList {
+			return append(validation.ValidatePropagationUpdate(p, old), checkExpressions(p)...)
+		},
+		Warn: warnings,
 	}
 }
 
@@ -62,15 +68,7 @@ var columns = []table.Column{
 
 func cells(p policy.Propagation) []any {
 	spec := p.GetSpec()
-	var selected []string
-	for _, selector := range spec.ResourceSelectors {
-		text := selector.Kind
-		if selector.Name != "" {
-			text += "/" + selector.Name
-		}
-		selected = append(selected, text)
-	}
-	return []any{fmt.Sprint(spec.Priority), summary(&spec.Placement), strings.Join(selected, ",")}
+	return []any{strconv.Itoa(int(spec.Priority)), summary(&spec.Placement), selector.Cell(spec.ResourceSelectors)}
 }
 
 // summary tells in a few words what a placement does.
