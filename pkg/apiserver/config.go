@@ -5,6 +5,7 @@ package apiserver
 
 import (
 	"fmt"
+	"maps"
 
 	apiextensionsapiserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -80,9 +81,7 @@ func newConfig(opts CompletedOptions, wrap wrapStorage) (*config, error) {
 // (shared meta types), upstream's stands.
 func openAPIDefinitions(ref openapicommon.ReferenceCallback) map[string]openapicommon.OpenAPIDefinition {
 	definitions := fleetopenapi.GetOpenAPIDefinitions(ref)
-	for name, definition := range kubeopenapi.GetOpenAPIDefinitions(ref) {
-		definitions[name] = definition
-	}
+	maps.Copy(definitions, kubeopenapi.GetOpenAPIDefinitions(ref))
 	return definitions
 }
 

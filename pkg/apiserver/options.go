@@ -16,11 +16,11 @@ import (
 	cliflag "k8s.io/component-base/cli/flag"
 	kubeoptions "k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 	"k8s.io/kubernetes/pkg/controlplane/reconcilers"
+	"k8s.io/utils/clock"
 	netutils "k8s.io/utils/net"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	"fleet.dev/fleet/pkg/pki"
-	"k8s.io/utils/clock"
 )
 
 const (

@@ -66,8 +66,8 @@ func runAll(ctx context.Context, server *apiserver.Server, parts []component) er
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return server.Run(ctx) })
 	group.Go(func() error {
-		if err := server.WaitReady(ctx); err != nil {
-			return ignoreStop(ctx, err)
+		if err := ignoreStop(ctx, server.WaitReady(ctx)); err != nil || ctx.Err() != nil {
+			return err
 		}
 		for _, part := range parts {
 			config, err := clientcmd.BuildConfigFromFlags("", part.kubeconfig)

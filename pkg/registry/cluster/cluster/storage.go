@@ -5,60 +5,36 @@ package cluster
 
 import (
 	"fmt"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/generic"
-	"k8s.io/apiserver/pkg/storage/names"
+	"k8s.io/utils/clock"
 
 	"fleet.dev/fleet/pkg/apis/cluster"
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
-	"fleet.dev/fleet/pkg/apis/cluster/validation"
 	"fleet.dev/fleet/pkg/registry/resource"
 	"fleet.dev/fleet/pkg/registry/table"
 )
 
 // NewREST returns the resource and its status subresource.
 func NewREST(typer runtime.ObjectTyper, getter generic.RESTOptionsGetter) (*resource.REST, *resource.StatusREST, error) {
-	strategy := newStrategy(typer)
+	strategy := newStrategy(typer, clock.RealClock{})
 	store, err := resource.NewREST(resource.Definition{
 		Resource: cluster.Resource("clusters"),
 		Singular: "cluster",
 		New:      func() runtime.Object { return &cluster.Cluster{} },
 		NewList:  func() runtime.Object { return &cluster.ClusterList{} },
 		Columns:  table.New(columns, cells),
+		Fields: func(obj runtime.Object) fields.Set {
+			return fields.Set{clusterv1alpha1.ClusterFieldSyncMode: string(obj.(*cluster.Cluster).Spec.SyncMode)}
+		},
 	}, strategy, getter)
 	if err != nil {
 		return nil, nil, err
 	}
 	return store, resource.NewStatusREST(store, newStatusStrategy(strategy)), nil
-}
-
-func newStrategy(typer runtime.ObjectTyper) resource.Strategy[*cluster.Cluster] {
-	return resource.Strategy[*cluster.Cluster]{
-		ObjectTyper:   typer,
-		NameGenerator: names.SimpleNameGenerator,
-		GroupVersion:  clusterv1alpha1.SchemeGroupVersion,
-		Spec:          func(c *cluster.Cluster) any { return c.Spec },
-		ResetStatus: func(c, old *cluster.Cluster) {
-			c.Status = cluster.ClusterStatus{}
-			if old != nil {
-				c.Status = old.Status
-			}
-		},
-		Check:       validation.ValidateCluster,
-		CheckUpdate: validation.ValidateClusterUpdate,
-	}
-}
-
-func newStatusStrategy(strategy resource.Strategy[*cluster.Cluster]) resource.StatusStrategy[*cluster.Cluster] {
-	return resource.StatusStrategy[*cluster.Cluster]{
-		Strategy:    strategy,
-		KeepSpec:    func(c, old *cluster.Cluster) { c.Spec = old.Spec },
-		CheckStatus: func(c, old *cluster.Cluster) field.ErrorList { return validation.ValidateClusterStatusUpdate(c, old) },
-	}
 }
 
 var columns = []table.Column{
@@ -85,13 +61,6 @@ func cells(c *cluster.Cluster) []any {
 	}
 	return []any{
 		string(c.Spec.SyncMode), ready, version, nodes,
-		orNone(c.Spec.Provider), orNone(c.Spec.Region), orNone(strings.Join(c.Spec.Zones, ",")), orNone(c.Spec.APIEndpoint),
+		table.Text(c.Spec.Provider), table.Text(c.Spec.Region), table.List(c.Spec.Zones), table.Text(c.Spec.APIEndpoint),
 	}
-}
-
-func orNone(text string) string {
-	if text == "" {
-		return table.None
-	}
-	return text
 }

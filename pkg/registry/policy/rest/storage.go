@@ -21,13 +21,13 @@ var Provider = group.Provider{GroupVersion: policyv1alpha1.SchemeGroupVersion, R
 
 func resources(typer runtime.ObjectTyper, getter generic.RESTOptionsGetter) (map[string]rest.Storage, error) {
 	made := map[string]rest.Storage{}
-	for name, make := range map[string]func(runtime.ObjectTyper, generic.RESTOptionsGetter) (*resource.REST, error){
+	for name, newREST := range map[string]func(runtime.ObjectTyper, generic.RESTOptionsGetter) (*resource.REST, error){
 		"propagationpolicies":        propagationpolicy.NewREST,
 		"clusterpropagationpolicies": propagationpolicy.NewClusterREST,
 		"overridepolicies":           overridepolicy.NewREST,
 		"clusteroverridepolicies":    overridepolicy.NewClusterREST,
 	} {
-		storage, err := make(typer, getter)
+		storage, err := newREST(typer, getter)
 		if err != nil {
 			return nil, err
 		}

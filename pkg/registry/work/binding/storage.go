@@ -9,15 +9,17 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/utils/clock"
 
 	"fleet.dev/fleet/pkg/apis/work"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/registry/resource"
 	"fleet.dev/fleet/pkg/registry/table"
 )
@@ -46,7 +48,8 @@ func NewStorage(typer runtime.ObjectTyper, getter generic.RESTOptionsGetter) (*S
 		New:        func() runtime.Object { return &work.ResourceBinding{} },
 		NewList:    func() runtime.Object { return &work.ResourceBindingList{} },
 		Columns:    table.New(columns, cells),
-	}, newStrategy(typer, true), getter)
+		Fields:     fieldsOf,
+	}, newStrategy(typer, true, clock.RealClock{}), getter)
 }
 
 // NewClusterStorage returns ClusterResourceBindings.
@@ -58,7 +61,8 @@ func NewClusterStorage(typer runtime.ObjectTyper, getter generic.RESTOptionsGett
 		New:        func() runtime.Object { return &work.ClusterResourceBinding{} },
 		NewList:    func() runtime.Object { return &work.ClusterResourceBindingList{} },
 		Columns:    table.New(columns, cells),
-	}, newStrategy(typer, false), getter)
+		Fields:     fieldsOf,
+	}, newStrategy(typer, false, clock.RealClock{}), getter)
 }
 
 func newStorage(definition resource.Definition, strategy resource.Strategy[work.Binding], getter generic.RESTOptionsGetter) (*Storage, error) {
@@ -71,6 +75,15 @@ func newStorage(definition resource.Definition, strategy resource.Strategy[work.
 		Status:   resource.NewStatusREST(store, newStatusStrategy(strategy)),
 		Feedback: store.WithStrategy(newFeedbackStrategy(strategy)),
 	}, nil
+}
+
+func fieldsOf(obj runtime.Object) fields.Set {
+	spec := obj.(work.Binding).GetSpec()
+	return fields.Set{
+		workv1alpha1.BindingFieldKind:          spec.Resource.Kind,
+		workv1alpha1.BindingFieldName:          spec.Resource.Name,
+		workv1alpha1.BindingFieldSchedulerName: spec.SchedulerName,
+	}
 }
 
 // Delete removes a binding that stands for nothing in any member.
@@ -114,50 +127,4 @@ func refuseUnlessEmpty(resource string, b work.Binding) error {
 		return nil
 	}
 	return apierrors.NewConflict(work.Resource(resource), b.GetName(), fmt.Errorf("%s", why))
-}
-
-var columns = []table.Column{
-	{Name: "Kind", Description: "Kind of the template."},
-	{Name: "Template", Description: "Name of the template."},
-	{Name: "Clusters", Description: "Members and how many replicas each runs; members with a minus are being cleaned up."},
-	{Name: "Scheduled", Description: "Whether the scheduler has decided; otherwise why not."},
-	{Name: "Applied", Description: "Members that have taken the object / members decided upon."},
-	{Name: "Policy", Description: "Policy that placed the template.", Wide: true},
-}
-
-func cells(b work.Binding) []any {
-	spec, status := b.GetSpec(), b.GetStatus()
-	var members []string
-	for _, target := range spec.Clusters {
-		text := target.Name
-		if target.Replicas > 0 {
-			text = fmt.Sprintf("%s=%d", target.Name, target.Replicas)
-		}
-		members = append(members, text)
-	}
-	for _, tombstone := range spec.Tombstones {
-		members = append(members, "-"+tombstone.ClusterName)
-	}
-	applied := 0
-	for _, item := range status.AggregatedStatus {
-		if item.Applied {
-			applied++
-		}
-	}
-	scheduled := table.Unknown
-	if condition := meta.FindStatusCondition(status.Conditions, work.ConditionScheduled); condition != nil {
-		scheduled = string(condition.Status)
-		if condition.Status != metav1.ConditionTrue {
-			scheduled = condition.Reason
-		}
-	}
-	policy := table.None
-	if spec.Policy != nil {
-		policy = strings.TrimPrefix(spec.Policy.Namespace+"/"+spec.Policy.Name, "/")
-	}
-	clusters := table.None
-	if len(members) > 0 {
-		clusters = strings.Join(members, ",")
-	}
-	return []any{spec.Resource.Kind, spec.Resource.Name, clusters, scheduled, fmt.Sprintf("%d/%d", applied, len(spec.Clusters)), policy}
 }

@@ -9,8 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/storage/names"
+	"k8s.io/utils/clock"
 
 	"fleet.dev/fleet/pkg/apis/work"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
@@ -18,7 +18,7 @@ import (
 	"fleet.dev/fleet/pkg/registry/resource"
 )
 
-func newStrategy(typer runtime.ObjectTyper, namespaced bool) resource.Strategy[work.Binding] {
+func newStrategy(typer runtime.ObjectTyper, namespaced bool, clock clock.PassiveClock) resource.Strategy[work.Binding] {
 	return resource.Strategy[work.Binding]{
 		ObjectTyper:   typer,
 		NameGenerator: names.SimpleNameGenerator,
@@ -35,10 +35,12 @@ func newStrategy(typer runtime.ObjectTyper, namespaced bool) resource.Strategy[w
 			if old == nil {
 				// Nothing was ever in a member on behalf of this binding.
 				b.GetSpec().Tombstones = nil
+				stampEvictions(b.GetSpec().GracefulEvictionTasks, nil, clock.Now())
 				recordDecision(b, 1)
 				return
 			}
 			b.GetSpec().Tombstones = nextTombstones(b.GetSpec(), old.GetSpec())
+			stampEvictions(b.GetSpec().GracefulEvictionTasks, old.GetSpec().GracefulEvictionTasks, clock.Now())
 			if !slices.Equal(b.GetSpec().Clusters, old.GetSpec().Clusters) {
 				recordDecision(b, old.GetGeneration()+1)
 			}
@@ -69,7 +71,7 @@ func newStatusStrategy(strategy resource.Strategy[work.Binding]) resource.Status
 	return resource.StatusStrategy[work.Binding]{
 		Strategy:    strategy,
 		KeepSpec:    func(b, old work.Binding) { *b.GetSpec() = *old.GetSpec() },
-		CheckStatus: func(b, old work.Binding) field.ErrorList { return validation.ValidateBindingStatusUpdate(b, old) },
+		CheckStatus: validation.ValidateBindingStatusUpdate,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
 	"fleet.dev/fleet/pkg/apis/work"
@@ -128,7 +129,7 @@ func TestFeedbackStrategy(t *testing.T) {
 	updated.Spec.Tombstones = []work.Tombstone{{ClusterName: "m2", UID: "a"}, {ClusterName: "m9", UID: "a"}}
 	updated.Status.AggregatedStatus = []work.AggregatedStatusItem{{ClusterName: "m3", Applied: true}}
 
-	strategy := newFeedbackStrategy(newStrategy(runtime.NewScheme(), true))
+	strategy := newFeedbackStrategy(newStrategy(runtime.NewScheme(), true, clock.RealClock{}))
 	strategy.PrepareForUpdate(t.Context(), updated, old)
 
 	want := old.DeepCopy()
@@ -144,7 +145,7 @@ func TestStatusStrategyKeepsSpec(t *testing.T) {
 	updated := old.DeepCopy()
 	updated.Spec.Tombstones = nil
 	updated.Spec.PreserveResourcesOnDeletion = ptr.To(true)
-	newStatusStrategy(newStrategy(runtime.NewScheme(), true)).PrepareForUpdate(t.Context(), updated, old)
+	newStatusStrategy(newStrategy(runtime.NewScheme(), true, clock.RealClock{})).PrepareForUpdate(t.Context(), updated, old)
 	if diff := cmp.Diff(old, updated); diff != "" {
 		t.Errorf("a status write changed more than the status, -want +got:\n%s", diff)
 	}

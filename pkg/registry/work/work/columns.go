@@ -4,68 +4,37 @@
 package work
 
 import (
-	"context"
-	"fmt"
+	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/duration"
-
+	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/work"
+	"fleet.dev/fleet/pkg/registry/table"
 )
 
-// columns prints works: NAME, KIND, TEMPLATE, DELETED, AGE.
-type columns struct{}
-
-var definitions = []metav1.TableColumnDefinition{
-	{Name: "Name", Type: "string", Format: "name", Description: "Name of the work."},
-	{Name: "Kind", Type: "string", Description: "Kind of the object in the member."},
-	{Name: "Template", Type: "string", Description: "Template the work is rendered from, namespace/name."},
-	{Name: "Delete", Type: "string", Description: "Whether the work says to delete or release the object in the member."},
-	{Name: "Age", Type: "string", Description: "Time since the binding was made."},
-	{Name: "Hash", Type: "string", Priority: 1, Description: "Hash of the manifest."},
+var columns = []table.Column{
+	{Name: "Member", Description: "Member the work is for."},
+	{Name: "Kind", Description: "Kind of the object in the member."},
+	{Name: "Template", Description: "Template the work is rendered from, namespace/name."},
+	{Name: "Delete", Description: "Whether the work says to delete or release the object in the member."},
+	{Name: "Hash", Description: "Hash of the manifest.", Wide: true},
 }
 
-// ConvertToTable implements rest.TableConvertor.
-func (columns) ConvertToTable(_ context.Context, object, options runtime.Object) (*metav1.Table, error) {
-	table := &metav1.Table{}
-	if o, ok := options.(*metav1.TableOptions); !ok || !o.NoHeaders {
-		table.ColumnDefinitions = definitions
+func cells(w *work.Work) []any {
+	member, ok := clusterv1alpha1.ClusterOfNamespace(w.Namespace)
+	if !ok {
+		member = table.Unknown
 	}
-	switch object := object.(type) {
-	case *work.WorkList:
-		table.ResourceVersion, table.Continue = object.ResourceVersion, object.Continue
-		table.RemainingItemCount = object.RemainingItemCount
-		for i := range object.Items {
-			table.Rows = append(table.Rows, row(&object.Items[i]))
-		}
-	case *work.Work:
-		table.ResourceVersion = object.ResourceVersion
-		table.Rows = append(table.Rows, row(object))
-	default:
-		return nil, fmt.Errorf("print %T as a work", object)
-	}
-	return table, nil
+	template := strings.TrimPrefix(w.Spec.Template.Namespace+"/"+w.Spec.Template.Name, "/")
+	return []any{member, w.Spec.Template.Kind, template, deletion(w), w.Spec.ContentHash}
 }
 
-func row(w *work.Work) metav1.TableRow {
-	template := w.Spec.Template.Name
-	if w.Spec.Template.Namespace != "" {
-		template = w.Spec.Template.Namespace + "/" + template
-	}
-	deleted := "No"
+func deletion(w *work.Work) string {
 	switch {
 	case w.Spec.Deleted && w.Spec.Orphan:
-		deleted = "Release"
+		return "Release"
 	case w.Spec.Deleted:
-		deleted = "Yes"
-	}
-	age := "<unknown>"
-	if !w.CreationTimestamp.IsZero() {
-		age = duration.HumanDuration(metav1.Now().Sub(w.CreationTimestamp.Time))
-	}
-	return metav1.TableRow{
-		Cells:  []any{w.Name, w.Spec.Template.Kind, template, deleted, age, w.Spec.ContentHash},
-		Object: runtime.RawExtension{Object: w},
+		return "Yes"
+	default:
+		return "No"
 	}
 }

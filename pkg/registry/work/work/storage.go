@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -22,6 +23,8 @@ import (
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	"fleet.dev/fleet/pkg/apis/work"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/registry/resource"
+	"fleet.dev/fleet/pkg/registry/table"
 )
 
 // REST reads works: get, list and watch, and nothing else.
@@ -53,12 +56,22 @@ func NewREST(typer runtime.ObjectTyper, getter generic.RESTOptionsGetter, sink S
 		CreateStrategy:            strategy,
 		UpdateStrategy:            strategy,
 		DeleteStrategy:            strategy,
-		TableConvertor:            columns{},
+		TableConvertor:            table.New(columns, cells),
 	}
-	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: getter}); err != nil {
+	options := &generic.StoreOptions{RESTOptions: getter, AttrFunc: resource.Attributes(true, fieldsOf)}
+	if err := store.CompleteWithOptions(options); err != nil {
 		return nil, nil, fmt.Errorf("make storage of works: %w", err)
 	}
 	return &REST{store}, &StatusREST{store: store, strategy: strategy, sink: sink}, nil
+}
+
+func fieldsOf(obj runtime.Object) fields.Set {
+	template := obj.(*work.Work).Spec.Template
+	return fields.Set{
+		workv1alpha1.WorkFieldKind:      template.Kind,
+		workv1alpha1.WorkFieldNamespace: template.Namespace,
+		workv1alpha1.WorkFieldName:      template.Name,
+	}
 }
 
 // New returns an empty Work.
@@ -130,6 +143,8 @@ func (r *StatusREST) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 
 // Update hands the new status to the sink. The work in the answer carries the
 // status as it was reported.
+//
+//nolint:revive // the signature is upstream's rest.Updater
 func (r *StatusREST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, _ rest.ValidateObjectFunc, validate rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
 	old, err := r.store.Get(ctx, name, &metav1.GetOptions{})
 	if err != nil {

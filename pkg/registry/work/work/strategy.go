@@ -11,9 +11,8 @@ import (
 	"k8s.io/apiserver/pkg/storage/names"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
-	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
-
 	"fleet.dev/fleet/pkg/apis/work"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/work/validation"
 )
 
