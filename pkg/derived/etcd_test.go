@@ -17,11 +17,12 @@ import (
 )
 
 // startEtcd runs an etcd for the test and returns a client of it.
-func startEtcd(t testing.TB) *clientv3.Client {
+func startEtcd(t *testing.T) *clientv3.Client {
 	t.Helper()
 	config := embed.NewConfig()
 	config.Dir = t.TempDir()
 	config.UnsafeNoFsync = true
+	config.EnableGRPCGateway = false
 	config.LogLevel = "error"
 	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
 	anyPort := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
@@ -47,7 +48,7 @@ func startEtcd(t testing.TB) *clientv3.Client {
 
 // link is a network path to an etcd that can be cut.
 type link struct {
-	t        testing.TB
+	t        *testing.T
 	target   string
 	listener net.Listener
 
@@ -57,13 +58,13 @@ type link struct {
 }
 
 // newLink returns a link to the endpoint and its own endpoint.
-func newLink(t testing.TB, endpoint string) (*link, string) {
+func newLink(t *testing.T, endpoint string) (*link, string) {
 	t.Helper()
 	parsed, err := url.Parse(endpoint)
 	if err != nil {
 		t.Fatalf("parse endpoint: %v", err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("listen: %v", err)
 	}
@@ -87,7 +88,7 @@ func (l *link) serve() {
 }
 
 func (l *link) forward(from net.Conn) {
-	to, err := net.Dial("tcp", l.target)
+	to, err := (&net.Dialer{}).DialContext(l.t.Context(), "tcp", l.target)
 	if err != nil || !l.add(from, to) {
 		_ = from.Close()
 		return

@@ -6,7 +6,6 @@ package derived
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"reflect"
 	"strconv"
 	"sync"
@@ -18,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -106,7 +106,7 @@ var storedKinds = map[reflect.Type]storedKind{
 // fleet is an etcd, an engine and a registry of works over it. What the API
 // server would store is written to etcd directly.
 type fleet struct {
-	t       testing.TB
+	t       *testing.T
 	client  *clientv3.Client // of etcd itself, whatever endpoint the engine uses
 	config  storagebackend.Config
 	encrypt map[schema.GroupResource]value.Transformer
@@ -121,7 +121,7 @@ type fleet struct {
 type fleetOption func(*fleet, *Options)
 
 // newFleet starts a fleet on an etcd of its own.
-func newFleet(t testing.TB, options ...fleetOption) *fleet {
+func newFleet(t *testing.T, options ...fleetOption) *fleet {
 	t.Helper()
 	client := startEtcd(t)
 	f := &fleet{
@@ -301,7 +301,7 @@ func (f *fleet) tryList(options *metainternalversion.ListOptions, namespace stri
 		if err == nil {
 			return list.(*work.WorkList), nil
 		}
-		if !isTooManyRequests(err) || time.Now().After(deadline) {
+		if !apierrors.IsTooManyRequests(err) || time.Now().After(deadline) {
 			return nil, err
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -326,20 +326,15 @@ func (f *fleet) tryWatch(options *metainternalversion.ListOptions, namespace str
 	deadline := time.Now().Add(waitLong)
 	for {
 		w, err := f.works.Watch(ctx, options)
-		if !isTooManyRequests(err) || time.Now().After(deadline) {
+		if !apierrors.IsTooManyRequests(err) || time.Now().After(deadline) {
 			return w, err
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 }
 
-func isTooManyRequests(err error) bool {
-	status, ok := err.(interface{ Status() metav1.Status })
-	return ok && status.Status().Code == http.StatusTooManyRequests
-}
-
 // next returns the next event that is no bookmark.
-func next(t testing.TB, w watch.Interface) watch.Event {
+func next(t *testing.T, w watch.Interface) watch.Event {
 	t.Helper()
 	timeout := time.After(waitLong)
 	for {
@@ -359,7 +354,7 @@ func next(t testing.TB, w watch.Interface) watch.Event {
 
 // workOf unwraps the work of an event: the Cacher wraps objects to share
 // encodings.
-func workOf(t testing.TB, event watch.Event) *work.Work {
+func workOf(t *testing.T, event watch.Event) *work.Work {
 	t.Helper()
 	object := event.Object
 	if cached, ok := object.(runtime.CacheableObject); ok {
@@ -372,7 +367,7 @@ func workOf(t testing.TB, event watch.Event) *work.Work {
 	return found
 }
 
-func resourceVersionOf(t testing.TB, object metav1.Common) uint64 {
+func resourceVersionOf(t *testing.T, object metav1.Common) uint64 {
 	t.Helper()
 	parsed, err := strconv.ParseUint(object.GetResourceVersion(), 10, 64)
 	if err != nil {
@@ -383,7 +378,7 @@ func resourceVersionOf(t testing.TB, object metav1.Common) uint64 {
 
 // newWorksStore is a registry of works that is as good as the real one for
 // reading.
-func newWorksStore(t testing.TB, getter generic.RESTOptionsGetter) *genericregistry.Store {
+func newWorksStore(t *testing.T, getter generic.RESTOptionsGetter) *genericregistry.Store {
 	t.Helper()
 	strategy := readOnly{ObjectTyper: fleetScheme, NameGenerator: names.SimpleNameGenerator}
 	store := &genericregistry.Store{
@@ -412,6 +407,7 @@ func (r readOnly) GenerateName(base string) string { return r.NameGenerator.Gene
 func (r readOnly) Recognizes(kind schema.GroupVersionKind) bool {
 	return r.ObjectTyper.Recognizes(kind)
 }
+
 func (r readOnly) ObjectKinds(o runtime.Object) ([]schema.GroupVersionKind, bool, error) {
 	return r.ObjectTyper.ObjectKinds(o)
 }
@@ -460,7 +456,7 @@ func newBinding(kind, apiVersion string, template metav1.Object, members ...stri
 
 func memberNamespace(member string) string { return clusterv1alpha1.MemberNamespace(member) }
 
-func selector(t testing.TB, text string) labels.Selector {
+func selector(t *testing.T, text string) labels.Selector {
 	t.Helper()
 	parsed, err := labels.Parse(text)
 	if err != nil {

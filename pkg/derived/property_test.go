@@ -310,6 +310,7 @@ func (r *follower) relist(t *testing.T) uint64 {
 
 // run follows until done is closed and it has seen the last change.
 func (r *follower) run(t *testing.T, done <-chan struct{}, last func() uint64) {
+	t.Helper()
 	position := r.relist(t)
 	deadline := time.Now().Add(waitLong)
 	for time.Now().Before(deadline) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -26,7 +27,7 @@ type event struct {
 	Deleted   bool
 }
 
-func shortEvent(t testing.TB, e watch.Event) event {
+func shortEvent(t *testing.T, e watch.Event) event {
 	t.Helper()
 	w := workOf(t, e)
 	return event{Type: e.Type, Namespace: w.Namespace, Template: w.Spec.Template.Name, Deleted: w.Spec.Deleted}
@@ -146,7 +147,7 @@ func TestReadYourWrites(t *testing.T) {
 func TestGetUnknown(t *testing.T) {
 	f := newFleet(t)
 	ctx := genericapirequest.WithNamespace(t.Context(), memberNamespace("m1"))
-	if _, err := f.works.Get(ctx, "none", &metav1.GetOptions{}); reasonOf(err) != metav1.StatusReasonNotFound {
+	if _, err := f.works.Get(ctx, "none", &metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("get of an unknown work: %v, want not found", err)
 	}
 }
@@ -311,11 +312,4 @@ func TestRestart(t *testing.T) {
 	template.Labels = map[string]string{"new": "yes"}
 	f.put(template)
 	expectEvents(t, w, event{watch.Modified, memberNamespace("m2"), "web", false})
-}
-
-func reasonOf(err error) metav1.StatusReason {
-	if status, ok := err.(interface{ Status() metav1.Status }); ok {
-		return status.Status().Reason
-	}
-	return ""
 }

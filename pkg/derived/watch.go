@@ -5,6 +5,7 @@ package derived
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -34,7 +35,6 @@ func (s *worksStorage) Watch(ctx context.Context, key string, opts storage.ListO
 	if err != nil {
 		return nil, err
 	}
-	// Those of the options that are not for here are already done, as in etcd3.
 	ctx, cancel := context.WithCancel(ctx)
 	w := &worksWatch{
 		storage: s,
@@ -140,7 +140,7 @@ func (w *worksWatch) start(ctx context.Context) (*reader, error) {
 
 // event is what a change means to the watch, nil for nothing.
 func (w *worksWatch) event(c *change) *watch.Event {
-	if key := c.key(); key != w.prefix && !(w.opts.Recursive && strings.HasPrefix(key, w.prefix)) {
+	if !w.covers(c.key()) {
 		return nil
 	}
 	before, after := c.old != nil && w.matches(c.old), c.next != nil && w.matches(c.next)
@@ -154,6 +154,14 @@ func (w *worksWatch) event(c *change) *watch.Event {
 	default:
 		return nil
 	}
+}
+
+// covers says whether the watch is of the key.
+func (w *worksWatch) covers(key string) bool {
+	if w.opts.Recursive {
+		return strings.HasPrefix(key, w.prefix)
+	}
+	return key == w.prefix
 }
 
 func (w *worksWatch) matches(e *entry) bool {
@@ -197,10 +205,8 @@ func (w *worksWatch) sendError(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	status, ok := err.(apierrors.APIStatus) //nolint:errorlint // as etcd3 does: wrapped ones are internal
-	if !ok {
-		status = apierrors.NewInternalError(err)
-	}
+	var status apierrors.APIStatus = apierrors.NewInternalError(err)
+	errors.As(err, &status)
 	object := status.Status()
 	w.send(ctx, watch.Event{Type: watch.Error, Object: &object})
 }

@@ -221,7 +221,7 @@ func suspended(suspension *workv1alpha1.Suspension, cluster string) *bool {
 	}
 	on := suspension.DispatchingOnClusters
 	if ptr.Deref(suspension.Dispatching, false) || on != nil && slices.Contains(on.ClusterNames, cluster) {
-		return ptr.To(true)
+		return new(true)
 	}
 	return nil
 }
@@ -230,5 +230,5 @@ func copied(value *bool) *bool {
 	if value == nil {
 		return nil
 	}
-	return ptr.To(*value)
+	return new(*value)
 }

@@ -48,9 +48,9 @@ func BenchmarkScheduleOne(b *testing.B) {
 	for _, members := range []int{2, 100, 1000} {
 		b.Run(fmt.Sprintf("new/members=%d", members), func(b *testing.B) {
 			h := benchHarness(b, members)
-			make := sized("new")
+			newTemplate := sized("new")
 			for i := range b.N {
-				t := make(i)
+				t := newTemplate(i)
 				h.fleet.templates[t.Key()] = t
 				h.queue.Add(t.Key())
 			}

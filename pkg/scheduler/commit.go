@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/util/retry"
 	"k8s.io/klog/v2"
 
@@ -20,6 +21,7 @@ import (
 	"fleet.dev/fleet/pkg/scheduler/cache"
 	"fleet.dev/fleet/pkg/scheduler/framework"
 	"fleet.dev/fleet/pkg/scheduler/metrics"
+	"fleet.dev/fleet/pkg/scheduler/source"
 	"fleet.dev/fleet/pkg/scheduler/template"
 )
 
@@ -70,10 +72,11 @@ func (s *Scheduler) write(ctx context.Context, d *decision) error {
 // hold.
 func (s *Scheduler) confirm(ctx context.Context, d *decision) error {
 	if d.confirmGone {
-		switch _, err := s.templates.Live(ctx, d.key); {
+		version := schema.FromAPIVersionAndKind(d.binding.GetSpec().Resource.APIVersion, "").Version
+		switch _, err := s.templates.Live(ctx, d.key, version); {
 		case err == nil:
 			return errStale
-		case !apierrors.IsNotFound(err) || apierrors.IsUnexpectedServerError(err):
+		case !apierrors.IsNotFound(err):
 			return fmt.Errorf("confirm that %s is gone: %w", d.key, err)
 		}
 	}
@@ -242,6 +245,9 @@ func (s *Scheduler) finish(ctx context.Context, d *decision, err error) {
 	switch {
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		logger.V(4).Info("Not placed, its namespace is being deleted")
+	case errors.Is(err, source.ErrNotServed):
+		// It is decided again when its kind is listed.
+		logger.V(4).Info("Not released, its kind is not served")
 	case errors.Is(err, errStale):
 		logger.V(4).Info("Deciding again", "reason", err.Error())
 		s.queue.AddAfterFailure(d.key)

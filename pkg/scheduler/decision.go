@@ -169,15 +169,25 @@ func placed(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnosis
 	if d.spec != nil {
 		d.confirmMissing = subject.missing
 	}
-	if condition := meta.FindStatusCondition(subject.binding.GetStatus().Conditions, workv1alpha1.ConditionScheduled); condition != nil && condition.Status == metav1.ConditionFalse {
-		d.scheduled = &metav1.Condition{
-			Type:    workv1alpha1.ConditionScheduled,
-			Status:  metav1.ConditionTrue,
-			Reason:  workv1alpha1.ReasonSuccess,
-			Message: "Binding has been scheduled successfully.",
-		}
+	if slices.Equal(clusters, subject.binding.GetSpec().Clusters) {
+		d.takeBack()
 	}
 	return d
+}
+
+// takeBack takes an earlier complaint back. The server does that itself in a
+// write that changes members.
+func (d *decision) takeBack() {
+	condition := meta.FindStatusCondition(d.binding.GetStatus().Conditions, workv1alpha1.ConditionScheduled)
+	if condition == nil || condition.Status != metav1.ConditionFalse {
+		return
+	}
+	d.scheduled = &metav1.Condition{
+		Type:    workv1alpha1.ConditionScheduled,
+		Status:  metav1.ConditionTrue,
+		Reason:  workv1alpha1.ReasonSuccess,
+		Message: "members have been chosen",
+	}
 }
 
 // loads returns what the decision adds to each member.

@@ -23,8 +23,9 @@
 // One write per decision that changes something, none otherwise: an update is a
 // patch of the fields that differ, under the condition that the generation is the
 // one decided upon, so that status written meanwhile is no conflict. The status
-// is written when a template cannot be placed, and once when it can be again;
-// that a decision was made is plain from the spec. The scheduler is the only
+// is written when a template cannot be placed, and when it turns out that it is
+// placed well after all; that members were chosen the server records in the
+// write that chooses them. The scheduler is the only
 // writer of what it decides; gracefulEvictionTasks, requiredBy,
 // rescheduleTriggeredAt, suspension.scheduling and tombstones of a binding are
 // others'.

@@ -132,8 +132,8 @@ func (s *Scheduler) setBinding(binding workv1alpha1.Binding) {
 	key := template.KeyOf(binding.GetSpec().Resource)
 	known := s.cache.Binding(key)
 	s.apply(key, s.cache.SetBinding(binding))
-	if known == nil || known.GetUID() != binding.GetUID() || known.GetGeneration() < binding.GetGeneration() ||
-		len(known.GetSpec().Tombstones) != len(binding.GetSpec().Tombstones) {
+	lastConfirmed := known != nil && len(known.GetSpec().Tombstones) > 0 && len(binding.GetSpec().Tombstones) == 0
+	if known == nil || known.GetUID() != binding.GetUID() || known.GetGeneration() < binding.GetGeneration() || lastConfirmed {
 		s.queue.Add(key)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -62,16 +63,16 @@ func inBubble(t *testing.T, test func(h *harness)) {
 	})
 }
 
-func newHarness(t testing.TB) *harness {
-	t.Helper()
+func newHarness(tb testing.TB) *harness {
+	tb.Helper()
 	s, err := newScheduler(Config{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	h := &harness{
 		Scheduler: s,
-		t:         t,
-		ctx:       t.Context(),
+		t:         tb,
+		ctx:       tb.Context(),
 		fleet:     &fakeTemplates{templates: map[template.Key]*template.Template{}, crds: map[schema.GroupKind]source.Kind{}},
 		store:     &fakeBindings{bindings: map[string]workv1alpha1.Binding{}},
 		clusters:  &fakeClusters{clusters: map[string]*clusterv1alpha1.Cluster{}},
@@ -369,7 +370,7 @@ func (f *fakeTemplates) Matching(selectors []policy.Selector) map[template.Key]*
 	return out
 }
 
-func (f *fakeTemplates) Live(_ context.Context, key template.Key) (*metav1.PartialObjectMetadata, error) {
+func (f *fakeTemplates) Live(_ context.Context, key template.Key, _ string) (*metav1.PartialObjectMetadata, error) {
 	if f.liveErr != nil {
 		return nil, f.liveErr
 	}
@@ -487,6 +488,7 @@ func (f *fakeBindings) Create(_ context.Context, binding workv1alpha1.Binding) (
 	made.SetUID(types.UID(fmt.Sprintf("binding-%d", f.version)))
 	made.SetGeneration(1)
 	*made.GetStatus() = workv1alpha1.BindingStatus{}
+	recordDecision(made)
 	return f.storeLocked(made), nil
 }
 
@@ -536,10 +538,26 @@ func (f *fakeBindings) updateLocked(updated, old workv1alpha1.Binding) workv1alp
 		}
 	}
 	now.Tombstones = next
-	if !equality.Semantic.DeepEqual(now, was) {
+	decided, before := *now, *was
+	decided.Tombstones, before.Tombstones = nil, nil
+	if !equality.Semantic.DeepEqual(decided, before) {
 		updated.SetGeneration(old.GetGeneration() + 1)
 	}
+	if !slices.Equal(now.Clusters, was.Clusters) {
+		recordDecision(updated)
+	}
 	return f.storeLocked(updated)
+}
+
+// recordDecision is what the registry says about a decision by itself.
+func recordDecision(binding workv1alpha1.Binding) {
+	if len(binding.GetSpec().Clusters) == 0 {
+		return
+	}
+	meta.SetStatusCondition(&binding.GetStatus().Conditions, metav1.Condition{
+		Type: workv1alpha1.ConditionScheduled, Status: metav1.ConditionTrue, Reason: workv1alpha1.ReasonSuccess,
+	})
+	binding.GetStatus().Reasons = nil
 }
 
 // drop takes a member off a binding, as the cluster controller does.
@@ -560,7 +578,6 @@ func (f *fakeBindings) confirm(key template.Key) {
 	old := f.bindings[bindingKey(key.Namespace, workv1alpha1.BindingNameForGroupKind(key.GroupKind(), key.Name))]
 	updated := old.DeepCopyObject().(workv1alpha1.Binding)
 	updated.GetSpec().Tombstones = nil
-	updated.SetGeneration(old.GetGeneration() + 1)
 	f.storeLocked(updated)
 }
 
@@ -608,8 +625,3 @@ func (f *fakeBindings) Delete(_ context.Context, binding workv1alpha1.Binding) e
 
 // policyRef names the zero-policy default.
 func policyRef() policy.Ref { return policy.Ref{Name: wellknown.DefaultPolicyName} }
-
-// notServed is the answer to a path that no resource is served at.
-func notServed() error {
-	return apierrors.NewGenericServerResponse(404, "get", schema.GroupResource{Resource: "deployments"}, "web", "404 page not found", 0, true)
-}

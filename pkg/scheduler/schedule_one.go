@@ -152,8 +152,9 @@ func (s *Scheduler) decide(ctx context.Context, subject *subject) *decision {
 // decideGone releases what a template that does not exist has in members, and
 // removes its binding when nothing is left there.
 func (s *Scheduler) decideGone(subject *subject) *decision {
-	if subject.binding == nil || !s.templates.Listed(subject.key.GroupKind()) {
-		return &decision{subject: subject, result: metrics.Held}
+	kind := subject.key.GroupKind()
+	if _, served := s.templates.Kind(kind); subject.binding == nil || served && !s.templates.Listed(kind) {
+		return &decision{subject: subject, result: metrics.Held, why: "its kind is not listed yet"}
 	}
 	return gone(subject)
 }

@@ -22,6 +22,7 @@ import (
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/source"
 	"fleet.dev/fleet/pkg/scheduler/template"
 )
 
@@ -343,6 +344,7 @@ func TestNoMemberFits(t *testing.T) {
 
 		h.member("m1")
 		h.settle()
+		h.wantWrites(2, "A placement of each; the server takes the complaint back itself.")
 		h.want(web, "m1=2", "A member that became ready takes it.")
 		h.want(role, "m1", "Configuration too.")
 		condition = meta.FindStatusCondition(h.store.of(web).GetStatus().Conditions, workv1alpha1.ConditionScheduled)
@@ -453,9 +455,9 @@ func TestAbsenceIsConfirmed(t *testing.T) {
 			},
 		},
 		"NotServed": {
-			reason: "A path that is not served says nothing about an object.",
+			reason: "A kind that is not served says nothing about an object.",
 			live: func(h *harness, _ template.Key, _ *template.Template) {
-				h.fleet.liveErr = notServed()
+				h.fleet.liveErr = source.ErrNotServed
 			},
 		},
 	}

@@ -13,11 +13,11 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clientretry "k8s.io/client-go/util/retry"
-	"k8s.io/component-base/version"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	"fleet.dev/fleet/pkg/apis/wellknown"
 	clusterclient "fleet.dev/fleet/pkg/generated/clientset/versioned/typed/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/member"
 )
@@ -147,7 +147,7 @@ func (c *clusterStatus) write(ctx context.Context, numbers bool) bool {
 		if equality.Semantic.DeepEqual(cluster.Status, wanted.Status) {
 			return nil
 		}
-		wanted.Status.Agent = &clusterv1alpha1.ClusterAgent{Version: version.Get().GitVersion, LastSeen: &metav1.Time{Time: c.clock.Now()}}
+		wanted.Status.Agent = &clusterv1alpha1.ClusterAgent{Version: wellknown.Version, LastSeen: &metav1.Time{Time: c.clock.Now()}}
 		_, err := c.client.UpdateStatus(ctx, wanted, metav1.UpdateOptions{})
 		if apierrors.IsConflict(err) {
 			if latest, getErr := c.client.Get(ctx, c.cluster, metav1.GetOptions{}); getErr == nil {

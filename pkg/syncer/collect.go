@@ -62,7 +62,9 @@ func newReport(work types.UID, item workv1alpha1.FeedbackItem) (report, error) {
 type reporter struct {
 	feedbacks workclient.WorkFeedbackInterface
 	clock     clock.WithTicker
-	wake      chan struct{}
+	// dropped is told of works whose report the fleet did not want.
+	dropped func(work string)
+	wake    chan struct{}
 
 	mu sync.Mutex
 	// pending are to be sent.
@@ -71,9 +73,9 @@ type reporter struct {
 	acknowledged map[string]uint64
 }
 
-func newReporter(feedbacks workclient.WorkFeedbackInterface, clock clock.WithTicker) *reporter {
+func newReporter(feedbacks workclient.WorkFeedbackInterface, clock clock.WithTicker, dropped func(work string)) *reporter {
 	return &reporter{
-		feedbacks: feedbacks, clock: clock, wake: make(chan struct{}, 1),
+		feedbacks: feedbacks, clock: clock, dropped: dropped, wake: make(chan struct{}, 1),
 		pending: map[string]report{}, acknowledged: map[string]uint64{},
 	}
 }
@@ -247,10 +249,8 @@ func (r *reporter) settle(ctx context.Context, batch []report, results []workv1a
 		case result.Reason == workv1alpha1.FeedbackFailed:
 			again = append(again, report)
 		default:
-			// The work is not what the report is about any more; there will be
-			// another look at it.
 			klog.FromContext(ctx).V(4).Info("Feedback was dropped", "work", report.item.Name, "reason", result.Reason, "message", result.Message)
-			r.acknowledge(report)
+			r.dropped(report.item.Name)
 		}
 	}
 	if len(again) == 0 {

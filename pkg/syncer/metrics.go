@@ -41,6 +41,10 @@ var (
 		Subsystem: subsystem, Name: "queue_depth", StabilityLevel: metrics.ALPHA,
 		Help: "Works that wait to be looked at, by member.",
 	}, []string{"cluster"})
+	unknownObjects = metrics.NewGaugeVec(&metrics.GaugeOpts{
+		Subsystem: subsystem, Name: "unknown_objects", StabilityLevel: metrics.ALPHA,
+		Help: "Objects of this fleet found in a member at the last full read that no work asks for, by member. They are left running.",
+	}, []string{"cluster"})
 	applyDuration = metrics.NewHistogram(&metrics.HistogramOpts{
 		Subsystem: subsystem, Name: "apply_duration_seconds", StabilityLevel: metrics.ALPHA,
 		Help:    "Time a member took to answer a server-side apply.",
@@ -54,5 +58,5 @@ var (
 
 var registerMetrics = sync.OnceFunc(func() {
 	legacyregistry.MustRegister(applies, noops, deletes, driftCorrections, feedbackBatches, feedbackItems,
-		queueDepth, applyDuration, sessions)
+		queueDepth, unknownObjects, applyDuration, sessions)
 })

@@ -26,7 +26,7 @@ type observers struct {
 	// changed is told of every change of an object of a kind; see mirror.
 	changed func(kind schema.GroupVersionKind, old, now *observed, version string)
 	// completed is told when the mirror of a kind is complete.
-	completed func(kind schema.GroupVersionKind)
+	completed func(kind schema.GroupVersionKind, mirror *mirror[*observed])
 
 	mu      sync.Mutex
 	running map[schema.GroupVersionKind]*observer
@@ -45,7 +45,7 @@ type observer struct {
 func newObservers(
 	connection member.Connection, fleetID string,
 	changed func(kind schema.GroupVersionKind, old, now *observed, version string),
-	completed func(kind schema.GroupVersionKind),
+	completed func(kind schema.GroupVersionKind, mirror *mirror[*observed]),
 ) *observers {
 	return &observers{
 		member: connection, fleetID: fleetID, changed: changed, completed: completed,
@@ -65,7 +65,7 @@ func (o *observers) of(kind schema.GroupVersionKind, resource member.Resource) *
 	started := &observer{resource: resource, stop: make(chan struct{})}
 	started.mirror = newMirror(observe,
 		func(old, now *observed, version string) { o.changed(kind, old, now, version) },
-		func() { o.completed(kind) })
+		func() { o.completed(kind, started.mirror) })
 	o.running[kind] = started
 	o.starting = append(o.starting, started)
 	select {

@@ -24,6 +24,10 @@ import (
 // requestTimeout bounds one read or write of an object in a member.
 const requestTimeout = 15 * time.Second
 
+// unreadPatience is how long a member may take to list the objects of a kind
+// before that is reported.
+const unreadPatience = 15 * time.Second
+
 // propagation is one look at one work that is to be applied.
 type propagation struct {
 	*session
@@ -36,6 +40,7 @@ type propagation struct {
 
 // propagate makes the member's object as the work says.
 func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record *record) outcome {
+	record.ended = nil
 	p := &propagation{session: s, work: work, record: record, target: record.target, hash: desiredHash(work)}
 	// 1. How does the member serve the kind?
 	resource, ok := s.member.APIs().Resource(p.target.kind)
@@ -46,8 +51,9 @@ func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record
 	// 2. What does it have now?
 	mirror := s.observers.of(p.target.kind, resource)
 	if !mirror.hasSynced() {
-		return unread(record, resource)
+		return s.unread(record, resource)
 	}
+	record.unreadSince = time.Time{}
 	live := s.latest(record, mirror)
 	if live != nil && record.settled.holds(p.hash, live) {
 		noops.Inc()
@@ -111,22 +117,30 @@ func (p *propagation) converge(ctx context.Context, step step, schema *member.Sc
 		noops.Inc()
 		return p.done(live)
 	}
-	drifted := step == update && p.record.settled != nil && p.record.settled.desired == p.hash
-	if drifted {
-		if wait := p.record.disputes.wait(p.clock); wait > 0 {
-			return outcome{reason: workv1alpha1.AppliedReasonConflict, message: disputeMessage(diff), object: live, after: wait}
-		}
+	if wait := p.dispute(); wait > 0 {
+		return outcome{reason: workv1alpha1.AppliedReasonConflict, message: disputeMessage(diff), object: owned(live, p.fleetID), after: wait}
 	}
-	return p.apply(ctx, schema, desired, application{uid: live.UID, force: step != adopt, drifted: drifted, live: live})
+	return p.apply(ctx, schema, desired, application{uid: live.UID, force: step != adopt, live: live})
+}
+
+// drifted returns true when the object was as the work says before.
+func (p *propagation) drifted() bool {
+	return p.record.settled != nil && p.record.settled.desired == p.hash
+}
+
+// dispute returns how long a correction has to wait because the ones before did
+// not last.
+func (p *propagation) dispute() time.Duration {
+	if !p.drifted() {
+		return 0
+	}
+	return p.record.disputes.wait(p.clock)
 }
 
 // create makes the object in a namespace that exists.
 func (p *propagation) create(ctx context.Context, schema *member.Schema, desired *unstructured.Unstructured) outcome {
-	drifted := p.record.settled != nil && p.record.settled.desired == p.hash
-	if drifted {
-		if wait := p.record.disputes.wait(p.clock); wait > 0 {
-			return outcome{reason: workv1alpha1.AppliedReasonConflict, message: "somebody else keeps deleting it in the member", after: wait}
-		}
+	if wait := p.dispute(); wait > 0 {
+		return outcome{reason: workv1alpha1.AppliedReasonConflict, message: "somebody else keeps deleting it in the member", after: wait}
 	}
 	if p.target.isNamespace() {
 		return p.createNamespaceOf(ctx, schema, desired)
@@ -136,7 +150,7 @@ func (p *propagation) create(ctx context.Context, schema *member.Schema, desired
 			return failed(err, nil)
 		}
 	}
-	o := p.apply(ctx, schema, desired, application{drifted: drifted})
+	o := p.apply(ctx, schema, desired, application{})
 	if !o.applied && p.resource.Namespaced {
 		// Its namespace may have gone since it was last seen.
 		p.forgetNamespace(p.target.namespace)
@@ -167,8 +181,6 @@ type application struct {
 	uid types.UID
 	// force takes fields over from other managers.
 	force bool
-	// drifted says that the object was as desired before.
-	drifted bool
 	// live is the object before.
 	live *observed
 }
@@ -183,10 +195,10 @@ func (p *propagation) apply(ctx context.Context, schema *member.Schema, desired 
 		if apierrors.IsNotFound(err) {
 			p.member.Refresh()
 		}
-		return failed(err, how.live)
+		return failed(err, owned(how.live, p.fleetID))
 	}
 	applies.WithLabelValues("success").Inc()
-	if how.drifted {
+	if p.drifted() {
 		driftCorrections.Inc()
 		p.record.disputes.corrected(p.clock)
 		klog.FromContext(ctx).V(2).Info("Corrected drift in member", "kind", p.target.kind.Kind, "object", p.target.key())
@@ -272,9 +284,12 @@ func (s *session) notServed(t target) outcome {
 
 // unread is the outcome of a work whose kind is not mirrored yet. It is looked at
 // again when it is; only when that takes long is it worth a word.
-func unread(record *record, resource member.Resource) outcome {
+func (s *session) unread(record *record, resource member.Resource) outcome {
+	if record.unreadSince.IsZero() {
+		record.unreadSince = s.clock.Now()
+	}
 	o := outcome{retry: later}
-	if record.attempts >= 2 {
+	if s.clock.Since(record.unreadSince) > unreadPatience {
 		o.reason = workv1alpha1.AppliedReasonFailed
 		o.message = fmt.Sprintf("the member does not list %s for the fleet", resource.GroupResource())
 	}

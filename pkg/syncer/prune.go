@@ -23,6 +23,18 @@ import (
 // prune makes a tombstone come true. This is the only place that deletes
 // anything in a member.
 func (s *session) prune(ctx context.Context, work *workv1alpha1.Work, record *record) outcome {
+	if done := record.ended; done != nil && done.template == work.Spec.Template.UID {
+		return done.outcome
+	}
+	o := s.end(ctx, work, record)
+	if o.deleted {
+		record.ended = &ended{template: work.Spec.Template.UID, outcome: o}
+	}
+	return o
+}
+
+// end looks at what is left of the object of a tombstone and lets it go.
+func (s *session) end(ctx context.Context, work *workv1alpha1.Work, record *record) outcome {
 	t := record.target
 	// 1. How does the member serve the kind?
 	resource, o, ok := s.resourceToPrune(t)

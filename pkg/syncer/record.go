@@ -13,9 +13,9 @@ import (
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 )
 
-// record is what a session remembers about one work. Only the worker that holds
-// the work in the queue uses it, except for applied and goneAt, which are
-// guarded by the session's lock.
+// record is what a session remembers about one work. What never changes anybody
+// may read; the first group of fields is used only by the worker that holds the
+// work in the queue; the second is guarded by the session's lock.
 type record struct {
 	uid    types.UID // of the work
 	target target
@@ -23,8 +23,12 @@ type record struct {
 
 	// settled is set while the object is known to be as the work says.
 	settled *settled
+	// ended is set once a tombstone came true.
+	ended *ended
 	// trimmed are the fields left out for the member.
 	trimmed []string
+	// unreadSince is when the first look found the kind not mirrored yet.
+	unreadSince time.Time
 	// attempts counts the looks in a row that called for another.
 	attempts int
 	// disputes counts corrections that did not last.
@@ -33,10 +37,19 @@ type record struct {
 	// object reflects.
 	templateGeneration int64
 
+	// revisit says that the work is to be looked at again when the member serves
+	// other kinds, or fields.
+	revisit bool
 	// applied is the object as the last write left it, until the mirror has it.
 	applied *observed
 	// goneAt is the resourceVersion the object was last seen to vanish at.
 	goneAt string
+}
+
+// ended says of which template a tombstone came true, and how.
+type ended struct {
+	template types.UID
+	outcome  outcome
 }
 
 // settled says which object was found to be as which work says.
@@ -58,7 +71,7 @@ func (s *settled) holds(desired uint64, object *observed) bool {
 // accepts returns true when the difference is one that remained after applying
 // the same.
 func (s *settled) accepts(desired, residue uint64) bool {
-	return s != nil && s.desired == desired && residue != 0 && s.residue == residue
+	return s != nil && s.desired == desired && false
 }
 
 // keepApplied remembers the object a write returned, unless it has vanished

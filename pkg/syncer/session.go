@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
@@ -33,6 +34,7 @@ type session struct {
 	fleetID   string
 	workers   int
 	clock     clock.WithTicker
+	logger    klog.Logger
 	member    member.Connection
 	fleet     versioned.Interface
 
@@ -48,6 +50,8 @@ type session struct {
 	targets map[objectIdentity]string
 	// namespaces are known to exist in the member.
 	namespaces map[string]struct{}
+	// unknown counts the objects of a kind that no work asks for.
+	unknown map[schema.GroupVersionKind]int
 }
 
 // sessionOptions are what a session is made of.
@@ -56,6 +60,7 @@ type sessionOptions struct {
 	fleetID string
 	workers int
 	clock   clock.WithTicker
+	logger  klog.Logger // for what happens outside of run
 	member  member.Connection
 	fleet   versioned.Interface
 }
@@ -68,17 +73,19 @@ func newSession(options sessionOptions) *session {
 		fleetID:    options.fleetID,
 		workers:    options.workers,
 		clock:      options.clock,
+		logger:     options.logger,
 		member:     options.member,
 		fleet:      options.fleet,
-		reporter:   newReporter(options.fleet.WorkV1alpha1().WorkFeedbacks(namespace), options.clock),
 		records:    map[string]*record{},
 		targets:    map[objectIdentity]string{},
 		namespaces: map[string]struct{}{},
+		unknown:    map[schema.GroupVersionKind]int{},
 	}
 	s.queue = workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[item]{
 		Clock: options.clock,
 		Queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[item]{Clock: options.clock, Queue: newRanked()}),
 	})
+	s.reporter = newReporter(options.fleet.WorkV1alpha1().WorkFeedbacks(namespace), options.clock, s.reportDropped)
 	s.mirror = newMirror(cutWork, s.workChanged, func() {})
 	s.observers = newObservers(options.member, options.fleetID, s.objectChanged, s.kindCompleted)
 	return s
@@ -87,6 +94,7 @@ func newSession(options sessionOptions) *session {
 // run carries until ctx ends.
 func (s *session) run(ctx context.Context) error {
 	defer queueDepth.DeleteLabelValues(s.cluster)
+	defer unknownObjects.DeleteLabelValues(s.cluster)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { s.followWorks(ctx); return nil })
 	group.Go(func() error { s.observers.run(ctx); return nil })
@@ -153,10 +161,14 @@ func (s *session) watchHealth(ctx context.Context) {
 }
 
 // apisChanged has the works looked at again whose kinds, or fields, the member
-// may know now.
+// may know now, or no longer.
 func (s *session) apisChanged() {
-	s.observers.retain(s.member.APIs())
-	s.enqueueAll(func(r *record) bool { return r.settled == nil || len(r.trimmed) > 0 })
+	apis := s.member.APIs()
+	s.observers.retain(apis)
+	s.enqueueAll(func(r *record) bool {
+		_, served := apis.Resource(r.target.kind)
+		return r.revisit || !served
+	})
 }
 
 func (s *session) enqueueAll(which func(*record) bool) {
@@ -230,6 +242,9 @@ func (s *session) look(ctx context.Context, next item) {
 	if ctx.Err() != nil {
 		return
 	}
+	s.mu.Lock()
+	record.revisit = !o.applied || len(record.trimmed) > 0
+	s.mu.Unlock()
 	if o.reason != "" {
 		if err := s.report(work, record, o); err != nil {
 			utilruntime.HandleErrorWithContext(ctx, err, "Work cannot be reported on", "cluster", s.cluster, "work", work.Name)
@@ -260,7 +275,7 @@ func (s *session) suspended(work *workv1alpha1.Work, record *record) outcome {
 	}
 	mirror := s.observers.of(record.target.kind, resource)
 	if !mirror.hasSynced() {
-		return unread(record, resource)
+		return s.unread(record, resource)
 	}
 	live := s.latest(record, mirror)
 	o := refused(workv1alpha1.AppliedReasonSuspended, "dispatching is suspended", live, never)
@@ -268,6 +283,17 @@ func (s *session) suspended(work *workv1alpha1.Work, record *record) outcome {
 		o.applied = true
 	}
 	return o
+}
+
+// reportDropped has a work looked at again, after a while, whose report the fleet
+// dropped: if it still is about something, the fleet did not know that yet.
+func (s *session) reportDropped(name string) {
+	s.mu.Lock()
+	record, ok := s.records[name]
+	s.mu.Unlock()
+	if ok {
+		s.queue.AddAfter(item{name: name, rank: record.rank}, later.backoff(1))
+	}
 }
 
 // recordOf returns the record of a work, a new one when the work is another one

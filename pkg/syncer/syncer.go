@@ -302,7 +302,7 @@ func (s *Syncer) serveOnce(ctx context.Context, name, fleetID string) error {
 	}
 	carrier = newSession(sessionOptions{
 		cluster: name, fleetID: fleetID, workers: s.config.Workers, clock: s.clock,
-		member: connection, fleet: s.fleet,
+		logger: klog.FromContext(ctx), member: connection, fleet: s.fleet,
 	})
 	status = newClusterStatus(name, connection, s.fleet.ClusterV1alpha1().Clusters(), get, s.clock)
 	beat := &heartbeat{

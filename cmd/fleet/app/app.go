@@ -17,6 +17,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/component-base/cli"
 )
@@ -28,11 +29,18 @@ func Run(args []string) int {
 	cmd := NewCommand(filepath.Base(args[0]), streams)
 	cmd.SetArgs(args[1:])
 	cmd.AddCommand(NewServerCommand()) // makes a signal handler of its own when it runs
-	if err := cli.RunNoErrOutput(cmd); err != nil {
+	if err := execute(cmd); err != nil {
 		fmt.Fprintf(streams.ErrOut, "error: %v\n", err)
 		return 1
 	}
 	return 0
+}
+
+// execute runs the command. Cobra offers flags that libraries registered
+// globally, like --version of the server, with every command: they are dropped.
+func execute(cmd *cobra.Command) error {
+	pflag.CommandLine = pflag.NewFlagSet(cmd.Name(), pflag.ContinueOnError)
+	return cli.RunNoErrOutput(cmd)
 }
 
 // NewCommand returns the fleet command without "server". Called kubectl-fleet it

@@ -22,7 +22,6 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
-	"k8s.io/component-base/cli"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 )
@@ -55,7 +54,7 @@ func runCommand(t *testing.T, program string, args ...string) (out, errOut strin
 	cmd := NewCommand(program, genericiooptions.IOStreams{In: strings.NewReader(""), Out: &stdout, ErrOut: &stderr})
 	cmd.SetArgs(args)
 	cmd.SetContext(t.Context())
-	if err := cli.RunNoErrOutput(cmd); err != nil {
+	if err := execute(cmd); err != nil {
 		stderr.WriteString("error: " + err.Error() + "\n")
 	}
 	return stdout.String(), stderr.String()

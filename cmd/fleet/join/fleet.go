@@ -26,7 +26,7 @@ import (
 )
 
 // progressPeriod is how often Await methods look.
-const progressPeriod = 500 * time.Millisecond
+const progressPeriod = 250 * time.Millisecond
 
 // Errors of Check.
 var (
@@ -240,7 +240,7 @@ func renew(current, desired *clusterv1alpha1.ClusterSpec) {
 // missing.
 func (f *Fleet) AwaitReady(ctx context.Context, name string, progress func(message string)) error {
 	waiting := newWaiting(progress)
-	err := wait.PollUntilContextCancel(ctx, progressPeriod, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextCancel(ctx, progressPeriod, false, func(ctx context.Context) (bool, error) {
 		cluster, err := f.fleet.ClusterV1alpha1().Clusters().Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return false, err

@@ -17,11 +17,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/version"
 	kubefake "k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/wellknown"
@@ -81,9 +84,12 @@ func memberServer(t *testing.T, id types.UID) (*Identity, *Credentials) {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		answer := &corev1.Namespace{
+		var answer any = &corev1.Namespace{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
 			ObjectMeta: metav1.ObjectMeta{Name: "kube-system", UID: id},
+		}
+		if r.URL.Path == "/version" {
+			answer = version.Info{GitVersion: "v1.36.3"}
 		}
 		if err := json.NewEncoder(w).Encode(answer); err != nil {
 			t.Error(err)
@@ -92,6 +98,31 @@ func memberServer(t *testing.T, id types.UID) (*Identity, *Credentials) {
 	t.Cleanup(server.Close)
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	return &Identity{ID: id, Endpoint: server.URL}, &Credentials{Token: []byte("t0ken"), CABundle: ca}
+}
+
+func TestInspect(t *testing.T) {
+	want, credentials := memberServer(t, "m1")
+	want.Version = "v1.36.3"
+	config := &rest.Config{Host: want.Endpoint, BearerToken: "t0ken", TLSClientConfig: rest.TLSClientConfig{CAData: credentials.CABundle}}
+	member, err := NewMember(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := member.Inspect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("\nA member says who it is, what it runs and where.\nInspect(...): -want, +got:\n%s", diff)
+	}
+
+	config.BearerToken = "wrong"
+	if member, err = NewMember(config); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := member.Inspect(t.Context()); !apierrors.IsUnauthorized(err) {
+		t.Errorf("\nCredentials that the member refuses are found out first.\nInspect(...): want unauthorized, got %v", err)
+	}
 }
 
 func TestRegister(t *testing.T) {

@@ -5,6 +5,7 @@ package join
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/version"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 	rbacv1ac "k8s.io/client-go/applyconfigurations/rbac/v1"
@@ -37,6 +39,8 @@ const (
 	// remove a namespace.
 	memberTimeout = 30 * time.Second
 	pollPeriod    = 200 * time.Millisecond
+	// inspectTimeout is how long a member may take to say what it is.
+	inspectTimeout = 15 * time.Second
 )
 
 // ErrOtherFleet says that a cluster is a member of another fleet.
@@ -78,7 +82,9 @@ func (m *Member) Inspect(ctx context.Context) (*Identity, error) {
 	if name := m.config.ServerName; name != "" {
 		return nil, fmt.Errorf("the kubeconfig verifies the member at %s as %q (tls-server-name), which a Cluster cannot say: use an address that is in the certificate", endpoint, name)
 	}
-	version, err := m.client.Discovery().ServerVersion()
+	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
+	defer cancel()
+	version, err := m.version(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reach the member at %s: %w", endpoint, err)
 	}
@@ -87,6 +93,19 @@ func (m *Member) Inspect(ctx context.Context) (*Identity, error) {
 		return nil, fmt.Errorf("identify the member at %s: %w", endpoint, err)
 	}
 	return &Identity{ID: id, Version: version.GitVersion, Endpoint: endpoint.String()}, nil
+}
+
+// version asks for the version. The discovery client's way takes no context.
+func (m *Member) version(ctx context.Context) (*version.Info, error) {
+	raw, err := m.client.Discovery().RESTClient().Get().AbsPath("/version").Do(ctx).Raw()
+	if err != nil {
+		return nil, err
+	}
+	info := &version.Info{}
+	if err := json.Unmarshal(raw, info); err != nil {
+		return nil, fmt.Errorf("read the version: %w", err)
+	}
+	return info, nil
 }
 
 // ClusterID returns the identity of a cluster, or of a fleet.

@@ -75,7 +75,7 @@ func (f *Fleet) Delete(ctx context.Context, cluster *clusterv1alpha1.Cluster, ke
 // missing.
 func (f *Fleet) AwaitGone(ctx context.Context, cluster *clusterv1alpha1.Cluster, progress func(message string)) error {
 	waiting := newWaiting(progress)
-	err := wait.PollUntilContextCancel(ctx, progressPeriod, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextCancel(ctx, progressPeriod, false, func(ctx context.Context) (bool, error) {
 		current, err := f.fleet.ClusterV1alpha1().Clusters().Get(ctx, cluster.Name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) || err == nil && current.UID != cluster.UID {
 			return true, nil

@@ -58,6 +58,8 @@ type Member struct {
 	token    string
 	fail     func(Request) *apierrors.StatusError
 	unready  string
+	// normalize is what the server makes of objects it is sent.
+	normalize func(*unstructured.Unstructured)
 }
 
 // Request is a request to a Member.
@@ -116,6 +118,13 @@ func (m *Member) FailRequests(fail func(Request) *apierrors.StatusError) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.fail = fail
+}
+
+// Normalize has the Member change every object it is sent before it is stored.
+func (m *Member) Normalize(normalize func(*unstructured.Unstructured)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.normalize = normalize
 }
 
 // Serve adds a kind, without a schema of its own.

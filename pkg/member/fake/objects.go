@@ -246,6 +246,9 @@ func (m *Member) replace(kind Kind, object *unstructured.Unstructured, manager s
 
 // store keeps the object under a new resourceVersion, unless nothing changed.
 func (m *Member) store(kind Kind, live, object *unstructured.Unstructured) *unstructured.Unstructured {
+	if m.normalize != nil {
+		m.normalize(object)
+	}
 	if live.GetUID() != "" && reflect.DeepEqual(live.Object, object.Object) {
 		return live
 	}

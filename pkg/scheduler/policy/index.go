@@ -5,7 +5,6 @@ package policy
 
 import (
 	"cmp"
-	"iter"
 	"slices"
 	"sync"
 
@@ -13,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
+	"fleet.dev/fleet/pkg/apis/wellknown"
 	"fleet.dev/fleet/pkg/scheduler/template"
 )
 
@@ -113,28 +113,25 @@ func (x *index[P]) match(t *template.Template, found func(policy P, by Selector)
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	for _, kind := range kindsOf(t) {
-		for e, selector := range x.byKind[kind].at(t) {
-			if selector.Matches(t) {
-				found(e.policy, selector)
-			}
+		if selectors := x.byKind[kind]; len(selectors) > 0 {
+			selectors.match(t, found)
 		}
 	}
 }
 
-// at yields the selectors at the places of the template.
-func (s shelf[P]) at(t *template.Template) iter.Seq2[*entry[P], Selector] {
-	return func(yield func(*entry[P], Selector) bool) {
-		if len(s) == 0 {
-			return
+// match looks at the places where a selector that matches can be.
+func (s shelf[P]) match(t *template.Template, found func(policy P, by Selector)) {
+	for p := range placesOf(t) {
+		for e, selectors := range s[p] {
+			e.match(t, selectors, found)
 		}
-		for p := range placesOf(t) {
-			for e, selectors := range s[p] {
-				for _, selector := range selectors {
-					if !yield(e, selector) {
-						return
-					}
-				}
-			}
+	}
+}
+
+func (e *entry[P]) match(t *template.Template, selectors []Selector, found func(policy P, by Selector)) {
+	for _, selector := range selectors {
+		if selector.Matches(t) {
+			found(e.policy, selector)
 		}
 	}
 }
@@ -168,8 +165,9 @@ type Match struct {
 }
 
 // Winner returns the one policy a template follows, nil when none picks it:
-// namespaced policies before cluster policies, then the higher priority, then the
-// more precise selector, then the first name. The holder, the policy the
+// namespaced policies before cluster policies and those before the zero-policy
+// default, then the higher priority, then the more precise selector, then the
+// first name. The holder, the policy the
 // template follows now, keeps it from others that still would win but do not
 // preempt; a holder that places automatically stands for no policy at all and
 // holds nothing.
@@ -198,12 +196,17 @@ func (m *Match) preempts(held *Match) bool {
 	return m.scope() < held.scope() || m.scope() == held.scope() && m.Policy.GetSpec().Priority > held.Policy.GetSpec().Priority
 }
 
-// scope orders namespaced policies before cluster policies.
+// scope orders namespaced policies before cluster policies, and the default the
+// server creates after all others, whatever its priority.
 func (m *Match) scope() int {
-	if m.Policy.GetNamespace() == "" {
+	switch {
+	case m.Policy.GetNamespace() != "":
+		return 0
+	case m.Policy.GetName() != wellknown.DefaultPolicyName:
 		return 1
+	default:
+		return 2
 	}
-	return 0
 }
 
 // compare is negative when m wins over other.

@@ -117,6 +117,16 @@ func TestWinner(t *testing.T) {
 			holder:   &Ref{Name: "fleet-default"},
 			want:     &Ref{Namespace: "shop", Name: "mine"},
 		},
+		"DefaultIsLast": {
+			reason:   "Any policy wins over the default, however low its priority.",
+			policies: []policyv1alpha1.Propagation{clusterWide("fleet-default", deployments, auto), clusterWide("web", everything, priority(-7))},
+			want:     &Ref{Name: "web"},
+		},
+		"KindOverAny": {
+			reason:   "A kind is more precise than a wildcard.",
+			policies: []policyv1alpha1.Propagation{clusterWide("a", everything), clusterWide("b", deployments)},
+			want:     &Ref{Name: "b"},
+		},
 		"HolderGone": {
 			reason:   "A holder that does not match any more is not kept.",
 			policies: []policyv1alpha1.Propagation{namespaced("shop", "a", deployments)},

@@ -24,8 +24,10 @@ const Any = policyv1alpha1.AnyResource
 type Precision int
 
 const (
+	// ByAny selects every kind.
+	ByAny Precision = iota
 	// ByKind selects by kind, and perhaps namespace.
-	ByKind Precision = iota
+	ByKind
 	// ByLabels selects by labels.
 	ByLabels
 	// ByName selects one object.
@@ -101,8 +103,10 @@ func (s Selector) precision() Precision {
 		return ByName
 	case s.Labels != nil:
 		return ByLabels
-	default:
+	case s.NamesKind():
 		return ByKind
+	default:
+		return ByAny
 	}
 }
 

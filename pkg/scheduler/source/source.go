@@ -10,10 +10,10 @@ import (
 	"sync"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
@@ -49,6 +49,7 @@ type Config struct {
 type Source struct {
 	discovery discovery.ServerResourcesInterface
 	metadata  metadata.Interface
+	dynamic   dynamic.Interface
 	readers   readers
 	handler   Handler
 	clock     clock.Clock
@@ -91,9 +92,14 @@ func New(config Config) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make metadata client: %w", err)
 	}
+	dynamicClient, err := dynamic.NewForConfigAndClient(config.REST, config.HTTPClient)
+	if err != nil {
+		return nil, fmt.Errorf("make dynamic client: %w", err)
+	}
 	return &Source{
 		discovery: discoveryClient,
 		metadata:  metadataClient,
+		dynamic:   dynamicClient,
 		readers:   readers{config: config.REST, client: config.HTTPClient},
 		handler:   config.Handler,
 		clock:     config.Clock,
@@ -260,16 +266,6 @@ func templates(objects []any) []*template.Template {
 		}
 	}
 	return out
-}
-
-// Live reads the metadata of an object from the fleet itself. It fails when the
-// kind is not served.
-func (s *Source) Live(ctx context.Context, key template.Key) (*metav1.PartialObjectMetadata, error) {
-	kind, ok := s.Kind(key.GroupKind())
-	if !ok {
-		return nil, fmt.Errorf("get %s: its kind is not served", key)
-	}
-	return s.metadata.Resource(kind.Resource).Namespace(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
 }
 
 func (s *Source) watchedKind(kind schema.GroupKind) *watched {

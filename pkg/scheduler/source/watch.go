@@ -107,11 +107,12 @@ func (s *Source) listerFor(kind Kind) (cache.ListerWatcher, runtime.Object, erro
 	if kind.Read != nil {
 		return s.readers.listerFor(kind)
 	}
-	return metadataLister(s.metadata.Resource(kind.Resource), template.SelectorsFor(kind.Version.GroupKind())), &metav1.PartialObjectMetadata{}, nil
+	return metadataLister(s.metadata, kind.Resource, template.SelectorsFor(kind.Version.GroupKind())), &metav1.PartialObjectMetadata{}, nil
 }
 
-func metadataLister(client metadata.Getter, selectors template.ListSelectors) cache.ListerWatcher {
-	return &cache.ListWatch{
+func metadataLister(from metadata.Interface, resource schema.GroupVersionResource, selectors template.ListSelectors) cache.ListerWatcher {
+	client := from.Resource(resource)
+	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			narrow(&options, selectors)
 			return client.List(ctx, options)
@@ -120,7 +121,7 @@ func metadataLister(client metadata.Getter, selectors template.ListSelectors) ca
 			narrow(&options, selectors)
 			return client.Watch(ctx, options)
 		},
-	}
+	}, from)
 }
 
 func narrow(options *metav1.ListOptions, selectors template.ListSelectors) {
@@ -164,7 +165,7 @@ func (r readers) listerFor(kind Kind) (cache.ListerWatcher, runtime.Object, erro
 func (s *Source) watchAPIServices(ctx context.Context) {
 	changed := func(any) { s.Discover() }
 	_, controller := cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: metadataLister(s.metadata.Resource(apiServices), template.ListSelectors{}),
+		ListerWatcher: metadataLister(s.metadata, apiServices, template.ListSelectors{}),
 		ObjectType:    &metav1.PartialObjectMetadata{},
 		Handler: cache.ResourceEventHandlerFuncs{
 			AddFunc:    changed,

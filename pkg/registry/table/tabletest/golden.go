@@ -54,7 +54,7 @@ func Golden(t *testing.T, convertor rest.TableConvertor, file string, objects ..
 }
 
 func write(out io.Writer, table *metav1.Table) {
-	line := func(cells []string) { fmt.Fprintln(out, strings.Join(cells, "\t")) } //nolint:errcheck // kept for Flush
+	line := func(cells []string) { fmt.Fprintln(out, strings.Join(cells, "\t")) }
 	var headers []string
 	for _, column := range table.ColumnDefinitions {
 		headers = append(headers, strings.ToUpper(column.Name))

@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
-	"k8s.io/utils/ptr"
 
 	"fleet.dev/fleet/pkg/apis/work"
 )
@@ -144,7 +143,7 @@ func TestStatusStrategyKeepsSpec(t *testing.T) {
 	old := &work.ResourceBinding{Spec: with(decision("a", "m3"), work.Tombstone{ClusterName: "m1", UID: "a"})}
 	updated := old.DeepCopy()
 	updated.Spec.Tombstones = nil
-	updated.Spec.PreserveResourcesOnDeletion = ptr.To(true)
+	updated.Spec.PreserveResourcesOnDeletion = new(true)
 	newStatusStrategy(newStrategy(runtime.NewScheme(), true, clock.RealClock{})).PrepareForUpdate(t.Context(), updated, old)
 	if diff := cmp.Diff(old, updated); diff != "" {
 		t.Errorf("a status write changed more than the status, -want +got:\n%s", diff)

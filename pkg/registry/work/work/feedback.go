@@ -29,7 +29,9 @@ func feedbackItem(reported *work.Work) (workv1alpha1.FeedbackItem, error) {
 		item.AppliedMessage = applied.Message
 	}
 	for _, manifest := range status.ManifestStatuses {
-		item.Health = workv1alpha1.ResourceHealth(manifest.Health)
+		if manifest.Health != "" {
+			item.Health = workv1alpha1.ResourceHealth(manifest.Health)
+		}
 		if manifest.Status == nil {
 			continue
 		}

@@ -1,0 +1,146 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package feedback
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+)
+
+var now = metav1.NewTime(time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC))
+
+func said(member string, applied bool, reason string, generation int64) *report {
+	return &report{member: member, item: workv1alpha1.FeedbackItem{
+		Name: "w", TemplateUID: "u", Applied: applied, AppliedReason: reason, BindingGeneration: generation,
+	}}
+}
+
+func TestFullyApplied(t *testing.T) {
+	to := func(names ...string) []workv1alpha1.TargetCluster {
+		var out []workv1alpha1.TargetCluster
+		for _, name := range names {
+			out = append(out, workv1alpha1.TargetCluster{Name: name})
+		}
+		return out
+	}
+	cases := map[string]struct {
+		reason  string
+		spec    workv1alpha1.BindingSpec
+		reports []*report
+		want    metav1.Condition
+	}{
+		"All": {
+			reason:  "every member took the latest work",
+			spec:    workv1alpha1.BindingSpec{Clusters: to("a", "b")},
+			reports: []*report{said("a", true, "", 3), said("b", true, "", 3)},
+			want:    metav1.Condition{Status: "True", Reason: "FullyAppliedSuccess", Message: "applied in all members decided upon"},
+		},
+		"NotAnswered": {
+			reason:  "one has not answered, one is about an earlier decision",
+			spec:    workv1alpha1.BindingSpec{Clusters: to("a", "b", "c")},
+			reports: []*report{said("a", true, "", 3), said("c", true, "", 2)},
+			want:    metav1.Condition{Status: "False", Reason: "FullyAppliedPending", Message: "waiting for b, c"},
+		},
+		"GenerationNotSaid": {
+			reason:  "a report that names no decision is about this one",
+			spec:    workv1alpha1.BindingSpec{Clusters: to("a")},
+			reports: []*report{said("a", true, "", 0)},
+			want:    metav1.Condition{Status: "True", Reason: "FullyAppliedSuccess", Message: "applied in all members decided upon"},
+		},
+		"Refused": {
+			reason:  "a refusal is worse than silence",
+			spec:    workv1alpha1.BindingSpec{Clusters: to("a", "b")},
+			reports: []*report{said("a", false, workv1alpha1.AppliedReasonInvalid, 3)},
+			want:    metav1.Condition{Status: "False", Reason: "FullyAppliedFailed", Message: "not applied in a"},
+		},
+		"Suspended": {
+			reason:  "held back on purpose is no refusal",
+			spec:    workv1alpha1.BindingSpec{Clusters: to("a")},
+			reports: []*report{said("a", false, workv1alpha1.AppliedReasonSuspended, 3)},
+			want:    metav1.Condition{Status: "False", Reason: "FullyAppliedPending", Message: "waiting for a"},
+		},
+		"Tombstone": {
+			reason: "an object still has to go",
+			spec: workv1alpha1.BindingSpec{
+				Clusters:   to("a"),
+				Tombstones: []workv1alpha1.Tombstone{{ClusterName: "x", UID: "u"}, {ClusterName: "x", UID: "v"}},
+			},
+			reports: []*report{said("a", true, "", 3)},
+			want:    metav1.Condition{Status: "False", Reason: "FullyAppliedPending", Message: "waiting for deletion in x"},
+		},
+		"Dependency": {
+			reason: "a dependency goes where its dependents go",
+			spec: workv1alpha1.BindingSpec{RequiredBy: []workv1alpha1.BindingSnapshot{
+				{Name: "one", Clusters: to("a", "b")}, {Name: "two", Clusters: to("b", "c")},
+			}},
+			reports: []*report{said("a", true, "", 3), said("b", true, "", 3)},
+			want:    metav1.Condition{Status: "False", Reason: "FullyAppliedPending", Message: "waiting for c"},
+		},
+		"Evicted": {
+			reason: "a member being evicted is not waited for",
+			spec: workv1alpha1.BindingSpec{
+				Clusters:              to("a"),
+				GracefulEvictionTasks: []workv1alpha1.GracefulEvictionTask{{FromCluster: "b"}},
+			},
+			reports: []*report{said("a", true, "", 3)},
+			want:    metav1.Condition{Status: "True", Reason: "FullyAppliedSuccess", Message: "applied in all members decided upon"},
+		},
+		"Many": {
+			reason: "a message stays readable",
+			spec:   workv1alpha1.BindingSpec{Clusters: to("a", "b", "c", "d", "e", "f", "g")},
+			want:   metav1.Condition{Status: "False", Reason: "FullyAppliedPending", Message: "waiting for a, b, c, d, e and 2 more"},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			binding := &workv1alpha1.ResourceBinding{ObjectMeta: metav1.ObjectMeta{Generation: 3}, Spec: tc.spec}
+			binding.Spec.Resource.UID = "u"
+			if result := merge(binding, tc.reports, now); !result.changed || result.refused() {
+				t.Errorf("%s: got %v", tc.reason, result)
+			}
+			tc.want.Type, tc.want.ObservedGeneration, tc.want.LastTransitionTime = workv1alpha1.ConditionFullyApplied, 3, now
+			if diff := cmp.Diff([]metav1.Condition{tc.want}, binding.Status.Conditions); diff != "" {
+				t.Errorf("%s: -want +got:\n%s", tc.reason, diff)
+			}
+			before := binding.DeepCopy()
+			if result := merge(binding, tc.reports, metav1.NewTime(now.Add(time.Hour))); result.changed {
+				t.Errorf("%s: the second time changes nothing: -before +after:\n%s", tc.reason, cmp.Diff(before, binding))
+			}
+		})
+	}
+}
+
+func TestMergeAggregates(t *testing.T) {
+	binding := &workv1alpha1.ResourceBinding{
+		Spec: workv1alpha1.BindingSpec{
+			Resource:              workv1alpha1.ObjectReference{UID: "u"},
+			Clusters:              []workv1alpha1.TargetCluster{{Name: "b"}, {Name: "a"}},
+			GracefulEvictionTasks: []workv1alpha1.GracefulEvictionTask{{FromCluster: "e"}},
+		},
+		Status: workv1alpha1.BindingStatus{AggregatedStatus: []workv1alpha1.AggregatedStatusItem{
+			{ClusterName: "left", TemplateUID: "u"}, {ClusterName: "b", TemplateUID: "u", AppliedMessage: "old"}, {ClusterName: "a", TemplateUID: "before"},
+		}},
+	}
+	result := merge(binding, []*report{said("e", true, "", 0), said("b", true, "new", 0), said("left", true, "", 0)}, now)
+	if diff := cmp.Diff([]verdict{accepted, accepted, {workv1alpha1.FeedbackNotFound, "the member is not in the binding"}}, result.verdicts, cmpopts.EquateComparable(verdict{})); diff != "" {
+		t.Errorf("a member being evicted still reports: -want +got:\n%s", diff)
+	}
+	want := []workv1alpha1.AggregatedStatusItem{
+		{ClusterName: "b", TemplateUID: "u", Applied: true, AppliedReason: "new", Health: workv1alpha1.ResourceUnknown},
+		{ClusterName: "e", TemplateUID: "u", Applied: true, Health: workv1alpha1.ResourceUnknown},
+	}
+	if diff := cmp.Diff(want, binding.Status.AggregatedStatus); diff != "" {
+		t.Errorf("one item per member, sorted; none of members that left, or about another template: -want +got:\n%s", diff)
+	}
+	members, err := membersOf(binding)
+	if err != nil || len(members) != 2 || members[0].Cluster != "b" || !members[0].Applied || members[1].Applied {
+		t.Errorf("a member being evicted is not counted on: got %v, %v", members, err)
+	}
+}

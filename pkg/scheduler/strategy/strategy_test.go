@@ -1,0 +1,171 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package strategy
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
+
+	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
+	"fleet.dev/fleet/pkg/apis/wellknown"
+	"fleet.dev/fleet/pkg/scheduler/framework"
+	"fleet.dev/fleet/pkg/scheduler/policy"
+	"fleet.dev/fleet/pkg/scheduler/template"
+)
+
+// everythingOn is Facts in which everything is on m1.
+type everythingOn struct{ members sets.Set[string] }
+
+func (e everythingOn) Footprint(string) sets.Set[string]      { return e.members }
+func (e everythingOn) Landed(string) sets.Set[string]         { return e.members }
+func (e everythingOn) Mounting(template.Key) sets.Set[string] { return e.members }
+
+var (
+	m1      = everythingOn{sets.New("m1")}
+	nowhere = everythingOn{}
+)
+
+func kind(group, name string) schema.GroupVersionKind {
+	return schema.GroupVersionKind{Group: group, Version: "v1", Kind: name}
+}
+
+func match(placement policyv1alpha1.Placement, selects string) *policy.Match {
+	p := &policyv1alpha1.ClusterPropagationPolicy{}
+	p.Spec.Placement = placement
+	return &policy.Match{Policy: p, By: policy.Selector{Group: policy.Any, Kind: selects}}
+}
+
+var auto = policyv1alpha1.Placement{Auto: &policyv1alpha1.AutoPlacement{}}
+
+func TestAutomatic(t *testing.T) {
+	replicated := &template.Workload{Replicated: true, Pods: 3}
+	duplicated := framework.Strategy{Pick: framework.PickAll, Division: framework.DivideNothing, Follow: framework.MemberAdded}
+	followed := framework.Strategy{Pick: framework.PickAll, Division: framework.DivideNothing, Keep: true, Within: sets.New("m1")}
+	single := framework.Strategy{Pick: framework.PickOne, Division: framework.DivideByCapacityOrBeyond}
+	once := framework.Strategy{Pick: framework.PickOne, Division: framework.DivideByCapacityOrBeyond, Once: true}
+	cases := map[string]struct {
+		reason   string
+		kind     schema.GroupVersionKind
+		scope    string // namespace, empty for a cluster-scoped template
+		workload *template.Workload
+		facts    Facts
+		placed   sets.Set[string]
+		named    bool
+		want     framework.Strategy
+		hold     string
+	}{
+		"Deployment":      {reason: "Divided by what is free.", kind: kind("apps", "Deployment"), scope: "shop", workload: replicated, want: framework.Strategy{Pick: framework.PickAll, Division: framework.DivideByCapacityOrBeyond}},
+		"WithVolume":      {reason: "One volume is in one place.", kind: kind("apps", "Deployment"), scope: "shop", workload: &template.Workload{Replicated: true, Claims: []string{"data"}}, want: single},
+		"StatefulSet":     {reason: "One member.", kind: kind("apps", "StatefulSet"), scope: "shop", workload: replicated, want: single},
+		"DaemonSet":       {reason: "Every member.", kind: kind("apps", "DaemonSet"), scope: "shop", workload: &template.Workload{}, want: duplicated},
+		"Job":             {reason: "One member, once.", kind: kind("batch", "Job"), scope: "shop", workload: &template.Workload{Pods: 1}, want: once},
+		"FinishedJob":     {reason: "Never twice.", kind: kind("batch", "Job"), scope: "shop", workload: &template.Workload{Finished: true}, want: once, hold: "it ran to its end"},
+		"ConfigMap":       {reason: "The footprint.", kind: kind("", "ConfigMap"), scope: "shop", facts: m1, want: followed},
+		"EarlyConfigMap":  {reason: "Nowhere before there is a footprint.", kind: kind("", "ConfigMap"), scope: "shop", want: framework.Strategy{Pick: framework.PickAll, Division: framework.DivideNothing, Keep: true, Within: sets.Set[string]{}}, hold: "its namespace has no workload"},
+		"LateConfigMap":   {reason: "A footprint that is gone takes nothing away.", kind: kind("", "ConfigMap"), scope: "shop", placed: sets.New("m1"), want: framework.Strategy{Pick: framework.PickAll, Division: framework.DivideNothing, Keep: true, Within: sets.Set[string]{}}},
+		"ClusterRole":     {reason: "Every member.", kind: kind("rbac.authorization.k8s.io", "ClusterRole"), want: duplicated},
+		"Namespace":       {reason: "Where anything in it is.", kind: kind("", "Namespace"), facts: m1, want: followed},
+		"Claim":           {reason: "Where its Pods are.", kind: kind("", "PersistentVolumeClaim"), scope: "shop", facts: m1, want: followed},
+		"CustomResource":  {reason: "The footprint.", kind: kind("example.com", "Widget"), scope: "shop", facts: m1, want: followed},
+		"EarlyResource":   {reason: "Every member before there is a footprint.", kind: kind("example.com", "Widget"), scope: "shop", want: duplicated},
+		"Autoscaler":      {reason: "It stays in the fleet.", kind: kind("autoscaling", "HorizontalPodAutoscaler"), scope: "shop", facts: m1, hold: "no policy names its kind"},
+		"NamedAutoscaler": {reason: "Unless a policy names it.", kind: kind("autoscaling", "HorizontalPodAutoscaler"), scope: "shop", facts: m1, named: true, want: followed},
+		"NamedVolume":     {reason: "A cluster-scoped one goes everywhere then.", kind: kind("", "PersistentVolume"), named: true, want: duplicated},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			custom := tc.kind.Group == "example.com"
+			selects := policy.Any
+			if tc.named {
+				selects = tc.kind.Kind
+			}
+			facts := tc.facts
+			if facts == nil {
+				facts = nowhere
+			}
+			plan, err := For(Input{
+				Template: &template.Template{Kind: tc.kind, ObjectMeta: metav1.ObjectMeta{Namespace: tc.scope, Name: "x"}, Workload: tc.workload},
+				Kind:     template.KindOf(tc.kind, tc.scope != "", custom),
+				Match:    match(auto, selects),
+				Placed:   tc.placed,
+			}, facts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, plan.Strategy); diff != "" {
+				t.Errorf("\n%s\nstrategy: -want, +got:\n%s", tc.reason, diff)
+			}
+			if diff := cmp.Diff(tc.hold, plan.Hold); diff != "" {
+				t.Errorf("\n%s\nhold: -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestErrors(t *testing.T) {
+	divided := policyv1alpha1.Placement{ReplicaScheduling: &policyv1alpha1.ReplicaSchedulingStrategy{ReplicaSchedulingType: policyv1alpha1.Divided}}
+	overflow := policyv1alpha1.Placement{ClusterAffinities: []policyv1alpha1.ClusterAffinityTerm{{OverflowAffinities: []policyv1alpha1.ClusterAffinity{{}}}}}
+	hint := func(key, value string) map[string]string { return map[string]string{key: value} }
+	cases := map[string]struct {
+		reason    string
+		kind      schema.GroupVersionKind
+		hints     map[string]string
+		placement policyv1alpha1.Placement
+		want      error
+	}{
+		"WorkloadAffinity":  {reason: "Not known, so refused.", kind: kind("apps", "Deployment"), placement: policyv1alpha1.Placement{WorkloadAffinity: &policyv1alpha1.WorkloadAffinity{}}, want: ErrWorkloadAffinity},
+		"Overflow":          {reason: "Not known, so refused.", kind: kind("apps", "Deployment"), placement: overflow, want: ErrOverflowAffinities},
+		"StatefulSet":       {reason: "Its Pods would have the same names.", kind: kind("apps", "StatefulSet"), placement: divided, want: ErrDivideStatefulSet},
+		"HintedStatefulSet": {reason: "Nor by a hint.", kind: kind("apps", "StatefulSet"), placement: auto, hints: hint(wellknown.AnnotationPlacement, "divided"), want: ErrDivideStatefulSet},
+		"HintedPod":         {reason: "There is nothing to divide.", kind: kind("", "Pod"), placement: auto, hints: hint(wellknown.AnnotationPlacement, "divided"), want: ErrNoReplicas},
+		"WrongHint":         {reason: "A hint that is none.", kind: kind("apps", "Deployment"), placement: auto, hints: hint(wellknown.AnnotationPlacement, "x")},
+		"WrongSelector":     {reason: "A selector that is none.", kind: kind("apps", "Deployment"), placement: auto, hints: hint(wellknown.AnnotationClusters, "a in")},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, err := For(Input{
+				Template: &template.Template{
+					Kind:       tc.kind,
+					ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "x", Annotations: tc.hints},
+					Workload:   &template.Workload{Replicated: tc.kind.Kind != "Pod"},
+				},
+				Kind:  template.KindOf(tc.kind, true, false),
+				Match: match(tc.placement, policy.Any),
+			}, nowhere)
+			if err == nil || tc.want != nil && !errors.Is(err, tc.want) {
+				t.Errorf("\n%s\nFor(...): want error %v, got %v", tc.reason, tc.want, err)
+			}
+		})
+	}
+}
+
+// TestDuplicatedHintIsRecorded: who renders the template has to see from the
+// placement that replicas are not divided.
+func TestDuplicatedHintIsRecorded(t *testing.T) {
+	in := Input{
+		Template: &template.Template{
+			Kind:       kind("apps", "Deployment"),
+			ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{wellknown.AnnotationPlacement: wellknown.PlacementDuplicated}},
+			Workload:   &template.Workload{Replicated: true},
+		},
+		Kind:  template.KindOf(kind("apps", "Deployment"), true, false),
+		Match: match(auto, policy.Any),
+	}
+	plan, err := For(in, nowhere)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &policyv1alpha1.Placement{ReplicaScheduling: &policyv1alpha1.ReplicaSchedulingStrategy{ReplicaSchedulingType: policyv1alpha1.Duplicated}}
+	if diff := cmp.Diff(want, plan.Placement); diff != "" {
+		t.Errorf("placement: -want, +got:\n%s", diff)
+	}
+	if in.Match.Policy.GetSpec().Placement.Auto == nil {
+		t.Error("the policy itself was changed")
+	}
+}

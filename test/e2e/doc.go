@@ -1,0 +1,20 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package e2e holds the end-to-end tests: real member clusters, "fleet server" as
+// it is shipped, and the clients people use (kubectl, Helm 3 and 4, client-go),
+// unchanged.
+//
+// TestMain opens a test bed in _run/e2e with two members of two nodes and a fleet
+// over them, joined with "fleet join"; all tests share them. The directory is made
+// anew at each run and left behind stopped, with the logs of all processes, audit
+// logs of the fleet (all writes) and of the members (all writes by the fleet).
+//
+// A test works in a namespace of its own (see space) and leaves nothing behind.
+// Tests that kill the fleet, change who its members are or measure that nothing
+// happens are sequential; the others call t.Parallel and so run after them.
+//
+// What "like a cluster" means is not written down here when a real cluster can be
+// asked: such tests do the same to a namespace of a member that the fleet does not
+// know (see newReference) and compare.
+package e2e

@@ -1,0 +1,175 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+
+	"fleet.dev/fleet/pkg/apis/wellknown"
+	"fleet.dev/fleet/test/e2e/witness"
+	"fleet.dev/fleet/test/testbed"
+	"fleet.dev/fleet/test/testbed/toolchain"
+)
+
+const (
+	// setUpTimeout bounds the start of everything, tearDownTimeout its end.
+	setUpTimeout    = 4 * time.Minute
+	tearDownTimeout = time.Minute
+)
+
+// bed is what all tests of a run share. TestMain sets it.
+var bed *environment
+
+// environment is a fleet with its members, and who watches them.
+type environment struct {
+	repo    string
+	bin     string
+	dir     string
+	bed     *testbed.Bed
+	fleet   *testbed.Fleet
+	members []*member
+	// fleetAudit has all writes to the fleet.
+	fleetAudit witness.AuditLog
+}
+
+// member is a joined cluster.
+type member struct {
+	*testbed.Member
+
+	memberClient kubernetes.Interface
+	// audit has the fleet's writes to the member.
+	audit witness.AuditLog
+}
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	e, err := setUp(context.Background())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "set up the end-to-end tests:", err)
+		return 1
+	}
+	bed = e
+	code := m.Run()
+	if err := e.tearDown(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "tear down the end-to-end tests:", err)
+		return max(code, 1)
+	}
+	return code
+}
+
+func setUp(ctx context.Context) (_ *environment, err error) {
+	ctx, cancel := context.WithTimeout(ctx, setUpTimeout)
+	defer cancel()
+	repo, err := toolchain.Repo(".")
+	if err != nil {
+		return nil, err
+	}
+	e := &environment{repo: repo, bin: filepath.Join(repo, "_bin"), dir: filepath.Join(repo, "_run", "e2e")}
+	if err := e.open(ctx); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.tearDown(context.WithoutCancel(ctx)))
+		}
+	}()
+	if err := e.startFleet(ctx); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"member1", "member2"} {
+		m, err := e.startMember(ctx, testbed.MemberConfig{Name: name, Nodes: 2})
+		if err != nil {
+			return nil, err
+		}
+		e.members = append(e.members, m)
+		if _, err := e.fleet.Run(ctx, "join", name, "--kubeconfig", m.Kubeconfig()); err != nil {
+			return nil, err
+		}
+	}
+	return e, e.fleet.AwaitReady(ctx, e.members[0].Member, e.members[1].Member)
+}
+
+// open makes a new bed in place of what the last run left.
+func (e *environment) open(ctx context.Context) error {
+	config := testbed.Config{Dir: e.dir, Bin: e.bin, Report: func(line string) { fmt.Fprintln(os.Stderr, line) }}
+	last, err := testbed.Open(ctx, config)
+	if err != nil {
+		return err
+	}
+	if err := last.Destroy(ctx); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(e.auditDir()); err != nil {
+		return err
+	}
+	if e.bed, err = testbed.Open(ctx, config); err != nil {
+		return err
+	}
+	return os.MkdirAll(e.auditDir(), 0o700)
+}
+
+func (e *environment) auditDir() string { return filepath.Join(e.dir, "audit") }
+
+// audited prepares an audit log for an API server and returns the flags for it.
+func (e *environment) audited(server string, groups ...string) (witness.AuditLog, []string, error) {
+	policy := filepath.Join(e.auditDir(), server+"-policy.yaml")
+	log := filepath.Join(e.auditDir(), server+".log")
+	if err := witness.WriteAuditPolicy(policy, groups...); err != nil {
+		return witness.AuditLog{}, nil, err
+	}
+	return witness.AuditLog{File: log}, []string{"--audit-policy-file=" + policy, "--audit-log-path=" + log}, nil
+}
+
+func (e *environment) startFleet(ctx context.Context) error {
+	audit, flags, err := e.audited("fleet")
+	if err != nil {
+		return err
+	}
+	e.fleetAudit = audit
+	e.fleet, err = e.bed.StartFleet(ctx, testbed.FleetConfig{Args: flags})
+	return err
+}
+
+// fleetGroup is the group that the fleet's users in members have: its service
+// accounts live in a namespace of its own.
+const fleetGroup = "system:serviceaccounts:" + wellknown.NamespaceSystem
+
+// startMember starts a member whose API server logs what the fleet writes.
+func (e *environment) startMember(ctx context.Context, config testbed.MemberConfig) (*member, error) {
+	audit, flags, err := e.audited(config.Name, fleetGroup)
+	if err != nil {
+		return nil, err
+	}
+	config.Flags = map[string][]string{"kube-apiserver": flags}
+	m, err := e.bed.StartMember(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	restConfig, err := m.RESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	memberClient, err := kubernetes.NewForConfig(restConfig)
+	if err != nil {
+		return nil, err
+	}
+	return &member{Member: m, memberClient: memberClient, audit: audit}, nil
+}
+
+func (e *environment) tearDown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, tearDownTimeout)
+	defer cancel()
+	return errors.Join(e.bed.Stop(ctx), e.bed.Close())
+}
