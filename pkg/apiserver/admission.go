@@ -8,8 +8,10 @@ import (
 	"k8s.io/kubernetes/pkg/kubeapiserver/options"
 	"k8s.io/kubernetes/plugin/pkg/admission/nodedeclaredfeatures"
 	"k8s.io/kubernetes/plugin/pkg/admission/nodetaint"
+	"k8s.io/kubernetes/plugin/pkg/admission/podresize"
 	"k8s.io/kubernetes/plugin/pkg/admission/podtopologylabels"
 	"k8s.io/kubernetes/plugin/pkg/admission/runtimeclass"
+	"k8s.io/kubernetes/plugin/pkg/admission/scheduling/podgroupprotection"
 	"k8s.io/kubernetes/plugin/pkg/admission/serviceaccount"
 	"k8s.io/kubernetes/plugin/pkg/admission/storage/persistentvolume/resize"
 	"k8s.io/kubernetes/plugin/pkg/admission/storage/storageclass/setdefault"
@@ -28,11 +30,15 @@ func DefaultOffAdmissionPlugins() sets.Set[string] {
 		nodetaint.PluginName,
 		podtopologylabels.PluginName,
 		nodedeclaredfeatures.PluginName,
+		// A resize is measured against the member's node, which is not here.
+		podresize.PluginName,
 		// Overhead and node selector come from the member's RuntimeClass.
 		runtimeclass.PluginName,
 		// Classes, provisioning and protection finalizers are the member's.
 		setdefault.PluginName,
 		resize.PluginName,
 		storageobjectinuseprotection.PluginName,
+		// Its finalizer is taken off by a controller that runs in members.
+		podgroupprotection.PluginName,
 	)
 }

@@ -39,7 +39,7 @@ const (
 
 // addBootstrapHooks makes the fleet's own objects exist before /readyz is ok.
 func addBootstrapHooks(server *genericapiserver.GenericAPIServer) error {
-	roles := &rbacrest.PolicyData{ClusterRoles: clusterRoles(), ClusterRoleBindings: clusterRoleBindings()}
+	roles := &rbacrest.PolicyData{ClusterRoles: clusterRoles(), ClusterRoleBindings: clusterRoleBindings(), RoleBindings: roleBindings()}
 	if err := server.AddPostStartHook("fleet/bootstrap-roles", roles.EnsureRBACPolicy()); err != nil {
 		return err
 	}

@@ -6,8 +6,13 @@ package apiserver
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
@@ -15,9 +20,11 @@ import (
 	"go.uber.org/zap"
 	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/klog/v2"
 )
 
 // etcdProbeTimeout is how long an external etcd may take to answer at a start.
+// One that refuses is known to at once.
 const etcdProbeTimeout = 10 * time.Second
 
 // minEtcdVersion is the first release whose watch progress can be requested
@@ -25,42 +32,134 @@ const etcdProbeTimeout = 10 * time.Second
 // (https://github.com/etcd-io/etcd/issues/15220).
 var minEtcdVersion = version.MustParseSemantic("3.5.8")
 
-// probeEtcd fails unless every server in transport answers and is new enough.
+// probeEtcd fails when no server in transport answers, or one that does is too
+// old. A fleet must be able to start while a member of its etcd is down.
 func probeEtcd(ctx context.Context, cfg storagebackend.TransportConfig) error {
-	client, err := newEtcdClient(cfg)
-	if err != nil {
-		return fmt.Errorf("connect to etcd %s (--etcd-servers): %w", strings.Join(cfg.ServerList, ","), err)
-	}
-	defer client.Close() //nolint:errcheck // nothing was written
 	ctx, cancel := context.WithTimeout(ctx, etcdProbeTimeout)
 	defer cancel()
-	for _, endpoint := range cfg.ServerList {
-		status, err := client.Status(ctx, endpoint)
-		if err != nil {
-			return fmt.Errorf("reach etcd %s (--etcd-servers) within %s: %w", endpoint, etcdProbeTimeout, err)
+	tlsConfig, err := etcdTLS(cfg)
+	if err != nil {
+		return fmt.Errorf("read certificates for etcd (--etcd-cafile, --etcd-certfile, --etcd-keyfile): %w", err)
+	}
+	versions, failures := make([]string, len(cfg.ServerList)), make([]error, len(cfg.ServerList))
+	var probes sync.WaitGroup
+	for i, endpoint := range cfg.ServerList {
+		probes.Go(func() { versions[i], failures[i] = etcdVersion(ctx, endpoint, tlsConfig) })
+	}
+	probes.Wait()
+	return judgeEtcd(klog.FromContext(ctx), cfg.ServerList, versions, failures)
+}
+
+// judgeEtcd decides about what the probes of the endpoints found: a version or a
+// failure of each.
+func judgeEtcd(logger klog.Logger, endpoints, versions []string, failures []error) error {
+	var unreachable []string
+	for i, endpoint := range endpoints {
+		if failures[i] != nil {
+			unreachable = append(unreachable, fmt.Sprintf("%s: %v", endpoint, failures[i]))
+			continue
 		}
-		have, err := version.ParseSemantic(status.Version)
-		if err != nil {
-			return fmt.Errorf("read version of etcd %s: %w", endpoint, err)
+		if err := checkEtcdVersion(versions[i]); err != nil {
+			return fmt.Errorf("use etcd %s (--etcd-servers): %w", endpoint, err)
 		}
-		if have.LessThan(minEtcdVersion) {
-			return fmt.Errorf("use etcd %s (--etcd-servers): it is version %s, at least %s is needed", endpoint, have, minEtcdVersion)
-		}
+	}
+	if len(unreachable) == len(endpoints) {
+		return fmt.Errorf("reach etcd (--etcd-servers) %s", strings.Join(unreachable, "; "))
+	}
+	if len(unreachable) > 0 {
+		logger.Info("Some servers of etcd do not answer", "servers", unreachable)
 	}
 	return nil
 }
 
-func newEtcdClient(cfg storagebackend.TransportConfig) (*clientv3.Client, error) {
-	tlsConfig, err := etcdTLS(cfg)
+// checkEtcdVersion accepts the versions that have what the fleet needs.
+func checkEtcdVersion(text string) error {
+	have, err := version.ParseSemantic(text)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("read its version: %w", err)
 	}
-	return clientv3.New(clientv3.Config{
-		Endpoints:   cfg.ServerList,
-		DialTimeout: etcdProbeTimeout,
-		TLS:         tlsConfig,
-		Logger:      zap.NewNop(),
-	})
+	if have.LessThan(minEtcdVersion) {
+		return fmt.Errorf("it is version %s, at least %s is needed", have, minEtcdVersion)
+	}
+	return nil
+}
+
+func etcdVersion(ctx context.Context, endpoint string, tlsConfig *tls.Config) (string, error) {
+	if err := greet(ctx, endpoint, tlsConfig); err != nil {
+		return "", err
+	}
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, TLS: tlsConfig, Logger: zap.NewNop()})
+	if err != nil {
+		return "", err
+	}
+	defer client.Close() //nolint:errcheck // nothing was written
+	status, err := client.Status(ctx, endpoint)
+	if err != nil {
+		return "", err
+	}
+	return status.Version, nil
+}
+
+// An HTTP/2 connection begins with these bytes, and is answered by a SETTINGS
+// frame (RFC 9113, section 3.4).
+const (
+	http2Preface       = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	http2FrameHeader   = 9
+	http2FrameTypeByte = 3
+	http2Settings      = 4
+)
+
+// greet opens a connection as gRPC does and waits for the server's first frame.
+// gRPC itself would try again until the deadline and then say no more than that
+// it passed; greet says what is wrong: refused, unknown host, certificate.
+func greet(ctx context.Context, endpoint string, tlsConfig *tls.Config) (err error) {
+	network, address, secure := parseEndpoint(endpoint)
+	conn, err := dialEtcd(ctx, network, address, secure, tlsConfig)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			return err
+		}
+	}
+	if _, err := io.WriteString(conn, http2Preface); err != nil {
+		return err
+	}
+	header := make([]byte, http2FrameHeader)
+	if _, err := io.ReadFull(conn, header); err != nil {
+		return err
+	}
+	if header[http2FrameTypeByte] != http2Settings {
+		return errors.New("it does not speak gRPC")
+	}
+	return nil
+}
+
+func dialEtcd(ctx context.Context, network, address string, secure bool, tlsConfig *tls.Config) (net.Conn, error) {
+	if !secure {
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if tlsConfig != nil {
+		config = tlsConfig.Clone()
+	}
+	config.NextProtos = []string{"h2"}
+	return (&tls.Dialer{Config: config}).DialContext(ctx, network, address)
+}
+
+// parseEndpoint reads an endpoint as etcd's client does: a URL, or host:port.
+func parseEndpoint(endpoint string) (network, address string, secure bool) {
+	parsed, err := url.Parse(endpoint)
+	switch {
+	case err != nil || parsed.Host == "" && parsed.Path == "":
+		return "tcp", endpoint, false
+	case parsed.Scheme == "unix" || parsed.Scheme == "unixs":
+		return "unix", parsed.Host + parsed.Path, parsed.Scheme == "unixs"
+	default:
+		return "tcp", parsed.Host, parsed.Scheme == "https"
+	}
 }
 
 func etcdTLS(cfg storagebackend.TransportConfig) (*tls.Config, error) {

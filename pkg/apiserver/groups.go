@@ -63,11 +63,24 @@ type fleetGroups struct {
 	engine  *derived.Engine
 	sink    sink
 	stores  workrest.FeedbackStores
+	peers   bool
 }
 
-func newFleetGroups() *fleetGroups {
+// newFleetGroups returns the groups; peers says that other servers may run over
+// the same etcd.
+func newFleetGroups(peers bool) *fleetGroups {
 	capture := derived.NewCapture(legacyscheme.Scheme, apiextensionsapiserver.Scheme, aggregatorscheme.Scheme)
-	return &fleetGroups{capture: capture, engine: derived.NewEngine(capture, derived.Options{})}
+	f := &fleetGroups{capture: capture, peers: peers}
+	f.engine = derived.NewEngine(capture, derived.Options{
+		// Status follows from a decision also where no member reports, and a crash
+		// between two writes is made good after the next start.
+		OnChange: func(binding types.NamespacedName) {
+			if intake := f.sink.Intake; intake != nil {
+				intake.Resync(binding)
+			}
+		},
+	})
+	return f
 }
 
 // sink is where reports of members go; it exists before the intake, which needs
@@ -129,6 +142,7 @@ func (f *fleetGroups) newIntake(loopback *rest.Config) (*feedback.Intake, error)
 		Works:     worksIndex{f.engine},
 		Bindings:  feedback.NewBindings(legacyscheme.Scheme, f.stores.Namespaced, f.stores.Cluster),
 		Templates: feedback.NewTemplates(client, newMapper(found)),
+		Peers:     f.peers,
 	})
 }
 

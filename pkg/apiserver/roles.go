@@ -27,7 +27,6 @@ func rule(groups, resources, verbs []string) rbacv1.PolicyRule {
 // fleet's controller manager.
 var controllerRoles = []string{
 	"system:kube-controller-manager",
-	"system:controller:bootstrap-signer",
 	"system:controller:certificate-controller",
 	"system:controller:clusterrole-aggregation-controller",
 	"system:controller:generic-garbage-collector",
@@ -36,9 +35,40 @@ var controllerRoles = []string{
 	"system:controller:resourcequota-controller",
 	"system:controller:root-ca-cert-publisher",
 	"system:controller:service-account-controller",
-	"system:controller:token-cleaner",
 	"system:controller:ttl-after-finished-controller",
 	"system:controller:validatingadmissionpolicy-status-controller",
+}
+
+// controllerNamespaceRoles are upstream's namespaced roles of the same, by
+// namespace.
+var controllerNamespaceRoles = map[string][]string{
+	metav1.NamespaceSystem: {"system:controller:bootstrap-signer", "system:controller:token-cleaner"},
+	metav1.NamespacePublic: {"system:controller:bootstrap-signer"},
+}
+
+// roleBindings give the controller manager its namespaced roles.
+func roleBindings() map[string][]rbacv1.RoleBinding {
+	bindings := map[string][]rbacv1.RoleBinding{}
+	for namespace, roles := range controllerNamespaceRoles {
+		for _, role := range roles {
+			binding := rbacv1.RoleBinding{
+				ObjectMeta: bootstrapMeta(controllerBindingName(role)),
+				RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role},
+				Subjects:   []rbacv1.Subject{userSubject(wellknown.UserControllerManager)},
+			}
+			binding.Namespace = namespace
+			bindings[namespace] = append(bindings[namespace], binding)
+		}
+	}
+	return bindings
+}
+
+func controllerBindingName(role string) string {
+	return wellknown.UserControllerManager + ":" + strings.TrimPrefix(role, "system:controller:")
+}
+
+func userSubject(user string) rbacv1.Subject {
+	return rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}
 }
 
 // clusterRoles are the components' roles and the aggregated view, edit and admin
@@ -101,7 +131,7 @@ func clusterRoleBindings() []rbacv1.ClusterRoleBinding {
 	}
 	for _, role := range controllerRoles {
 		binding := clusterRoleBinding(wellknown.UserControllerManager, role)
-		binding.Name = wellknown.UserControllerManager + ":" + strings.TrimPrefix(role, "system:controller:")
+		binding.Name = controllerBindingName(role)
 		bindings = append(bindings, binding)
 	}
 	return bindings
@@ -121,7 +151,7 @@ func clusterRoleBinding(user, role string) rbacv1.ClusterRoleBinding {
 	return rbacv1.ClusterRoleBinding{
 		ObjectMeta: bootstrapMeta(user),
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
+		Subjects:   []rbacv1.Subject{userSubject(user)},
 	}
 }
 

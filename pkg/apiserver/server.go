@@ -56,7 +56,7 @@ func (s *Server) connectEtcd(ctx context.Context) (err error) {
 // assemble builds the chain from its end to its front: custom resources, native
 // and fleet groups, aggregator.
 func (s *Server) assemble() error {
-	fleet := newFleetGroups()
+	fleet := newFleetGroups(!s.options.embed)
 	cfg, err := newConfig(s.options, fleet.wrap)
 	if err != nil {
 		return err

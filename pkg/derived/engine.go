@@ -35,6 +35,11 @@ type Options struct {
 	// none when the last one is gone. It is called by the goroutine that renders
 	// and must return at once.
 	OnErrors func(ctx context.Context, errs BindingErrors)
+	// OnChange, if set, is called for each binding whose works changed, for each
+	// without works that was looked at, and for all when everything was read
+	// again: what follows from a binding may be due although no member reports. It
+	// is called by the goroutine that renders and must return at once.
+	OnChange func(binding types.NamespacedName)
 }
 
 // BindingErrors says why works of a binding are not what they should be. Each of

@@ -134,6 +134,9 @@ func (r *renderer) settle(ctx context.Context, b *binding, made rendering, revis
 		}
 	}
 	r.engine.report(ctx, b, failures)
+	if notify := r.engine.options.OnChange; notify != nil && (len(changes) > 0 || len(b.works) == 0) {
+		notify(b.name)
+	}
 	return changes, place + len(members)
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
@@ -44,8 +45,11 @@ func PushAccess(get func() (*clusterv1alpha1.Cluster, error), secrets corev1clie
 			return nil, fmt.Errorf("%w: Cluster %q has no spec.secretRef", ErrCredentials, cluster.Name)
 		}
 		secret, err := secrets.Secrets(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
-		if err != nil {
+		switch {
+		case apierrors.IsNotFound(err):
 			return nil, fmt.Errorf("%w: get Secret %s/%s: %w", ErrCredentials, ref.Namespace, ref.Name, err)
+		case err != nil:
+			return nil, fmt.Errorf("get Secret %s/%s: %w", ref.Namespace, ref.Name, err)
 		}
 		return RESTConfig(cluster, secret)
 	}

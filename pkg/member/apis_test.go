@@ -16,7 +16,8 @@ import (
 
 var (
 	core = &metav1.APIResourceList{GroupVersion: "v1", APIResources: []metav1.APIResource{
-		{Name: "pods", Kind: "Pod", Namespaced: true}, {Name: "pods/log", Kind: "Pod", Namespaced: true},
+		{Name: "pods", Kind: "Pod", Namespaced: true},
+		{Name: "pods/log", Kind: "Pod", Namespaced: true},
 		{Name: "namespaces", Kind: "Namespace"},
 	}}
 	metrics = &metav1.APIResourceList{GroupVersion: "metrics.k8s.io/v1beta1", APIResources: []metav1.APIResource{

@@ -84,19 +84,10 @@ func (m *Member) probeLoop(ctx context.Context) error {
 	renewed := m.clock.Now()
 	for ctx.Err() == nil {
 		health := m.probe(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
 		if !health.Usable || m.clock.Since(renewed) > accessInterval {
-			err := m.renew(ctx)
-			switch {
-			case errors.Is(err, ErrMoved):
+			renewed = m.clock.Now()
+			if err := m.renew(ctx, &health); err != nil {
 				return err
-			case err != nil:
-				health.Usable, health.Ready = false, false
-				health.Reason, health.Message = clusterv1alpha1.ClusterReasonCredentialsInvalid, err.Error()
-			default:
-				renewed = m.clock.Now()
 			}
 		}
 		m.publish(ctx, health)
@@ -129,7 +120,7 @@ func (m *Member) rest(ctx context.Context, health Health) {
 }
 
 func (m *Member) publish(ctx context.Context, health Health) {
-	if m.health.set(health) {
+	if ctx.Err() == nil && m.health.set(health) {
 		klog.FromContext(ctx).V(2).Info("Member health changed", "cluster", m.name,
 			"usable", health.Usable, "ready", health.Ready, "reason", health.Reason, "message", health.Message)
 	}
@@ -227,17 +218,18 @@ func (m *Member) recognize(ctx context.Context, health *Health) error {
 }
 
 // renew reads the credentials again. It returns ErrMoved when more than the
-// token changed.
-func (m *Member) renew(ctx context.Context) error {
+// token changed. Credentials that are gone or malformed are the reason why a
+// member that answers is not usable; one that is usable stays so.
+func (m *Member) renew(ctx context.Context, health *Health) error {
 	config, err := m.access(ctx)
 	if err != nil {
-		return err
+		klog.FromContext(ctx).V(2).Info("Credentials of member were not read again", "cluster", m.name, "err", err)
+		if health.Reachable && !health.Usable && errors.Is(err, ErrCredentials) {
+			health.Reason, health.Message = clusterv1alpha1.ClusterReasonCredentialsInvalid, err.Error()
+		}
+		return nil
 	}
-	now, err := route(config)
-	if err != nil {
-		return err
-	}
-	if now != m.route {
+	if now, err := route(config); err != nil || now != m.route {
 		return ErrMoved
 	}
 	token := config.BearerToken

@@ -98,7 +98,7 @@ func (s *Scheduler) writeBinding(ctx context.Context, d *decision) (workv1alpha1
 	case d.remove:
 		err := s.bindings.Delete(ctx, d.binding)
 		if apierrors.IsConflict(err) {
-			err = s.refresh(ctx, d.key, d.binding.GetName(), err)
+			err = s.refresh(ctx, d, d.binding.GetName(), err)
 		}
 		if err != nil && !apierrors.IsNotFound(err) {
 			return nil, counted(metrics.Delete, fmt.Errorf("delete binding of %s: %w", d.key, err))
@@ -111,7 +111,7 @@ func (s *Scheduler) writeBinding(ctx context.Context, d *decision) (workv1alpha1
 		made := newBinding(d.key, *d.spec)
 		written, err := s.bindings.Create(ctx, made)
 		if apierrors.IsAlreadyExists(err) {
-			err = s.refresh(ctx, d.key, made.GetName(), err)
+			err = s.refresh(ctx, d, made.GetName(), err)
 		}
 		return s.confirmed(d, metrics.Create, written, err)
 	default:
@@ -121,7 +121,7 @@ func (s *Scheduler) writeBinding(ctx context.Context, d *decision) (workv1alpha1
 		}
 		written, err := s.bindings.Patch(ctx, d.binding, patch)
 		if apierrors.IsInvalid(err) || apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-			err = s.refresh(ctx, d.key, d.binding.GetName(), err)
+			err = s.refresh(ctx, d, d.binding.GetName(), err)
 		}
 		return s.confirmed(d, metrics.Update, written, err)
 	}
@@ -152,28 +152,27 @@ func counted(operation string, err error) error {
 
 // refresh reads the binding after a refused write. It returns errStale when the
 // binding is not the one decided upon, else the refusal.
-func (s *Scheduler) refresh(ctx context.Context, key template.Key, name string, refusal error) error {
-	known := s.cache.Binding(key)
-	live, err := s.bindings.Get(ctx, key.Namespace, name)
+func (s *Scheduler) refresh(ctx context.Context, d *decision, name string, refusal error) error {
+	live, err := s.bindings.Get(ctx, d.key.Namespace, name)
 	switch {
-	case apierrors.IsNotFound(err) && known == nil:
+	case apierrors.IsNotFound(err) && d.binding == nil:
 		return refusal
 	case apierrors.IsNotFound(err):
-		s.cache.RemoveBinding(known)
+		s.cache.RemoveBinding(d.binding)
 		return errStale
 	case err != nil:
 		return err
 	}
-	if holder := template.KeyOf(live.GetSpec().Resource); holder != key {
+	if holder := template.KeyOf(live.GetSpec().Resource); holder != d.key {
 		return fmt.Errorf("binding %q is that of %s", name, holder)
 	}
-	if known != nil && known.GetUID() == live.GetUID() && known.GetGeneration() == live.GetGeneration() {
+	if d.binding != nil && d.binding.GetUID() == live.GetUID() && d.binding.GetGeneration() == live.GetGeneration() {
 		return refusal
 	}
 	if _, err := cache.Trim(live); err != nil {
 		return err
 	}
-	s.apply(key, s.cache.SetBinding(live))
+	s.apply(d.key, s.cache.SetBinding(live))
 	return errStale
 }
 

@@ -81,7 +81,7 @@ func New(c Config) (*Scheduler, error) {
 	if err != nil {
 		return nil, err
 	}
-	restConfig := withoutLimits(c.FleetConfig)
+	restConfig := clientConfig(c.FleetConfig)
 	httpClient, err := rest.HTTPClientFor(restConfig)
 	if err != nil {
 		return nil, fmt.Errorf("make scheduler: %w", err)
@@ -92,8 +92,10 @@ func New(c Config) (*Scheduler, error) {
 	return s, nil
 }
 
-func withoutLimits(from *rest.Config) *rest.Config {
+func clientConfig(from *rest.Config) *rest.Config {
 	c := rest.AddUserAgent(rest.CopyConfig(from), component)
+	// Templates of deprecated kinds are watched too; warnings help nobody here.
+	c.WarningHandler = rest.NoWarnings{}
 	if c.QPS == 0 && c.RateLimiter == nil {
 		c.QPS = -1
 	}
@@ -173,7 +175,7 @@ func (s *Scheduler) Ready() bool {
 	}
 }
 
-// Run decides until ctx ends. It returns after what was being written is, or
+// Run decides until ctx ends; it runs once. It returns after what was being written is, or
 // with an error when it could not start.
 func (s *Scheduler) Run(ctx context.Context) error {
 	logger := klog.FromContext(ctx)

@@ -5,11 +5,11 @@ package syncer
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -35,10 +35,9 @@ func amountsOf(list corev1.ResourceList) amounts {
 	return a
 }
 
-// add adds other, sign times.
-func (a amounts) add(other amounts, sign int64) {
+func (a amounts) add(other amounts) {
 	for name, amount := range other {
-		a[name] += sign * amount
+		a[name] += amount
 	}
 }
 
@@ -142,14 +141,14 @@ func summarize(nodes []*node, pods []*pod, models []clusterv1alpha1.ResourceMode
 	used := map[string]amounts{}
 	for _, p := range pods {
 		if p.node == "" {
-			allocating.add(p.requests, 1)
+			allocating.add(p.requests)
 			continue
 		}
-		allocated.add(p.requests, 1)
+		allocated.add(p.requests)
 		if used[p.node] == nil {
 			used[p.node] = amounts{}
 		}
-		used[p.node].add(p.requests, 1)
+		used[p.node].add(p.requests)
 	}
 	var s summary
 	classes := map[string]*class{}
@@ -162,7 +161,7 @@ func summarize(nodes []*node, pods []*pod, models []clusterv1alpha1.ResourceMode
 		if !n.ready || !n.schedulable {
 			continue
 		}
-		allocatable.add(n.allocatable, 1)
+		allocatable.add(n.allocatable)
 		free := n.free(used[n.Name])
 		classOf(classes, n).take(free)
 		if grade := gradeOf(models, free); grade >= 0 {
@@ -193,8 +192,8 @@ func (n *node) free(used amounts) amounts {
 // -1 when none has.
 func gradeOf(models []clusterv1alpha1.ResourceModel, free amounts) int {
 	// Grades rise: the first that is too big for one resource ends the search.
-	for i := len(models) - 1; i >= 0; i-- {
-		if reaches(models[i], free) {
+	for i, model := range slices.Backward(models) {
+		if reaches(model, free) {
 			return i
 		}
 	}
@@ -259,13 +258,23 @@ func (c *class) name() string {
 func (c *class) take(free amounts) {
 	c.nodes++
 	list := free.list()
-	raw, _ := json.Marshal(list) // quantities always encode
-	entry, ok := c.free[string(raw)]
+	key := keyOf(list)
+	entry, ok := c.free[key]
 	if !ok {
 		entry = &clusterv1alpha1.FreeCapacity{Resources: list}
-		c.free[string(raw)] = entry
+		c.free[key] = entry
 	}
 	entry.Count++
+}
+
+// keyOf writes quantities in a canonical form.
+func keyOf(list corev1.ResourceList) string {
+	var key strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(list)) {
+		quantity := list[name]
+		fmt.Fprintf(&key, "%s=%s ", name, quantity.String())
+	}
+	return key.String()
 }
 
 func (c *class) export(name string) clusterv1alpha1.CapacityClass {

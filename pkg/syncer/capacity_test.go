@@ -102,8 +102,10 @@ func TestSummarize(t *testing.T) {
 			{Count: 1, Resources: resources("2", "6284Mi", 109)},
 			{Count: 1, Resources: resources("4", "8Gi", 110)},
 		}},
-		"yes": {Labels: map[string]string{"disk": "ssd", "gpu": "yes"}, Taints: []corev1.Taint{{Key: "gpu", Effect: corev1.TaintEffectNoSchedule}},
-			Nodes: 1, Free: []clusterv1alpha1.FreeCapacity{{Count: 1, Resources: left}}},
+		"yes": {
+			Labels: map[string]string{"disk": "ssd", "gpu": "yes"}, Taints: []corev1.Taint{{Key: "gpu", Effect: corev1.TaintEffectNoSchedule}},
+			Nodes: 1, Free: []clusterv1alpha1.FreeCapacity{{Count: 1, Resources: left}},
+		},
 	}
 	gotClasses := map[string]clusterv1alpha1.CapacityClass{}
 	for _, class := range got.capacity.Classes {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/maphash"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -30,6 +31,10 @@ type difference struct {
 	// unowned is true when server-side apply holds nothing for us in that
 	// apiVersion, so that fields could not be dropped later.
 	unowned bool
+	// filled is true when all that differs are values the observed object has
+	// more in: a list or map that is one value to server-side apply, and into
+	// which the member filled fields.
+	filled bool
 	// residue identifies the difference, by the fields and by what they are in
 	// the observed object.
 	residue uint64
@@ -82,8 +87,45 @@ func compare(schema *member.Schema, desired *unstructured.Unstructured, live *ob
 			return difference{}, err
 		}
 	}
+	d.filled = !d.unowned && d.dropped.Empty() && filled(d.changed, want, have)
 	d.residue = residue(d, have)
 	return d, nil
+}
+
+// filled returns true when at each of the paths the observed value has all that
+// the desired one has.
+func filled(paths *fieldpath.Set, want, have *typed.TypedValue) bool {
+	all := true
+	paths.Iterate(func(path fieldpath.Path) {
+		only := fieldpath.NewSet(path.Copy())
+		all = all && within(want.ExtractItems(only).AsValue().Unstructured(), have.ExtractItems(only).AsValue().Unstructured())
+	})
+	return all
+}
+
+// within returns true when outer is inner with more fields in its maps.
+func within(inner, outer any) bool {
+	switch inner := inner.(type) {
+	case map[string]any:
+		outer, ok := outer.(map[string]any)
+		for key, value := range inner {
+			ok = ok && within(value, outer[key])
+		}
+		return ok
+	case []any:
+		outer, ok := outer.([]any)
+		if !ok || len(outer) != len(inner) {
+			return false
+		}
+		for i := range inner {
+			if !within(inner[i], outer[i]) {
+				return false
+			}
+		}
+		return true
+	default:
+		return reflect.DeepEqual(inner, outer)
+	}
 }
 
 // noLongerDesired returns the fields in owned that want does not have.

@@ -22,7 +22,7 @@ import (
 
 // appsSchema is the schema of apps/v1 as a member of the release serves it.
 var appsSchema = sync.OnceValues(func() (*member.Schema, error) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "k8s.io/kubernetes").Output() //nolint:noctx // it ends by itself, and outlives the test that comes first
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "k8s.io/kubernetes").Output()
 	if err != nil {
 		return nil, err
 	}
@@ -271,6 +271,39 @@ func TestCompareResidue(t *testing.T) {
 	}
 	if none != 0 {
 		t.Error("no difference has a residue")
+	}
+}
+
+func TestCompareFilled(t *testing.T) {
+	tolerations := func(items ...any) func(*unstructured.Unstructured) {
+		return func(o *unstructured.Unstructured) { put(t, o, items, "spec", "template", "spec", "tolerations") }
+	}
+	gpu := map[string]any{"key": "gpu"}
+	gpuFilled := map[string]any{"key": "gpu", "operator": "Equal"}
+	cases := map[string]struct {
+		reason  string
+		desired func(*unstructured.Unstructured)
+		edit    func(*unstructured.Unstructured)
+		want    bool
+	}{
+		"Filled":    {"the member put a default into a list that is one value", tolerations(gpu), tolerations(gpuFilled), true},
+		"Other":     {"another value is no default", tolerations(gpu), tolerations(map[string]any{"key": "cpu", "operator": "Equal"}), false},
+		"Longer":    {"another item is no default", tolerations(gpu), tolerations(gpu, gpuFilled), false},
+		"TakenAway": {"what is missing was not filled in", tolerations(gpuFilled), tolerations(gpu), false},
+		"Scalar":    {"a number is not filled in", func(*unstructured.Unstructured) {}, func(o *unstructured.Unstructured) { put(t, o, int64(9), "spec", "replicas") }, false},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			desired := manifest(t, webDeployment)
+			tc.desired(desired)
+			diff, err := compare(schemaOfApps(t), desired, asApplied(t, desired, tc.edit))
+			if err != nil || diff.empty() {
+				t.Fatalf("%s: compare(): %v, want a difference (%v)", tc.reason, diff.paths(), err)
+			}
+			if diff.filled != tc.want {
+				t.Errorf("%s: filled is %t, want %t (%v)", tc.reason, diff.filled, tc.want, diff.paths())
+			}
+		})
 	}
 }
 

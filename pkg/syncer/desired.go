@@ -89,11 +89,23 @@ func decodeDesired(work *workv1alpha1.Work, fleetID string) (*unstructured.Unstr
 		return nil, fmt.Errorf("decode work %s: %w", work.Name, errUnmarked)
 	}
 	delete(desired.Object, "status")
-	for _, field := range []string{"uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
-		"deletionGracePeriodSeconds", "managedFields", "selfLink", "ownerReferences"} {
+	for _, field := range []string{
+		"uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
+		"deletionGracePeriodSeconds", "managedFields", "selfLink", "ownerReferences",
+	} {
 		unstructured.RemoveNestedField(desired.Object, "metadata", field)
 	}
+	annotate(desired, wellknown.AnnotationContentHash, work.Spec.ContentHash)
 	return desired, nil
+}
+
+func annotate(object *unstructured.Unstructured, key, value string) {
+	annotations := object.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[key] = value
+	object.SetAnnotations(annotations)
 }
 
 // errUnmarked says that a manifest lacks the mark by which the syncer knows its

@@ -64,12 +64,7 @@ func (s *session) forgetNamespace(name string) {
 
 // markCreated makes the mark of newNamespace part of what is desired.
 func markCreated(namespace *unstructured.Unstructured) {
-	annotations := namespace.GetAnnotations()
-	if annotations == nil {
-		annotations = map[string]string{}
-	}
-	annotations[wellknown.AnnotationCreatedNamespace] = "true"
-	namespace.SetAnnotations(annotations)
+	annotate(namespace, wellknown.AnnotationCreatedNamespace, "true")
 }
 
 // createdNamespace returns true for namespaces the fleet created.

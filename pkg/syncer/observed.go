@@ -70,7 +70,8 @@ func cutDown(object *unstructured.Unstructured) (*observed, error) {
 			DeletionTimestamp: object.GetDeletionTimestamp(),
 			Finalizers:        object.GetFinalizers(),
 			Labels:            only(object.GetLabels(), wellknown.LabelManagedBy),
-			Annotations:       only(object.GetAnnotations(), wellknown.AnnotationTemplateUID, wellknown.AnnotationCreatedNamespace),
+			Annotations: only(object.GetAnnotations(), wellknown.AnnotationTemplateUID,
+				wellknown.AnnotationContentHash, wellknown.AnnotationCreatedNamespace),
 		},
 		observedGeneration: observedGeneration(object),
 		health:             workv1alpha1.ResourceHealth(verdict),
@@ -154,6 +155,9 @@ func (o *observed) managedBy() string { return o.Labels[wellknown.LabelManagedBy
 
 // templateUID returns the uid of the template the object came from.
 func (o *observed) templateUID() string { return o.Annotations[wellknown.AnnotationTemplateUID] }
+
+// contentHash returns that of the work that was applied last.
+func (o *observed) contentHash() string { return o.Annotations[wellknown.AnnotationContentHash] }
 
 // decode returns the object without status and managed fields.
 func (o *observed) decode() (*unstructured.Unstructured, error) {

@@ -112,7 +112,7 @@ func (p *propagation) converge(ctx context.Context, step step, schema *member.Sc
 		return refused(workv1alpha1.AppliedReasonInvalid, err.Error(), nil, later)
 	case err == nil && step == adopt && len(diff.foreign()) > 0:
 		return refused(workv1alpha1.AppliedReasonConflict, conflictMessage(p.target, diff), nil, later)
-	case err == nil && step == update && (diff.empty() || p.record.settled.accepts(p.hash, diff.residue)):
+	case err == nil && step == update && p.nothingToSend(diff, live):
 		p.settle(live, diff.residue)
 		noops.Inc()
 		return p.done(live)
@@ -121,6 +121,17 @@ func (p *propagation) converge(ctx context.Context, step step, schema *member.Sc
 		return outcome{reason: workv1alpha1.AppliedReasonConflict, message: disputeMessage(diff), object: owned(live, p.fleetID), after: wait}
 	}
 	return p.apply(ctx, schema, desired, application{uid: live.UID, force: step != adopt, live: live})
+}
+
+// nothingToSend returns true when applying would change nothing, or nothing the
+// member would keep.
+func (p *propagation) nothingToSend(diff difference, live *observed) bool {
+	if diff.empty() || p.record.settled.accepts(p.hash, diff.residue) {
+		return true
+	}
+	// After a restart: this very content was applied last, and the member filled
+	// something in.
+	return p.record.settled == nil && diff.filled && live.contentHash() == p.work.Spec.ContentHash
 }
 
 // drifted returns true when the object was as the work says before.

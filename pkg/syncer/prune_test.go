@@ -109,8 +109,8 @@ func TestPruneAwaitsFinalizers(t *testing.T) {
 		t.Errorf("report: %q, want it to name the finalizer", item.AppliedMessage)
 	}
 	r.settle()
-	if got := r.member.Requests()["delete configmaps"]; got > 0 {
-		t.Errorf("%d more deletes of an object that is being deleted", got)
+	if got := r.member.Requests()["delete configmaps"]; got != 1 {
+		t.Errorf("%d deletes of one object, want 1", got)
 	}
 	r.member.Remove(t, "ConfigMap", "shop", "settings")
 	r.await("settings", "deleted once the finalizer is gone", deleted)

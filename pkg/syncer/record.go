@@ -71,7 +71,7 @@ func (s *settled) holds(desired uint64, object *observed) bool {
 // accepts returns true when the difference is one that remained after applying
 // the same.
 func (s *settled) accepts(desired, residue uint64) bool {
-	return s != nil && s.desired == desired && false
+	return s != nil && s.desired == desired && residue != 0 && s.residue == residue
 }
 
 // keepApplied remembers the object a write returned, unless it has vanished

@@ -243,7 +243,7 @@ func (s *session) look(ctx context.Context, next item) {
 		return
 	}
 	s.mu.Lock()
-	record.revisit = !o.applied || len(record.trimmed) > 0
+	record.revisit = o.reason == "" || o.reason == workv1alpha1.AppliedReasonKindNotServed || len(record.trimmed) > 0
 	s.mu.Unlock()
 	if o.reason != "" {
 		if err := s.report(work, record, o); err != nil {

@@ -30,7 +30,7 @@ import (
 	"fleet.dev/fleet/pkg/member"
 )
 
-// DefaultWorkers is how many works of one member are looked at at a time, unless
+// DefaultWorkers is how many works of one member are looked at together, unless
 // Config says otherwise.
 const DefaultWorkers = 16
 
@@ -43,7 +43,7 @@ type Config struct {
 	// Serves picks the members this syncer serves, by the name of the Cluster.
 	// Nil picks all.
 	Serves func(cluster string) bool
-	// Workers is how many works of one member are looked at at a time. 0 means
+	// Workers is how many works of one member are looked at together. 0 means
 	// DefaultWorkers.
 	Workers int
 	// Clock is the real one when nil.
@@ -297,7 +297,9 @@ func (s *Syncer) serveOnce(ctx context.Context, name, fleetID string) error {
 		APIsChanged: func() { carrier.apisChanged(); status.changed() },
 	})
 	if err != nil {
-		s.reportUnconnected(ctx, cluster, err)
+		if errors.Is(err, member.ErrCredentials) {
+			s.reportUnconnected(ctx, cluster, err)
+		}
 		return err
 	}
 	carrier = newSession(sessionOptions{

@@ -79,6 +79,8 @@ const (
 	// AnnotationOverrides lists the override policies applied to the object,
 	// comma separated, in the order applied.
 	AnnotationOverrides = "fleet.dev/overrides"
+	// AnnotationContentHash is the contentHash of the work the syncer applied last.
+	AnnotationContentHash = "fleet.dev/content-hash"
 	// AnnotationCreatedNamespace is "true" on namespaces of members that did not
 	// exist before the fleet needed them; only these the fleet may delete.
 	AnnotationCreatedNamespace = "fleet.dev/created-namespace"

@@ -254,7 +254,9 @@ func (m *Member) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func answer(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(body)
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		panic(http.ErrAbortHandler) // the client sees that the answer broke off
+	}
 }
 
 func answerError(w http.ResponseWriter, err *apierrors.StatusError) {

@@ -36,7 +36,7 @@ type schemas struct {
 
 // load reads the documents once for all tests: to parse them takes long.
 var load = sync.OnceValues(func() (*schemas, error) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "k8s.io/kubernetes").Output() //nolint:noctx // it ends by itself, and outlives the test that comes first
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "k8s.io/kubernetes").Output()
 	if err != nil {
 		return nil, fmt.Errorf("find the source of Kubernetes: %w", err)
 	}

@@ -98,7 +98,7 @@ func (m *Member) serveWatch(rw http.ResponseWriter, r *http.Request, kind Kind, 
 		case <-r.Context().Done():
 			return
 		case next := <-w.events:
-			if encoder.Encode(next) != nil {
+			if err := encoder.Encode(next); err != nil {
 				return
 			}
 			rw.(http.Flusher).Flush()

@@ -233,7 +233,7 @@ func apportionOneByOne(total int64, weights, caps []int64) []int64 {
 
 func TestApportionEqualsDefinition(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 100_000 {
+	for range 20_000 {
 		n := 1 + random.IntN(6)
 		weights := make([]int64, n)
 		var caps []int64
@@ -285,7 +285,7 @@ func TestProperties(t *testing.T) {
 	for name, divide := range divisions {
 		t.Run(name, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(3, 4))
-			for range 100_000 {
+			for range 20_000 {
 				checkDivision(t, name, divide, random)
 			}
 		})
@@ -355,7 +355,7 @@ func checkGrowth(t *testing.T, name string, divide func(int32, []Member) ([]Shar
 // proportion for two members, where the method is known to stay inside it.
 func TestShrinkIsProportional(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
-	for range 100_000 {
+	for range 20_000 {
 		members := []Member{{Name: "a", Current: 1 + random.Int32N(50)}, {Name: "b", Current: 1 + random.Int32N(50)}}
 		sum := members[0].Current + members[1].Current
 		replicas := random.Int32N(sum)
