@@ -43,7 +43,7 @@ func merge(binding workv1alpha1.Binding, reports []*report, now metav1.Time) out
 	spec, status := binding.GetSpec(), binding.GetStatus()
 	tombstones := len(spec.Tombstones)
 	before := status.DeepCopy()
-	held := holders(spec)
+	held := spec.Holders()
 	result := outcome{verdicts: make([]verdict, len(reports))}
 	// Confirmations first: the member may have made the object that follows.
 	for n, r := range reports {
@@ -127,18 +127,6 @@ func targets(spec *workv1alpha1.BindingSpec) []workv1alpha1.TargetCluster {
 				members = append(members, workv1alpha1.TargetCluster{Name: cluster.Name})
 			}
 		}
-	}
-	return members
-}
-
-// holders returns the members that have the template's object, or will have it.
-func holders(spec *workv1alpha1.BindingSpec) sets.Set[string] {
-	members := sets.New[string]()
-	for _, cluster := range targets(spec) {
-		members.Insert(cluster.Name)
-	}
-	for _, task := range spec.GracefulEvictionTasks {
-		members.Insert(task.FromCluster)
 	}
 	return members
 }

@@ -57,13 +57,12 @@ type release struct {
 	*space
 
 	program string
-	wait    []string
 	chart   string
 }
 
-func newRelease(t *testing.T, program string, wait []string) *release {
+func newRelease(t *testing.T, program string) *release {
 	t.Helper()
-	r := &release{space: newSpace(t), program: program, wait: wait, chart: filepath.Join(t.TempDir(), "demo")}
+	r := &release{space: newSpace(t), program: program, chart: filepath.Join(t.TempDir(), "demo")}
 	r.helm(t, "create", r.chart)
 	return r
 }
@@ -71,16 +70,6 @@ func newRelease(t *testing.T, program string, wait []string) *release {
 func (r *release) helm(t *testing.T, args ...string) string {
 	t.Helper()
 	return must(t, r.command, r.program, append(args, "--namespace", r.namespace)...)
-}
-
-// helmAndWait runs a command that changes the release and waits until that is
-// rolled out: with Helm itself where it can, otherwise with kubectl.
-func (r *release) helmAndWait(t *testing.T, args ...string) {
-	t.Helper()
-	r.helm(t, append(args, r.wait...)...)
-	if r.wait == nil {
-		r.kubectl(t, "rollout", "status", "deployment/demo", "--timeout=90s")
-	}
 }
 
 // selector matches the release's pods and services.

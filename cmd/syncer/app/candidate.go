@@ -54,7 +54,7 @@ func newCandidate(opts *Options, config *rest.Config, work Runnable) (*candidate
 // Run implements Runnable. The lease is given back after the work has ended, so
 // that two never work at once.
 func (c *candidate) Run(ctx context.Context) error {
-	leading := make(chan context.Context, 1)
+	leading := make(chan (<-chan struct{}), 1) // closed when the lease is lost
 	election := c.options.LeaderElection
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock:            c.lock,
@@ -64,7 +64,7 @@ func (c *candidate) Run(ctx context.Context) error {
 		ReleaseOnCancel: true,
 		Name:            c.options.leaseName(),
 		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: func(ctx context.Context) { leading <- ctx },
+			OnStartedLeading: func(ctx context.Context) { leading <- ctx.Done() },
 			OnStoppedLeading: func() {},
 		},
 	})
@@ -85,10 +85,16 @@ func (c *candidate) Run(ctx context.Context) error {
 		return nil
 	case <-ended:
 		return errLostLease
-	case elected := <-leading:
-		working, stop := context.WithCancel(elected)
+	case lost := <-leading:
+		working, stop := context.WithCancel(ctx)
 		defer stop()
-		defer context.AfterFunc(ctx, stop)()
+		go func() {
+			select {
+			case <-lost:
+				stop()
+			case <-working.Done():
+			}
+		}()
 		if err := c.work.Run(working); err != nil || ctx.Err() != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ type Options struct {
 	// Members are regular expressions, each for whole names of Clusters. None
 	// means all members.
 	Members []string
-	// Workers is how many works of one member are looked at at a time.
+	// Workers is how many works of one member are looked at together.
 	Workers        int
 	LeaderElection componentbaseconfig.LeaderElectionConfiguration
 	// SecureServing is where health and metrics are served; port 0 is nowhere.
@@ -82,6 +82,7 @@ func NewOptions() *Options {
 	o.SecureServing.ServerCert.PairName = "syncer"
 	o.SecureServing.BindPort = securePort
 	o.Authentication.RemoteKubeConfigFileOptional = true
+	o.Authentication.TolerateInClusterLookupFailure = true
 	o.Authorization.RemoteKubeConfigFileOptional = true
 	return o
 }
@@ -97,7 +98,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	generic.StringSliceVar(&o.Members, "members", o.Members,
 		"Members to serve: names of Clusters, or regular expressions that match whole names, separated by commas. Empty means all in Push mode.")
 	generic.IntVar(&o.Workers, "workers-per-member", o.Workers,
-		"How many works of one member are looked at at a time.")
+		"How many works of one member are looked at together.")
 	leaderelectionoptions.BindLeaderElectionFlags(&o.LeaderElection, generic)
 	utilfeature.DefaultMutableFeatureGate.AddFlag(generic)
 

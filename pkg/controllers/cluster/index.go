@@ -17,18 +17,7 @@ const byCluster = "cluster"
 
 // touched returns the members that hold, or may hold, an object of the binding.
 func touched(spec *workv1alpha1.BindingSpec) sets.Set[string] {
-	names := sets.New[string]()
-	for _, target := range spec.Clusters {
-		names.Insert(target.Name)
-	}
-	for _, task := range spec.GracefulEvictionTasks {
-		names.Insert(task.FromCluster)
-	}
-	for _, snapshot := range spec.RequiredBy {
-		for _, target := range snapshot.Clusters {
-			names.Insert(target.Name)
-		}
-	}
+	names := spec.Holders()
 	for _, tombstone := range spec.Tombstones {
 		names.Insert(tombstone.ClusterName)
 	}

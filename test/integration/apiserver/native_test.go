@@ -138,6 +138,9 @@ func TestNative(t *testing.T) {
 		}
 	})
 
+	t.Run("Admission", func(t *testing.T) { testAdmission(t, fleet) })
+	t.Run("Rights", func(t *testing.T) { testRights(t, fleet) })
+
 	t.Run("ServesMetricsAndHealth", func(t *testing.T) {
 		for _, path := range []string{"/metrics", "/readyz", "/livez", "/version", "/openapi/v2", "/openapi/v3"} {
 			if err := fleet.Kube.Discovery().RESTClient().Get().AbsPath(path).Do(t.Context()).Error(); err != nil {

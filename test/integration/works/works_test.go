@@ -182,6 +182,45 @@ func TestWorks(t *testing.T) {
 		}
 	})
 
+	t.Run("FieldSelectors", func(t *testing.T) {
+		list, err := client.Works("").List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		selector := metav1.ListOptions{FieldSelector: "spec.template.kind=Deployment,spec.template.namespace=default,spec.template.name=chosen"}
+		following := selector
+		following.ResourceVersion = list.ResourceVersion
+		watcher, err := client.Works("").Watch(t.Context(), following)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer watcher.Stop()
+		createPlaced(t, fleet, "left", "c1", "c2")
+		createPlaced(t, fleet, "chosen", "c1", "c2")
+		var seen []string
+		for range 2 {
+			event := next(t, watcher)
+			work, ok := event.Object.(*workv1alpha1.Work)
+			if !ok {
+				t.Fatalf("want a work, got %s %+v", event.Type, event.Object)
+			}
+			seen = append(seen, string(event.Type)+" "+work.Namespace+" "+work.Spec.Template.Name)
+		}
+		slices.Sort(seen)
+		if diff := cmp.Diff([]string{"ADDED " + works("c1") + " chosen", "ADDED " + works("c2") + " chosen"}, seen); diff != "" {
+			t.Errorf("watch of one template's works, -want +got:\n%s", diff)
+		}
+		for _, options := range []metav1.ListOptions{selector, {FieldSelector: selector.FieldSelector, ResourceVersion: "0"}} {
+			list, err := client.Works("").List(t.Context(), options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(list.Items) != 2 {
+				t.Errorf("list of one template's works from version %q: want 2, got %d", options.ResourceVersion, len(list.Items))
+			}
+		}
+	})
+
 	t.Run("WatchList", func(t *testing.T) {
 		createPlaced(t, fleet, "streamed", "s1")
 		send := true

@@ -6,6 +6,7 @@ package v1alpha1
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/sets"
 )
 
 // +k8s:deepcopy-gen=false
@@ -38,3 +39,22 @@ func (b *ClusterResourceBinding) GetSpec() *BindingSpec { return &b.Spec }
 
 // GetStatus returns the status of the object itself, not a copy.
 func (b *ClusterResourceBinding) GetStatus() *BindingStatus { return &b.Status }
+
+// Holders returns the members that have the template's object, or will have it:
+// those decided upon, those being evicted, and those that bindings depending on
+// this one go to. Members that only have a tombstone are not among them.
+func (s *BindingSpec) Holders() sets.Set[string] {
+	members := sets.New[string]()
+	for i := range s.Clusters {
+		members.Insert(s.Clusters[i].Name)
+	}
+	for i := range s.GracefulEvictionTasks {
+		members.Insert(s.GracefulEvictionTasks[i].FromCluster)
+	}
+	for i := range s.RequiredBy {
+		for j := range s.RequiredBy[i].Clusters {
+			members.Insert(s.RequiredBy[i].Clusters[j].Name)
+		}
+	}
+	return members
+}

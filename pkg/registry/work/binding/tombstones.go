@@ -12,24 +12,6 @@ import (
 	"fleet.dev/fleet/pkg/apis/work"
 )
 
-// holders are the members that run the template or may run it already: those
-// decided upon, those being evicted, and those it went to as a dependency.
-func holders(spec *work.BindingSpec) sets.Set[string] {
-	names := sets.New[string]()
-	for _, target := range spec.Clusters {
-		names.Insert(target.Name)
-	}
-	for _, task := range spec.GracefulEvictionTasks {
-		names.Insert(task.FromCluster)
-	}
-	for _, snapshot := range spec.RequiredBy {
-		for _, target := range snapshot.Clusters {
-			names.Insert(target.Name)
-		}
-	}
-	return names
-}
-
 // nextTombstones returns the tombstones a spec must have after a write.
 //
 // Those of old stay, whatever the writer says, unless the same template is
@@ -38,7 +20,7 @@ func holders(spec *work.BindingSpec) sets.Set[string] {
 // to orphan the object by bringing that tombstone along. The order is that of
 // their making: a member's first tombstone is served first.
 func nextTombstones(updated, old *work.BindingSpec) []work.Tombstone {
-	now := holders(updated)
+	now := updated.Holders()
 	keeps := func(member string, uid types.UID) bool { return uid == updated.Resource.UID && now.Has(member) }
 	var next []work.Tombstone
 	for _, tombstone := range old.Tombstones {
@@ -46,7 +28,7 @@ func nextTombstones(updated, old *work.BindingSpec) []work.Tombstone {
 			next = append(next, tombstone)
 		}
 	}
-	for _, member := range sets.List(holders(old)) {
+	for _, member := range sets.List(old.Holders()) {
 		if keeps(member, old.Resource.UID) {
 			continue
 		}

@@ -1,0 +1,161 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package apiserver
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"fleet.dev/fleet/test/integration/harness"
+)
+
+// admissionTimeout bounds how long a policy may take to be known to the server.
+const admissionTimeout = 15 * time.Second
+
+var dryRun = metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
+
+// testAdmission shows that the plugins users count on decide here, and that those
+// do not that would need nodes.
+func testAdmission(t *testing.T, fleet *harness.APIServer) {
+	t.Run("ResourceQuota", func(t *testing.T) {
+		quotas := fleet.Kube.CoreV1().ResourceQuotas(namespace(t, fleet, "quota", nil))
+		hard := corev1.ResourceList{"count/configmaps": resource.MustParse("0")}
+		quota, err := quotas.Create(t.Context(), &corev1.ResourceQuota{
+			ObjectMeta: metav1.ObjectMeta{Name: "none"}, Spec: corev1.ResourceQuotaSpec{Hard: hard},
+		}, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		quota.Status = corev1.ResourceQuotaStatus{Hard: hard, Used: hard.DeepCopy()} // as the controller does
+		if _, err := quotas.UpdateStatus(t.Context(), quota, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "a ConfigMap over the quota is refused", func() bool {
+			_, err := fleet.Kube.CoreV1().ConfigMaps("quota").Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "one"}}, dryRun)
+			return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota: none")
+		})
+	})
+	t.Run("LimitRanger", func(t *testing.T) {
+		ranges := fleet.Kube.CoreV1().LimitRanges(namespace(t, fleet, "limits", nil))
+		if _, err := ranges.Create(t.Context(), &corev1.LimitRange{
+			ObjectMeta: metav1.ObjectMeta{Name: "small"},
+			Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{{
+				Type: corev1.LimitTypeContainer, DefaultRequest: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")},
+			}}},
+		}, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "a Pod gets the default request", func() bool {
+			made, err := fleet.Kube.CoreV1().Pods("limits").Create(t.Context(), pod(nil), dryRun)
+			return err == nil && made.Spec.Containers[0].Resources.Requests.Cpu().String() == "100m"
+		})
+	})
+	t.Run("PodSecurity", func(t *testing.T) {
+		namespace(t, fleet, "secure", map[string]string{"pod-security.kubernetes.io/enforce": "baseline"})
+		_, err := fleet.Kube.CoreV1().Pods("secure").Create(t.Context(), pod(&corev1.SecurityContext{Privileged: new(true)}), dryRun)
+		if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), `violates PodSecurity "baseline:latest": privileged`) {
+			t.Errorf("a privileged Pod in a namespace of level baseline: want 403 that names the level, got %v", err)
+		}
+	})
+	t.Run("ServiceAccountIsTheMembers", func(t *testing.T) {
+		made, err := fleet.Kube.CoreV1().Pods("default").Create(t.Context(), pod(nil), dryRun)
+		if err != nil {
+			t.Fatalf("a Pod needs no ServiceAccount in the fleet: %v", err)
+		}
+		if len(made.Spec.Volumes) > 0 || made.Spec.ServiceAccountName != "" {
+			t.Errorf("the fleet's token must not be mounted into Pods: %+v", made.Spec)
+		}
+	})
+	t.Run("ValidatingAdmissionPolicy", func(t *testing.T) {
+		policies := fleet.Kube.AdmissionregistrationV1()
+		meta := metav1.ObjectMeta{Name: "no-forbidden"}
+		if _, err := policies.ValidatingAdmissionPolicies().Create(t.Context(), &admissionv1.ValidatingAdmissionPolicy{
+			ObjectMeta: meta,
+			Spec: admissionv1.ValidatingAdmissionPolicySpec{
+				MatchConstraints: &admissionv1.MatchResources{ResourceRules: ruleFor("clusters", "cluster.fleet.dev", "v1alpha1")},
+				Validations:      []admissionv1.Validation{{Expression: `object.spec.region != "forbidden"`, Message: "not there"}},
+			},
+		}, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := policies.ValidatingAdmissionPolicyBindings().Create(t.Context(), &admissionv1.ValidatingAdmissionPolicyBinding{
+			ObjectMeta: meta,
+			Spec:       admissionv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: meta.Name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny}},
+		}, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "a policy decides about the fleet's own kinds", func() bool {
+			_, err := fleet.Fleet.ClusterV1alpha1().Clusters().Create(t.Context(), cluster("forbidden"), dryRun)
+			return apierrors.IsInvalid(err) && strings.Contains(err.Error(), "not there")
+		})
+	})
+	t.Run("MutatingAdmissionPolicy", func(t *testing.T) {
+		policies := fleet.Kube.AdmissionregistrationV1()
+		meta := metav1.ObjectMeta{Name: "region"}
+		if _, err := policies.MutatingAdmissionPolicies().Create(t.Context(), &admissionv1.MutatingAdmissionPolicy{
+			ObjectMeta: meta,
+			Spec: admissionv1.MutatingAdmissionPolicySpec{
+				MatchConstraints:   &admissionv1.MatchResources{ResourceRules: ruleFor("clusters", "cluster.fleet.dev", "v1alpha1")},
+				ReinvocationPolicy: admissionv1.NeverReinvocationPolicy,
+				Mutations: []admissionv1.Mutation{{
+					PatchType:          admissionv1.PatchTypeApplyConfiguration,
+					ApplyConfiguration: &admissionv1.ApplyConfiguration{Expression: `Object{spec: Object.spec{provider: "mutated"}}`},
+				}},
+			},
+		}, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := policies.MutatingAdmissionPolicyBindings().Create(t.Context(), &admissionv1.MutatingAdmissionPolicyBinding{
+			ObjectMeta: meta, Spec: admissionv1.MutatingAdmissionPolicyBindingSpec{PolicyName: meta.Name},
+		}, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "a policy changes the fleet's own kinds", func() bool {
+			made, err := fleet.Fleet.ClusterV1alpha1().Clusters().Create(t.Context(), cluster("eu"), dryRun)
+			return err == nil && made.Spec.Provider == "mutated"
+		})
+	})
+}
+
+func ruleFor(resource, group, version string) []admissionv1.NamedRuleWithOperations {
+	return []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
+		Operations: []admissionv1.OperationType{admissionv1.Create},
+		Rule:       admissionv1.Rule{APIGroups: []string{group}, APIVersions: []string{version}, Resources: []string{resource}},
+	}}}
+}
+
+func namespace(t *testing.T, fleet *harness.APIServer, name string, labels map[string]string) string {
+	t.Helper()
+	if _, err := fleet.Kube.CoreV1().Namespaces().Create(t.Context(),
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func pod(security *corev1.SecurityContext) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "web"},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "web", Image: "nginx", SecurityContext: security}}},
+	}
+}
+
+// until repeats what depends on the server's informers.
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(admissionTimeout)
+	for !done() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s", admissionTimeout, what)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
