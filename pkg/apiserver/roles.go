@@ -39,32 +39,36 @@ var controllerRoles = []string{
 	"system:controller:validatingadmissionpolicy-status-controller",
 }
 
-// controllerNamespaceRoles are upstream's namespaced roles of the same, by
-// namespace.
-var controllerNamespaceRoles = map[string][]string{
-	metav1.NamespaceSystem: {"system:controller:bootstrap-signer", "system:controller:token-cleaner"},
-	metav1.NamespacePublic: {"system:controller:bootstrap-signer"},
+// namespaceRoles are upstream's namespaced roles that components hold, by user
+// and namespace. Serving metrics of one's own takes reading how the API server
+// authenticates.
+var namespaceRoles = []struct {
+	user, namespace, role string
+}{
+	{wellknown.UserControllerManager, metav1.NamespaceSystem, "system:controller:bootstrap-signer"},
+	{wellknown.UserControllerManager, metav1.NamespaceSystem, "system:controller:token-cleaner"},
+	{wellknown.UserControllerManager, metav1.NamespacePublic, "system:controller:bootstrap-signer"},
+	{wellknown.UserScheduler, metav1.NamespaceSystem, "extension-apiserver-authentication-reader"},
+	{wellknown.UserSyncer, metav1.NamespaceSystem, "extension-apiserver-authentication-reader"},
 }
 
-// roleBindings give the controller manager its namespaced roles.
+// roleBindings give the components their namespaced roles.
 func roleBindings() map[string][]rbacv1.RoleBinding {
 	bindings := map[string][]rbacv1.RoleBinding{}
-	for namespace, roles := range controllerNamespaceRoles {
-		for _, role := range roles {
-			binding := rbacv1.RoleBinding{
-				ObjectMeta: bootstrapMeta(controllerBindingName(role)),
-				RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role},
-				Subjects:   []rbacv1.Subject{userSubject(wellknown.UserControllerManager)},
-			}
-			binding.Namespace = namespace
-			bindings[namespace] = append(bindings[namespace], binding)
+	for _, held := range namespaceRoles {
+		binding := rbacv1.RoleBinding{
+			ObjectMeta: bootstrapMeta(bindingName(held.user, held.role)),
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: held.role},
+			Subjects:   []rbacv1.Subject{userSubject(held.user)},
 		}
+		binding.Namespace = held.namespace
+		bindings[held.namespace] = append(bindings[held.namespace], binding)
 	}
 	return bindings
 }
 
-func controllerBindingName(role string) string {
-	return wellknown.UserControllerManager + ":" + strings.TrimPrefix(role, "system:controller:")
+func bindingName(user, role string) string {
+	return user + ":" + strings.TrimPrefix(role, "system:controller:")
 }
 
 func userSubject(user string) rbacv1.Subject {
@@ -94,7 +98,7 @@ func clusterRoles() []rbacv1.ClusterRole {
 			rule([]string{"work.fleet.dev"}, []string{"works/status"}, []string{"update", "patch"}),
 			rule([]string{"work.fleet.dev"}, []string{"workfeedbacks"}, []string{"create"}),
 			// Credentials of push members; their names are not known beforehand.
-			rule([]string{""}, []string{"secrets"}, readVerbs),
+			rule([]string{""}, []string{"secrets"}, []string{"get"}),
 			// The fleet's id is the uid of kube-system.
 			rule([]string{""}, []string{"namespaces"}, []string{"get"}),
 			leases, events,
@@ -116,7 +120,8 @@ func clusterRoles() []rbacv1.ClusterRole {
 		clusterRole("fleet-admin", "",
 			rule([]string{"cluster.fleet.dev"}, []string{"clusters"}, append(readVerbs, writeVerbs...)),
 			rule([]string{"policy.fleet.dev"}, policies, append(readVerbs, append(writeVerbs, "deletecollection")...)),
-			rule([]string{"work.fleet.dev"}, append(bindings, "works"), readVerbs),
+			// Not works: they hold the Secrets that go to members.
+			rule([]string{"work.fleet.dev"}, bindings, readVerbs),
 			rule([]string{"config.fleet.dev"}, all, append(readVerbs, writeVerbs...)),
 		),
 	}
@@ -129,9 +134,14 @@ func clusterRoleBindings() []rbacv1.ClusterRoleBinding {
 		clusterRoleBinding(wellknown.UserSyncer, wellknown.UserSyncer),
 		clusterRoleBinding(wellknown.UserControllerManager, wellknown.UserControllerManager),
 	}
+	for _, user := range []string{wellknown.UserScheduler, wellknown.UserSyncer} {
+		binding := clusterRoleBinding(user, "system:auth-delegator")
+		binding.Name = bindingName(user, "auth-delegator")
+		bindings = append(bindings, binding)
+	}
 	for _, role := range controllerRoles {
 		binding := clusterRoleBinding(wellknown.UserControllerManager, role)
-		binding.Name = controllerBindingName(role)
+		binding.Name = bindingName(wellknown.UserControllerManager, role)
 		bindings = append(bindings, binding)
 	}
 	return bindings

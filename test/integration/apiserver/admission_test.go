@@ -13,8 +13,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"fleet.dev/fleet/test/integration/harness"
 )
 
 // admissionTimeout bounds how long a policy may take to be known to the server.
@@ -22,11 +20,11 @@ const admissionTimeout = 15 * time.Second
 
 var dryRun = metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
 
-// testAdmission shows that the plugins users count on decide here, and that those
+// TestAdmission shows that the plugins users count on decide here, and that those
 // do not that would need nodes.
-func testAdmission(t *testing.T, fleet *harness.APIServer) {
+func TestAdmission(t *testing.T) {
 	t.Run("ResourceQuota", func(t *testing.T) {
-		quotas := fleet.Kube.CoreV1().ResourceQuotas(namespace(t, fleet, "quota", nil))
+		quotas := shared.Kube.CoreV1().ResourceQuotas(namespace(t, "quota", nil))
 		hard := corev1.ResourceList{"count/configmaps": resource.MustParse("0")}
 		quota, err := quotas.Create(t.Context(), &corev1.ResourceQuota{
 			ObjectMeta: metav1.ObjectMeta{Name: "none"}, Spec: corev1.ResourceQuotaSpec{Hard: hard},
@@ -39,12 +37,12 @@ func testAdmission(t *testing.T, fleet *harness.APIServer) {
 			t.Fatal(err)
 		}
 		until(t, "a ConfigMap over the quota is refused", func() bool {
-			_, err := fleet.Kube.CoreV1().ConfigMaps("quota").Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "one"}}, dryRun)
+			_, err := shared.Kube.CoreV1().ConfigMaps("quota").Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "one"}}, dryRun)
 			return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota: none")
 		})
 	})
 	t.Run("LimitRanger", func(t *testing.T) {
-		ranges := fleet.Kube.CoreV1().LimitRanges(namespace(t, fleet, "limits", nil))
+		ranges := shared.Kube.CoreV1().LimitRanges(namespace(t, "limits", nil))
 		if _, err := ranges.Create(t.Context(), &corev1.LimitRange{
 			ObjectMeta: metav1.ObjectMeta{Name: "small"},
 			Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{{
@@ -54,19 +52,19 @@ func testAdmission(t *testing.T, fleet *harness.APIServer) {
 			t.Fatal(err)
 		}
 		until(t, "a Pod gets the default request", func() bool {
-			made, err := fleet.Kube.CoreV1().Pods("limits").Create(t.Context(), pod(nil), dryRun)
+			made, err := shared.Kube.CoreV1().Pods("limits").Create(t.Context(), pod(nil), dryRun)
 			return err == nil && made.Spec.Containers[0].Resources.Requests.Cpu().String() == "100m"
 		})
 	})
 	t.Run("PodSecurity", func(t *testing.T) {
-		namespace(t, fleet, "secure", map[string]string{"pod-security.kubernetes.io/enforce": "baseline"})
-		_, err := fleet.Kube.CoreV1().Pods("secure").Create(t.Context(), pod(&corev1.SecurityContext{Privileged: new(true)}), dryRun)
+		namespace(t, "secure", map[string]string{"pod-security.kubernetes.io/enforce": "baseline"})
+		_, err := shared.Kube.CoreV1().Pods("secure").Create(t.Context(), pod(&corev1.SecurityContext{Privileged: new(true)}), dryRun)
 		if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), `violates PodSecurity "baseline:latest": privileged`) {
 			t.Errorf("a privileged Pod in a namespace of level baseline: want 403 that names the level, got %v", err)
 		}
 	})
 	t.Run("ServiceAccountIsTheMembers", func(t *testing.T) {
-		made, err := fleet.Kube.CoreV1().Pods("default").Create(t.Context(), pod(nil), dryRun)
+		made, err := shared.Kube.CoreV1().Pods("default").Create(t.Context(), pod(nil), dryRun)
 		if err != nil {
 			t.Fatalf("a Pod needs no ServiceAccount in the fleet: %v", err)
 		}
@@ -75,7 +73,7 @@ func testAdmission(t *testing.T, fleet *harness.APIServer) {
 		}
 	})
 	t.Run("ValidatingAdmissionPolicy", func(t *testing.T) {
-		policies := fleet.Kube.AdmissionregistrationV1()
+		policies := shared.Kube.AdmissionregistrationV1()
 		meta := metav1.ObjectMeta{Name: "no-forbidden"}
 		if _, err := policies.ValidatingAdmissionPolicies().Create(t.Context(), &admissionv1.ValidatingAdmissionPolicy{
 			ObjectMeta: meta,
@@ -93,12 +91,12 @@ func testAdmission(t *testing.T, fleet *harness.APIServer) {
 			t.Fatal(err)
 		}
 		until(t, "a policy decides about the fleet's own kinds", func() bool {
-			_, err := fleet.Fleet.ClusterV1alpha1().Clusters().Create(t.Context(), cluster("forbidden"), dryRun)
+			_, err := shared.Fleet.ClusterV1alpha1().Clusters().Create(t.Context(), cluster("forbidden"), dryRun)
 			return apierrors.IsInvalid(err) && strings.Contains(err.Error(), "not there")
 		})
 	})
 	t.Run("MutatingAdmissionPolicy", func(t *testing.T) {
-		policies := fleet.Kube.AdmissionregistrationV1()
+		policies := shared.Kube.AdmissionregistrationV1()
 		meta := metav1.ObjectMeta{Name: "region"}
 		if _, err := policies.MutatingAdmissionPolicies().Create(t.Context(), &admissionv1.MutatingAdmissionPolicy{
 			ObjectMeta: meta,
@@ -119,7 +117,7 @@ func testAdmission(t *testing.T, fleet *harness.APIServer) {
 			t.Fatal(err)
 		}
 		until(t, "a policy changes the fleet's own kinds", func() bool {
-			made, err := fleet.Fleet.ClusterV1alpha1().Clusters().Create(t.Context(), cluster("eu"), dryRun)
+			made, err := shared.Fleet.ClusterV1alpha1().Clusters().Create(t.Context(), cluster("eu"), dryRun)
 			return err == nil && made.Spec.Provider == "mutated"
 		})
 	})
@@ -132,9 +130,9 @@ func ruleFor(resource, group, version string) []admissionv1.NamedRuleWithOperati
 	}}}
 }
 
-func namespace(t *testing.T, fleet *harness.APIServer, name string, labels map[string]string) string {
+func namespace(t *testing.T, name string, labels map[string]string) string {
 	t.Helper()
-	if _, err := fleet.Kube.CoreV1().Namespaces().Create(t.Context(),
+	if _, err := shared.Kube.CoreV1().Namespaces().Create(t.Context(),
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}

@@ -88,6 +88,7 @@ func startExternalEtcd(t *testing.T) externalEtcd {
 }
 
 func TestExternalEtcd(t *testing.T) {
+	t.Parallel()
 	etcd := startExternalEtcd(t)
 	servers, ca := "--etcd-servers="+etcd.endpoint, "--etcd-cafile="+etcd.files.TrustedCAFile
 	credentials := []string{servers, ca, "--etcd-certfile=" + etcd.files.CertFile, "--etcd-keyfile=" + etcd.files.KeyFile}

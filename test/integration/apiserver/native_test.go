@@ -46,9 +46,9 @@ func deployment(name string) *appsv1.Deployment {
 	}
 }
 
-// TestNative runs one server for everything that needs no special options.
+// TestNative is about what a Kubernetes user expects of any cluster.
 func TestNative(t *testing.T) {
-	fleet := harness.StartAPIServer(t, "")
+	fleet := shared
 
 	t.Run("ServesEveryStableGroupVersion", func(t *testing.T) {
 		lists, err := fleet.Kube.Discovery().ServerPreferredResources()
@@ -138,9 +138,6 @@ func TestNative(t *testing.T) {
 		}
 	})
 
-	t.Run("Admission", func(t *testing.T) { testAdmission(t, fleet) })
-	t.Run("Rights", func(t *testing.T) { testRights(t, fleet) })
-
 	t.Run("ServesMetricsAndHealth", func(t *testing.T) {
 		for _, path := range []string{"/metrics", "/readyz", "/livez", "/version", "/openapi/v2", "/openapi/v3"} {
 			if err := fleet.Kube.Discovery().RESTClient().Get().AbsPath(path).Do(t.Context()).Error(); err != nil {
@@ -151,6 +148,7 @@ func TestNative(t *testing.T) {
 }
 
 func TestRestartKeepsEverything(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "fleet")
 	first := harness.StartAPIServer(t, dir)
 	made, err := first.Kube.AppsV1().Deployments("default").Create(t.Context(), deployment("kept"), metav1.CreateOptions{})
@@ -190,6 +188,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 }
 
 func TestAuditLog(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	policy := filepath.Join(dir, "policy.yaml")
 	if err := os.WriteFile(policy, []byte("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n"), 0o600); err != nil {
@@ -226,6 +225,7 @@ func TestAuditLog(t *testing.T) {
 }
 
 func TestEncryptionAtRest(t *testing.T) {
+	t.Parallel()
 	config := filepath.Join(t.TempDir(), "encryption.yaml")
 	if err := os.WriteFile(config, []byte(`apiVersion: apiserver.config.k8s.io/v1
 kind: EncryptionConfiguration

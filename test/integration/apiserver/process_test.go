@@ -5,6 +5,7 @@ package apiserver
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -24,24 +25,32 @@ import (
 	"k8s.io/component-base/cli"
 
 	"fleet.dev/fleet/cmd/fleet-apiserver/app"
+	"fleet.dev/fleet/test/integration/harness"
 )
 
 // asServer in the environment makes the test binary a fleet-apiserver, whose
 // flags, exit code and output can be tested without building another program.
 const asServer = "FLEET_TEST_AS_APISERVER"
 
+// shared is the server of the tests that need no special one.
+var shared *harness.APIServer
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asServer) != "" {
 		os.Exit(cli.Run(app.NewCommand()))
 	}
-	os.Exit(m.Run())
+	os.Exit(harness.Main(m, func(_ context.Context, server *harness.APIServer) error {
+		shared = server
+		return nil
+	}))
 }
 
 // A process is a fleet-apiserver that was started.
 type process struct {
 	cmd    *exec.Cmd
 	stderr bytes.Buffer
-	done   chan error
+	ended  chan struct{}
+	err    error // once ended
 }
 
 func start(t *testing.T, args ...string) *process {
@@ -50,13 +59,16 @@ func start(t *testing.T, args ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.CommandContext(t.Context(), self, args...), done: make(chan error, 1)}
+	p := &process{cmd: exec.CommandContext(t.Context(), self, args...), ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), asServer+"=1")
 	p.cmd.Stderr = &p.stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go func() { p.done <- p.cmd.Wait() }()
+	go func() {
+		defer close(p.ended)
+		p.err = p.cmd.Wait()
+	}()
 	return p
 }
 
@@ -64,18 +76,22 @@ func start(t *testing.T, args ...string) *process {
 func (p *process) wait(t *testing.T, timeout time.Duration) int {
 	t.Helper()
 	select {
-	case err := <-p.done:
+	case <-p.ended:
 		var exit *exec.ExitError
-		if err != nil && !errors.As(err, &exit) {
-			t.Fatal(err)
+		if p.err != nil && !errors.As(p.err, &exit) {
+			t.Fatal(p.err)
 		}
 		return p.cmd.ProcessState.ExitCode()
 	case <-time.After(timeout):
-		_ = p.cmd.Process.Kill()
-		<-p.done
+		p.kill()
 		t.Fatalf("the server did not end within %s:\n%s", timeout, p.stderr.String())
 		return 0
 	}
+}
+
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.ended
 }
 
 // errorLines are the lines that say why it ended.
@@ -92,6 +108,7 @@ func (p *process) errorLines() []string {
 // TestStartErrors shows that a server that cannot start says why in one line, at
 // once, and exits with an error.
 func TestStartErrors(t *testing.T) {
+	t.Parallel()
 	const atOnce = 8 * time.Second // etcd is started and stopped before a port is taken, on a busy machine
 	closed := listen(t)
 	_ = closed.Close()
@@ -186,13 +203,12 @@ func serve(t *testing.T, dir string, args ...string) (*process, *rest.Config) {
 			return p, config
 		}
 		select {
-		case <-p.done:
+		case <-p.ended:
 			t.Fatalf("the server ended:\n%s", p.stderr.String())
 		default:
 		}
 		if time.Now().After(deadline) {
-			_ = p.cmd.Process.Kill()
-			<-p.done
+			p.kill()
 			t.Fatalf("the server is not ready: %v\n%s", err, p.stderr.String())
 		}
 		time.Sleep(50 * time.Millisecond)

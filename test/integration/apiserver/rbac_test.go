@@ -16,12 +16,11 @@ import (
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	fleetclient "fleet.dev/fleet/pkg/generated/clientset/versioned"
-	"fleet.dev/fleet/test/integration/harness"
 )
 
-// testRights shows that each component may do its work and not another's. Rights
+// TestRights shows that each component may do its work and not another's. Rights
 // are written as for `kubectl auth can-i`: verb, resource.group/subresource.
-func testRights(t *testing.T, fleet *harness.APIServer) {
+func TestRights(t *testing.T) {
 	tests := map[string]struct {
 		user   string
 		may    []string
@@ -80,7 +79,7 @@ func testRights(t *testing.T, fleet *harness.APIServer) {
 	}
 	for identity, tc := range tests {
 		t.Run(identity, func(t *testing.T) {
-			kube := kubernetes.NewForConfigOrDie(fleet.ConfigFor(t, identity))
+			kube := kubernetes.NewForConfigOrDie(shared.ConfigFor(t, identity))
 			self, err := kube.AuthenticationV1().SelfSubjectReviews().Create(t.Context(), &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
 			if err != nil {
 				t.Fatal(err)
@@ -101,13 +100,13 @@ func testRights(t *testing.T, fleet *harness.APIServer) {
 		})
 	}
 	t.Run("Refused", func(t *testing.T) {
-		syncer := fleetclient.NewForConfigOrDie(fleet.ConfigFor(t, "syncer"))
+		syncer := fleetclient.NewForConfigOrDie(shared.ConfigFor(t, "syncer"))
 		_, err := syncer.PolicyV1alpha1().ClusterPropagationPolicies().Get(t.Context(), wellknown.DefaultPolicyName, metav1.GetOptions{})
 		want := `User "system:fleet:syncer" cannot get resource "clusterpropagationpolicies" in API group "policy.fleet.dev" at the cluster scope`
 		if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), want) {
 			t.Errorf("the syncer reads a policy: want 403 with %q, got %v", want, err)
 		}
-		scheduler := fleetclient.NewForConfigOrDie(fleet.ConfigFor(t, "scheduler"))
+		scheduler := fleetclient.NewForConfigOrDie(shared.ConfigFor(t, "scheduler"))
 		_, err = scheduler.ClusterV1alpha1().Clusters().Create(t.Context(), cluster("eu"), dryRun)
 		if !apierrors.IsForbidden(err) {
 			t.Errorf("the scheduler creates a Cluster: want 403, got %v", err)

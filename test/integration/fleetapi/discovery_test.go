@@ -12,11 +12,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-
-	"fleet.dev/fleet/test/integration/harness"
 )
 
-func testDiscovery(t *testing.T, fleet *harness.APIServer) {
+func TestDiscovery(t *testing.T) {
 	write := metav1.Verbs{"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"}
 	read := metav1.Verbs{"get", "list", "watch"}
 	status := metav1.Verbs{"get", "patch", "update"}
@@ -66,7 +64,7 @@ func testDiscovery(t *testing.T, fleet *harness.APIServer) {
 		})
 	}
 	t.Run("NoProtobuf", func(t *testing.T) {
-		request := client(fleet).Get().AbsPath(clusters.path()).SetHeader("Accept", runtime.ContentTypeProtobuf+", "+runtime.ContentTypeJSON)
+		request := client().Get().AbsPath(clusters.path()).SetHeader("Accept", runtime.ContentTypeProtobuf+", "+runtime.ContentTypeJSON)
 		var contentType string
 		if err := request.Do(t.Context()).ContentType(&contentType).Error(); err != nil || contentType != runtime.ContentTypeJSON {
 			t.Errorf("a client that prefers protobuf, which the kinds do not have, gets JSON: got %q, %v", contentType, err)
@@ -74,8 +72,8 @@ func testDiscovery(t *testing.T, fleet *harness.APIServer) {
 	})
 }
 
-func testTables(t *testing.T, fleet *harness.APIServer) {
-	create(t, fleet, clusters.named("printed"), "")
+func TestTables(t *testing.T) {
+	create(t, clusters.named("printed"), "")
 	tests := map[string]struct {
 		resource resource
 		want     string
@@ -89,7 +87,7 @@ func testTables(t *testing.T, fleet *harness.APIServer) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			table := printed(t, fleet, tc.resource.path())
+			table := printed(t, tc.resource.path())
 			var columns []string
 			for _, column := range table.ColumnDefinitions {
 				columns = append(columns, column.Name)
@@ -102,15 +100,15 @@ func testTables(t *testing.T, fleet *harness.APIServer) {
 			}
 		})
 	}
-	table := printed(t, fleet, clusters.path()+"/printed")
+	table := printed(t, clusters.path()+"/printed")
 	if len(table.Rows) != 1 || table.Rows[0].Cells[0] != "printed" || table.Rows[0].Cells[1] != "Push" {
 		t.Errorf("table of one Cluster: got %+v", table.Rows)
 	}
 }
 
-func printed(t *testing.T, fleet *harness.APIServer, path string) metav1.Table {
+func printed(t *testing.T, path string) metav1.Table {
 	t.Helper()
-	data, err := client(fleet).Get().AbsPath(path).
+	data, err := client().Get().AbsPath(path).
 		SetHeader("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").Do(t.Context()).Raw()
 	if err != nil {
 		t.Fatal(err)

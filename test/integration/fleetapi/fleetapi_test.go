@@ -6,6 +6,7 @@ package fleetapi
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -18,35 +19,20 @@ import (
 	"fleet.dev/fleet/test/integration/harness"
 )
 
-// TestFleetAPI runs one server for the whole package.
-func TestFleetAPI(t *testing.T) {
-	fleet := harness.StartAPIServer(t, "")
-	for _, namespace := range []string{"shop", "fleet-cluster-m1"} {
-		if _, err := fleet.Kube.CoreV1().Namespaces().Create(t.Context(),
-			&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
+// fleet is the server of all tests.
+var fleet *harness.APIServer
+
+func TestMain(m *testing.M) {
+	os.Exit(harness.Main(m, func(ctx context.Context, server *harness.APIServer) error {
+		fleet = server
+		for _, namespace := range []string{"shop", "fleet-cluster-m1"} {
+			object := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
+			if _, err := server.Kube.CoreV1().Namespaces().Create(ctx, object, metav1.CreateOptions{}); err != nil {
+				return err
+			}
 		}
-	}
-	for name, test := range map[string]func(*testing.T, *harness.APIServer){
-		"RefusesInvalidObjects":    testRefusesInvalidObjects,
-		"RefusesInvalidChanges":    testRefusesInvalidChanges,
-		"RefusesInvalidStatus":     testRefusesInvalidStatus,
-		"RefusesUnknownFields":     testRefusesUnknownFields,
-		"WorksAreReadOnly":         testWorksAreReadOnly,
-		"Defaults":                 testDefaults,
-		"ServerSetFields":          testServerSetFields,
-		"Warnings":                 testWarnings,
-		"Discovery":                testDiscovery,
-		"Tables":                   testTables,
-		"StatusIsolation":          testStatusIsolation,
-		"ServerSideApply":          testServerSideApply,
-		"FieldSelectors":           testFieldSelectors,
-		"UnsupportedFieldSelector": testUnsupportedFieldSelector,
-		"OpenAPIDescribesFields":   testOpenAPIDescribesFields,
-		"Explain":                  testExplain,
-	} {
-		t.Run(name, func(t *testing.T) { test(t, fleet) })
-	}
+		return nil
+	}))
 }
 
 // A resource is where a kind is served, with an object of it that is valid.
@@ -186,11 +172,11 @@ func mergeMaps(into, patch map[string]any) {
 }
 
 // client sends requests with bodies as they are.
-func client(fleet *harness.APIServer) rest.Interface { return fleet.Kube.Discovery().RESTClient() }
+func client() rest.Interface { return fleet.Kube.Discovery().RESTClient() }
 
-func post(t *testing.T, fleet *harness.APIServer, r resource, object map[string]any, params ...string) rest.Result {
+func post(t *testing.T, r resource, object map[string]any, params ...string) rest.Result {
 	t.Helper()
-	request := client(fleet).Post().AbsPath(r.path()).SetHeader("Content-Type", "application/yaml").Body([]byte(encode(object)))
+	request := client().Post().AbsPath(r.path()).SetHeader("Content-Type", "application/yaml").Body([]byte(encode(object)))
 	for _, param := range params {
 		key, value, _ := strings.Cut(param, "=")
 		request.Param(key, value)
@@ -200,16 +186,16 @@ func post(t *testing.T, fleet *harness.APIServer, r resource, object map[string]
 
 // create stores the resource's valid object, changed by patch, and returns what
 // the server made of it. It is removed when the test ends.
-func create(t *testing.T, fleet *harness.APIServer, r resource, patch string) map[string]any {
+func create(t *testing.T, r resource, patch string) map[string]any {
 	t.Helper()
 	object := r.object(func(object map[string]any) { merge(object, patch) })
-	data, err := post(t, fleet, r, object, "fieldValidation=Strict").Raw()
+	data, err := post(t, r, object, "fieldValidation=Strict").Raw()
 	if err != nil {
 		t.Fatalf("create %s: %v", r.kind, describe(err))
 	}
 	t.Cleanup(func() {
 		path := r.path() + "/" + nameOf(object)
-		if err := client(fleet).Delete().AbsPath(path).Do(withoutCancel(t)).Error(); err != nil && !apierrors.IsNotFound(err) {
+		if err := client().Delete().AbsPath(path).Do(withoutCancel(t)).Error(); err != nil && !apierrors.IsNotFound(err) {
 			t.Errorf("clean up %s: %v", path, err)
 		}
 	})

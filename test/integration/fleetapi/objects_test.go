@@ -10,8 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
-	"fleet.dev/fleet/test/integration/harness"
 )
 
 func toJSON(t *testing.T, object map[string]any) []byte {
@@ -23,9 +21,9 @@ func toJSON(t *testing.T, object map[string]any) []byte {
 	return data
 }
 
-func get(t *testing.T, fleet *harness.APIServer, r resource) map[string]any {
+func get(t *testing.T, r resource) map[string]any {
 	t.Helper()
-	data, err := client(fleet).Get().AbsPath(r.path(), nameOf(r.object(nil))).Do(t.Context()).Raw()
+	data, err := client().Get().AbsPath(r.path(), nameOf(r.object(nil))).Do(t.Context()).Raw()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,17 +31,17 @@ func get(t *testing.T, fleet *harness.APIServer, r resource) map[string]any {
 }
 
 // put writes the object back after change.
-func put(t *testing.T, fleet *harness.APIServer, r resource, subresource string, object map[string]any, change string) map[string]any {
+func put(t *testing.T, r resource, subresource string, object map[string]any, change string) map[string]any {
 	t.Helper()
 	merge(object, change)
-	data, err := client(fleet).Put().AbsPath(r.path(), nameOf(object), subresource).Body(toJSON(t, object)).Do(t.Context()).Raw()
+	data, err := client().Put().AbsPath(r.path(), nameOf(object), subresource).Body(toJSON(t, object)).Do(t.Context()).Raw()
 	if err != nil {
 		t.Fatalf("put %s %s: %s", r.plural, subresource, describe(err))
 	}
 	return decode(string(data))
 }
 
-func testDefaults(t *testing.T, fleet *harness.APIServer) {
+func TestDefaults(t *testing.T) {
 	policy := func(spec string) map[string]any {
 		defaulted := decode(`{priority: 0, preemption: Never, schedulerName: default-scheduler, conflictResolution: IfNoDiff, placement: {}}`)
 		defaulted["resourceSelectors"] = decode(propagation)["spec"].(map[string]any)["resourceSelectors"]
@@ -101,7 +99,7 @@ func testDefaults(t *testing.T, fleet *harness.APIServer) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := create(t, fleet, tc.resource, tc.given)
+			got := create(t, tc.resource, tc.given)
 			if diff := cmp.Diff(numbers(tc.want), numbers(got["spec"])); diff != "" {
 				t.Errorf("%s: spec, -want +got:\n%s", tc.reason, diff)
 			}
@@ -117,10 +115,10 @@ func numbers(value any) any {
 	return same
 }
 
-func testServerSetFields(t *testing.T, fleet *harness.APIServer) {
+func TestServerSetFields(t *testing.T) {
 	t.Run("TimeAdded", func(t *testing.T) {
 		r := clusters.named("tainted")
-		made := create(t, fleet, r, `spec: {taints: [{key: down, effect: NoExecute}, {key: busy, effect: NoSchedule}]}`)
+		made := create(t, r, `spec: {taints: [{key: down, effect: NoExecute}, {key: busy, effect: NoSchedule}]}`)
 		taints, _, _ := unstructured.NestedSlice(made, "spec", "taints")
 		added, _ := taints[0].(map[string]any)["timeAdded"].(string)
 		if when, err := time.Parse(time.RFC3339, added); err != nil || time.Since(when).Abs() > time.Minute {
@@ -129,7 +127,7 @@ func testServerSetFields(t *testing.T, fleet *harness.APIServer) {
 		if _, ok := taints[1].(map[string]any)["timeAdded"]; ok {
 			t.Errorf("timeAdded of a taint that does not evict: want none, got %v", taints[1])
 		}
-		again := put(t, fleet, r, "", made, `spec: {taints: [{key: down, effect: NoExecute}, {key: busy, effect: NoSchedule}]}`)
+		again := put(t, r, "", made, `spec: {taints: [{key: down, effect: NoExecute}, {key: busy, effect: NoSchedule}]}`)
 		if diff := cmp.Diff(taints[0], again["spec"].(map[string]any)["taints"].([]any)[0]); diff != "" {
 			t.Errorf("leaving timeAdded out must not reset it, -before +after:\n%s", diff)
 		}
@@ -141,7 +139,7 @@ func testServerSetFields(t *testing.T, fleet *harness.APIServer) {
 		object := resourceBindings.object(func(object map[string]any) {
 			merge(object, `spec: {gracefulEvictionTasks: [{fromCluster: m1, reason: Down, producer: test}]}`)
 		})
-		data, err := post(t, fleet, resourceBindings, object, "dryRun=All").Raw() // stored, it could not be deleted
+		data, err := post(t, resourceBindings, object, "dryRun=All").Raw() // stored, it could not be deleted
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,10 +162,10 @@ func generation(t *testing.T, object map[string]any) int64 {
 	return int64(number)
 }
 
-func testWarnings(t *testing.T, fleet *harness.APIServer) {
+func TestWarnings(t *testing.T) {
 	r := propagationPolicies.named("warned")
 	object := r.object(func(object map[string]any) { merge(object, `spec: {association: true}`) })
-	result := post(t, fleet, r, object, "dryRun=All")
+	result := post(t, r, object, "dryRun=All")
 	if err := result.Error(); err != nil {
 		t.Fatal(err)
 	}
@@ -180,9 +178,9 @@ func testWarnings(t *testing.T, fleet *harness.APIServer) {
 	}
 }
 
-// testStatusIsolation shows that each of the two endpoints of an object writes
+// TestStatusIsolation shows that each of the two endpoints of an object writes
 // its half and nothing else.
-func testStatusIsolation(t *testing.T, fleet *harness.APIServer) {
+func TestStatusIsolation(t *testing.T) {
 	tests := map[string]struct {
 		resource     resource
 		spec, status string
@@ -194,13 +192,13 @@ func testStatusIsolation(t *testing.T, fleet *harness.APIServer) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			r := tc.resource.named("isolated")
-			made := create(t, fleet, r, tc.status)
+			made := create(t, r, tc.status)
 			spec := numbers(made["spec"])
 			if status, _ := made["status"].(map[string]any); len(status) > 0 {
 				t.Errorf("a new object came with a status: %v", status)
 			}
-			reported := put(t, fleet, r, "status", made, tc.status+"\n"+tc.spec+"\nmetadata: {labels: {a: b}, finalizers: [fleet.dev/x], annotations: {a: b}}")
-			want := get(t, fleet, r)
+			reported := put(t, r, "status", made, tc.status+"\n"+tc.spec+"\nmetadata: {labels: {a: b}, finalizers: [fleet.dev/x], annotations: {a: b}}")
+			want := get(t, r)
 			if diff := cmp.Diff(numbers(decode(tc.status)["status"]), numbers(want["status"])); diff != "" {
 				t.Errorf("status after a write to it, -want +got:\n%s", diff)
 			}
@@ -217,7 +215,7 @@ func testStatusIsolation(t *testing.T, fleet *harness.APIServer) {
 				t.Errorf("a write to the status is no new generation: want 1, got %d", generation(t, want))
 			}
 
-			changed := put(t, fleet, r, "", reported, tc.spec+"\nstatus: null")
+			changed := put(t, r, "", reported, tc.spec+"\nstatus: null")
 			if diff := cmp.Diff(numbers(want["status"]), numbers(changed["status"])); diff != "" {
 				t.Errorf("status after a write to the spec, -before +after:\n%s", diff)
 			}

@@ -12,8 +12,6 @@ import (
 
 	openapiclient "k8s.io/client-go/openapi"
 	explainv2 "k8s.io/kubectl/pkg/explain/v2"
-
-	"fleet.dev/fleet/test/integration/harness"
 )
 
 // document is the part of an OpenAPI v3 document that describes kinds.
@@ -31,12 +29,12 @@ type schemaOf struct {
 	} `json:"x-kubernetes-group-version-kind"`
 }
 
-// testOpenAPIDescribesFields walks the schemas of the fleet's types. Types of
+// TestOpenAPIDescribesFields walks the schemas of the fleet's types. Types of
 // Kubernetes inside them are upstream's to describe.
-func testOpenAPIDescribesFields(t *testing.T, fleet *harness.APIServer) {
+func TestOpenAPIDescribesFields(t *testing.T) {
 	described := map[string]bool{}
 	for _, group := range []string{"cluster", "policy", "work", "config"} {
-		data, err := client(fleet).Get().AbsPath("/openapi/v3/apis", group+".fleet.dev", "v1alpha1").Do(t.Context()).Raw()
+		data, err := client().Get().AbsPath("/openapi/v3/apis", group+".fleet.dev", "v1alpha1").Do(t.Context()).Raw()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,9 +74,9 @@ func undescribed(schema schemaOf, path string) []string {
 	return found
 }
 
-// testExplain runs what `kubectl explain` does.
-func testExplain(t *testing.T, fleet *harness.APIServer) {
-	document := openapiclient.NewClient(client(fleet))
+// TestExplain runs what `kubectl explain` does.
+func TestExplain(t *testing.T) {
+	document := openapiclient.NewClient(client())
 	explain := func(t *testing.T, r resource, recursive bool, fields ...string) string {
 		t.Helper()
 		var text strings.Builder

@@ -14,16 +14,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/watch"
-
-	"fleet.dev/fleet/test/integration/harness"
 )
 
 // watchTimeout bounds the wait for an event.
 const watchTimeout = 15 * time.Second
 
-// testFieldSelectors shows for list and watch that a selector sees what it
+// TestFieldSelectors shows for list and watch that a selector sees what it
 // selects, and nothing else.
-func testFieldSelectors(t *testing.T, fleet *harness.APIServer) {
+func TestFieldSelectors(t *testing.T) {
 	tests := map[string]struct {
 		resource        resource
 		selected, other string // changes to the valid object
@@ -53,20 +51,20 @@ func testFieldSelectors(t *testing.T, fleet *harness.APIServer) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			list, err := tc.resource.in(fleet).List(t.Context(), metav1.ListOptions{})
+			list, err := tc.resource.in().List(t.Context(), metav1.ListOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			watcher, err := tc.resource.in(fleet).Watch(t.Context(), metav1.ListOptions{FieldSelector: tc.selector, ResourceVersion: list.GetResourceVersion()})
+			watcher, err := tc.resource.in().Watch(t.Context(), metav1.ListOptions{FieldSelector: tc.selector, ResourceVersion: list.GetResourceVersion()})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer watcher.Stop()
-			create(t, fleet, tc.resource.named("other"), tc.other)
-			made := create(t, fleet, tc.resource.named("selected"), tc.selected)
+			create(t, tc.resource.named("other"), tc.other)
+			made := create(t, tc.resource.named("selected"), tc.selected)
 			expect(t, watcher, watch.Added, "selected")
 
-			list, err = tc.resource.in(fleet).List(t.Context(), metav1.ListOptions{FieldSelector: tc.selector})
+			list, err = tc.resource.in().List(t.Context(), metav1.ListOptions{FieldSelector: tc.selector})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -81,7 +79,7 @@ func testFieldSelectors(t *testing.T, fleet *harness.APIServer) {
 				t.Errorf("list with %s, -want +got:\n%s", tc.selector, diff)
 			}
 			if tc.leave != "" {
-				put(t, fleet, tc.resource.named("selected"), "", made, tc.leave)
+				put(t, tc.resource.named("selected"), "", made, tc.leave)
 				expect(t, watcher, watch.Deleted, "selected")
 			}
 		})
@@ -101,9 +99,9 @@ func expect(t *testing.T, watcher watch.Interface, kind watch.EventType, name st
 	}
 }
 
-func testUnsupportedFieldSelector(t *testing.T, fleet *harness.APIServer) {
+func TestUnsupportedFieldSelector(t *testing.T) {
 	for _, r := range []resource{clusters, resourceBindings, clusterResourceBindings, works} {
-		_, err := r.in(fleet).List(t.Context(), metav1.ListOptions{FieldSelector: "spec.colour=red"})
+		_, err := r.in().List(t.Context(), metav1.ListOptions{FieldSelector: "spec.colour=red"})
 		want := `"spec.colour" is not supported for ` + r.kind
 		if !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), want) {
 			t.Errorf("list %s by a field that is none: want 400 with %q, got %v", r.plural, want, err)

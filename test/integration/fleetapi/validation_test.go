@@ -14,8 +14,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-
-	"fleet.dev/fleet/test/integration/harness"
 )
 
 // causes returns the fields of an Invalid answer, each with its reason.
@@ -43,10 +41,10 @@ const (
 	duplicate = " FieldValueDuplicate"
 )
 
-func testRefusesInvalidObjects(t *testing.T, fleet *harness.APIServer) {
+func TestRefusesInvalidObjects(t *testing.T) {
 	for _, r := range append([]resource{workFeedbacks}, stored...) {
 		t.Run(r.kind+"/Valid", func(t *testing.T) {
-			if err := post(t, fleet, r, r.object(nil), "dryRun=All", "fieldValidation=Strict").Error(); err != nil {
+			if err := post(t, r, r.object(nil), "dryRun=All", "fieldValidation=Strict").Error(); err != nil {
 				t.Fatalf("the object that the cases below change is refused itself: %s", describe(err))
 			}
 		})
@@ -64,7 +62,7 @@ func testRefusesInvalidObjects(t *testing.T, fleet *harness.APIServer) {
 		"Cluster/SyncMode":           {clusters, `spec: {syncMode: push}`, []string{"spec.syncMode" + unknown}},
 		"Cluster/PlainHTTP":          {clusters, `spec: {apiEndpoint: "http://192.0.2.1"}`, []string{"spec.apiEndpoint" + invalid}},
 		"Cluster/ProxyHeader":        {clusters, `spec: {proxyHeader: {X-A: b}}`, []string{"spec.proxyHeader" + forbidden}},
-		"Cluster/SecretNamespace":    {clusters, `spec: {secretRef: {namespace: "", name: a}}`, []string{"spec.secretRef.namespace" + required}},
+		"Cluster/SecretNamespace":    {clusters, `spec: {secretRef: {namespace: "", name: a}}`, []string{"spec.secretRef.namespace" + invalid}},
 		"Cluster/ZoneTwice":          {clusters, `spec: {zones: [a, b, a]}`, []string{"spec.zones[2]" + duplicate}},
 		"Cluster/ZoneNotInZones":     {clusters, `spec: {zone: c, zones: [a]}`, []string{"spec.zone" + invalid}},
 		"Cluster/TaintEffect":        {clusters, `spec: {taints: [{key: a, effect: Evict}]}`, []string{"spec.taints[0].effect" + unknown}},
@@ -112,7 +110,7 @@ func testRefusesInvalidObjects(t *testing.T, fleet *harness.APIServer) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			object := tc.resource.object(func(object map[string]any) { merge(object, tc.patch) })
-			err := post(t, fleet, tc.resource, object, "dryRun=All", "fieldValidation=Strict").Error()
+			err := post(t, tc.resource, object, "dryRun=All", "fieldValidation=Strict").Error()
 			if diff := cmp.Diff(tc.want, causes(t, err)); diff != "" {
 				t.Errorf("causes of the answer, -want +got:\n%s\n%v", diff, err)
 			}
@@ -120,7 +118,7 @@ func testRefusesInvalidObjects(t *testing.T, fleet *harness.APIServer) {
 	}
 }
 
-func testRefusesInvalidChanges(t *testing.T, fleet *harness.APIServer) {
+func TestRefusesInvalidChanges(t *testing.T) {
 	tests := map[string]struct {
 		reason   string
 		resource resource
@@ -155,8 +153,8 @@ func testRefusesInvalidChanges(t *testing.T, fleet *harness.APIServer) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			create(t, fleet, tc.resource, tc.given)
-			err := patch(t, fleet, tc.resource, "", tc.patch)
+			create(t, tc.resource, tc.given)
+			err := patch(t, tc.resource, "", tc.patch)
 			if diff := cmp.Diff(tc.want, causes(t, err)); diff != "" {
 				t.Errorf("%s: causes of the answer, -want +got:\n%s\n%v", tc.reason, diff, err)
 			}
@@ -166,13 +164,13 @@ func testRefusesInvalidChanges(t *testing.T, fleet *harness.APIServer) {
 
 // patch sends a merge patch, written in YAML, to the resource's valid object or
 // to a subresource of it.
-func patch(t *testing.T, fleet *harness.APIServer, r resource, subresource, body string) error {
+func patch(t *testing.T, r resource, subresource, body string) error {
 	t.Helper()
 	data := toJSON(t, decode(body))
-	return client(fleet).Patch(types.MergePatchType).AbsPath(r.path(), nameOf(r.object(nil)), subresource).Body(data).Do(t.Context()).Error()
+	return client().Patch(types.MergePatchType).AbsPath(r.path(), nameOf(r.object(nil)), subresource).Body(data).Do(t.Context()).Error()
 }
 
-func testRefusesInvalidStatus(t *testing.T, fleet *harness.APIServer) {
+func TestRefusesInvalidStatus(t *testing.T) {
 	tests := map[string]struct {
 		resource resource
 		patch    string
@@ -186,8 +184,8 @@ func testRefusesInvalidStatus(t *testing.T, fleet *harness.APIServer) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			r := tc.resource.named("reporting")
-			create(t, fleet, r, "")
-			err := patch(t, fleet, r, "status", tc.patch)
+			create(t, r, "")
+			err := patch(t, r, "status", tc.patch)
 			if diff := cmp.Diff(tc.want, causes(t, err)); diff != "" {
 				t.Errorf("causes of the answer, -want +got:\n%s\n%v", diff, err)
 			}
@@ -195,15 +193,15 @@ func testRefusesInvalidStatus(t *testing.T, fleet *harness.APIServer) {
 	}
 }
 
-func testRefusesUnknownFields(t *testing.T, fleet *harness.APIServer) {
+func TestRefusesUnknownFields(t *testing.T) {
 	for _, r := range append([]resource{workFeedbacks}, stored...) {
 		t.Run(r.kind, func(t *testing.T) {
 			object := r.object(func(object map[string]any) { merge(object, `spec: {replcas: 3}`) })
-			err := post(t, fleet, r, object, "dryRun=All", "fieldValidation=Strict").Error()
+			err := post(t, r, object, "dryRun=All", "fieldValidation=Strict").Error()
 			if want := `strict decoding error: unknown field "spec.replcas"`; !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), want) {
 				t.Errorf("strict: want 400 with %q, got %v", want, err)
 			}
-			result := post(t, fleet, r, object, "dryRun=All")
+			result := post(t, r, object, "dryRun=All")
 			var warnings []string
 			for _, warning := range result.Warnings() {
 				warnings = append(warnings, warning.Text)
@@ -215,13 +213,13 @@ func testRefusesUnknownFields(t *testing.T, fleet *harness.APIServer) {
 	}
 }
 
-func testWorksAreReadOnly(t *testing.T, fleet *harness.APIServer) {
+func TestWorksAreReadOnly(t *testing.T) {
 	requests := map[string]error{
-		"create":           post(t, fleet, works, works.object(nil)).Error(),
-		"update":           client(fleet).Put().AbsPath(works.path(), "web").Body(toJSON(t, works.object(nil))).Do(t.Context()).Error(),
-		"patch":            client(fleet).Patch(types.MergePatchType).AbsPath(works.path(), "web").Body([]byte("{}")).Do(t.Context()).Error(),
-		"delete":           client(fleet).Delete().AbsPath(works.path(), "web").Do(t.Context()).Error(),
-		"deletecollection": client(fleet).Delete().AbsPath(works.path()).Do(t.Context()).Error(),
+		"create":           post(t, works, works.object(nil)).Error(),
+		"update":           client().Put().AbsPath(works.path(), "web").Body(toJSON(t, works.object(nil))).Do(t.Context()).Error(),
+		"patch":            client().Patch(types.MergePatchType).AbsPath(works.path(), "web").Body([]byte("{}")).Do(t.Context()).Error(),
+		"delete":           client().Delete().AbsPath(works.path(), "web").Do(t.Context()).Error(),
+		"deletecollection": client().Delete().AbsPath(works.path()).Do(t.Context()).Error(),
 	}
 	for verb, err := range requests {
 		if !apierrors.IsMethodNotSupported(err) {

@@ -5,8 +5,12 @@ package harness
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
+	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,7 +33,8 @@ type APIServer struct {
 	Kube    kubernetes.Interface
 	Fleet   fleetclient.Interface
 	Dynamic dynamic.Interface
-	// Stop ends the server and waits until its data directory is free.
+	// Stop ends the server and waits until its data directory is free. Nil where
+	// the server is not the test's to stop.
 	Stop func()
 
 	completed apiserver.CompletedOptions
@@ -39,17 +44,95 @@ type APIServer struct {
 type Option func(*apiserver.Options)
 
 // StartAPIServer runs a server in dir (a fresh one when empty) until the test ends.
-func StartAPIServer(t testing.TB, dir string, options ...Option) *APIServer {
-	t.Helper()
+func StartAPIServer(tb testing.TB, dir string, options ...Option) *APIServer {
+	tb.Helper()
 	if dir == "" {
-		dir = filepath.Join(t.TempDir(), "fleet")
+		dir = filepath.Join(tb.TempDir(), "fleet")
 	}
+	s, stop, err := start(context.WithoutCancel(tb.Context()), dir, options)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s.Stop = sync.OnceFunc(func() {
+		if err := stop(); err != nil {
+			tb.Errorf("stop API server: %v", err)
+		}
+	})
+	tb.Cleanup(s.Stop)
+	return s
+}
+
+// Main runs the tests of a package around one server and returns the exit code.
+// The server is handed to use before the first test.
+func Main(m *testing.M, use func(context.Context, *APIServer) error) int {
+	ctx := context.Background()
+	failed := func(err error) int {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	dir, err := os.MkdirTemp("", "fleet")
+	if err != nil {
+		return failed(err)
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary directory
+	s, stop, err := start(ctx, filepath.Join(dir, "fleet"), nil)
+	if err != nil {
+		return failed(err)
+	}
+	if err := use(ctx, s); err != nil {
+		return failed(errors.Join(err, stop()))
+	}
+	code := m.Run()
+	if err := stop(); err != nil {
+		return failed(fmt.Errorf("stop API server: %w", err))
+	}
+	return code
+}
+
+// start returns a server that is ready. stop ends it and waits for that.
+func start(ctx context.Context, dir string, options []Option) (s *APIServer, stop func() error, err error) {
+	opts, err := newOptions(ctx, dir, options)
+	if err != nil {
+		return nil, nil, err
+	}
+	completed, err := opts.Complete(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("complete options: %w", err)
+	}
+	if errs := completed.Validate(); len(errs) > 0 {
+		return nil, nil, fmt.Errorf("validate options: %w", errors.Join(append(errs, completed.Release())...))
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	server, err := apiserver.New(ctx, completed)
+	if err != nil {
+		cancel()
+		return nil, nil, fmt.Errorf("make API server: %w", err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx) }()
+	stop = func() error {
+		cancel()
+		return <-done
+	}
+	ready, cancelReady := context.WithTimeout(ctx, startTimeout)
+	defer cancelReady()
+	if err := server.WaitReady(ready); err != nil {
+		return nil, nil, errors.Join(err, stop())
+	}
+	s = &APIServer{DataDir: dir, completed: completed}
+	if err := s.connect(); err != nil {
+		return nil, nil, errors.Join(err, stop())
+	}
+	return s, stop, nil
+}
+
+func newOptions(ctx context.Context, dir string, options []Option) (*apiserver.Options, error) {
 	opts := apiserver.NewOptions()
 	opts.DataDir = dir
 	opts.EmbeddedEtcd.UnsafeNoFsync = true
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatalf("listen: %v", err)
+		return nil, fmt.Errorf("listen: %w", err)
 	}
 	opts.SecureServing.Listener = listener
 	opts.SecureServing.BindAddress = net.IPv4(127, 0, 0, 1)
@@ -57,66 +140,41 @@ func StartAPIServer(t testing.TB, dir string, options ...Option) *APIServer {
 	for _, option := range options {
 		option(opts)
 	}
-	completed, err := opts.Complete(t.Context())
-	if err != nil {
-		t.Fatalf("complete options: %v", err)
-	}
-	if errs := completed.Validate(); len(errs) > 0 {
-		t.Fatalf("validate options: %v", errs)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	server, err := apiserver.New(ctx, completed)
-	if err != nil {
-		cancel()
-		t.Fatalf("make API server: %v", err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- server.Run(ctx) }()
-	stopped := false
-	stop := func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("stop API server: %v", err)
-		}
-	}
-	t.Cleanup(stop)
-	ready, cancelReady := context.WithTimeout(ctx, startTimeout)
-	defer cancelReady()
-	if err := server.WaitReady(ready); err != nil {
-		t.Fatalf("wait for API server: %v", err)
-	}
-	s := &APIServer{DataDir: dir, Stop: stop, completed: completed}
-	s.connect(t)
-	return s
+	return opts, nil
 }
 
 // ConfigFor returns the client configuration of one of the server's identities:
 // admin, scheduler, controller-manager or syncer.
-func (s *APIServer) ConfigFor(t testing.TB, identity string) *rest.Config {
-	t.Helper()
-	config, err := clientcmd.BuildConfigFromFlags("", s.completed.Kubeconfig(identity))
+func (s *APIServer) ConfigFor(tb testing.TB, identity string) *rest.Config {
+	tb.Helper()
+	config, err := s.configFor(identity)
 	if err != nil {
-		t.Fatalf("load kubeconfig of %s: %v", identity, err)
+		tb.Fatal(err)
 	}
-	config.QPS, config.Burst = 500, 1000
 	return config
 }
 
-func (s *APIServer) connect(t testing.TB) {
-	t.Helper()
-	s.Config = s.ConfigFor(t, "admin")
-	var err error
+func (s *APIServer) configFor(identity string) (*rest.Config, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", s.completed.Kubeconfig(identity))
+	if err != nil {
+		return nil, fmt.Errorf("load kubeconfig of %s: %w", identity, err)
+	}
+	config.QPS, config.Burst = 500, 1000
+	return config, nil
+}
+
+func (s *APIServer) connect() (err error) {
+	if s.Config, err = s.configFor("admin"); err != nil {
+		return err
+	}
 	if s.Kube, err = kubernetes.NewForConfig(s.Config); err != nil {
-		t.Fatalf("make client: %v", err)
+		return fmt.Errorf("make client: %w", err)
 	}
 	if s.Fleet, err = fleetclient.NewForConfig(s.Config); err != nil {
-		t.Fatalf("make client: %v", err)
+		return fmt.Errorf("make client: %w", err)
 	}
 	if s.Dynamic, err = dynamic.NewForConfig(s.Config); err != nil {
-		t.Fatalf("make client: %v", err)
+		return fmt.Errorf("make client: %w", err)
 	}
+	return nil
 }

@@ -57,35 +57,35 @@ func ClusterReference(name string, path *field.Path) field.ErrorList {
 // ValidateCluster validates a new Cluster.
 func ValidateCluster(c *cluster.Cluster) field.ErrorList {
 	errs := apimachineryvalidation.ValidateObjectMeta(&c.ObjectMeta, false, ClusterName, field.NewPath("metadata"))
-	return append(errs, validateSpec(&c.Spec, field.NewPath("spec"))...)
+	return append(errs, validateSpec(c.Name, &c.Spec, field.NewPath("spec"))...)
 }
 
 // ValidateClusterUpdate validates a change of metadata or spec.
 func ValidateClusterUpdate(c, old *cluster.Cluster) field.ErrorList {
 	errs := apimachineryvalidation.ValidateObjectMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
-	errs = append(errs, validateSpec(&c.Spec, field.NewPath("spec"))...)
+	errs = append(errs, validateSpec(c.Name, &c.Spec, field.NewPath("spec"))...)
 	if old.Spec.ID != "" {
 		errs = append(errs, fieldcheck.Unchanged(c.Spec.ID, old.Spec.ID, field.NewPath("spec", "id"))...)
 	}
 	return errs
 }
 
-func validateSpec(spec *cluster.ClusterSpec, path *field.Path) field.ErrorList {
+func validateSpec(member string, spec *cluster.ClusterSpec, path *field.Path) field.ErrorList {
 	errs := fieldcheck.Enum(spec.SyncMode, path.Child("syncMode"), cluster.Push, cluster.Pull)
 	errs = append(errs, fieldcheck.MaxLength(spec.ID, maxIDLength, path.Child("id"))...)
-	errs = append(errs, validateConnection(spec, path)...)
+	errs = append(errs, validateConnection(member, spec, path)...)
 	errs = append(errs, validatePlace(spec, path)...)
 	errs = append(errs, fieldcheck.Taints(spec.Taints, path.Child("taints"))...)
 	return append(errs, validateResourceModels(spec.ResourceModels, path.Child("resourceModels"))...)
 }
 
-func validateConnection(spec *cluster.ClusterSpec, path *field.Path) field.ErrorList {
+func validateConnection(member string, spec *cluster.ClusterSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if spec.APIEndpoint != "" {
 		errs = append(errs, fieldcheck.URL(spec.APIEndpoint, path.Child("apiEndpoint"), "https")...)
 	}
-	errs = append(errs, validateSecretRef(spec.SecretRef, path.Child("secretRef"))...)
-	errs = append(errs, validateSecretRef(spec.ImpersonatorSecretRef, path.Child("impersonatorSecretRef"))...)
+	errs = append(errs, validateSecretRef(member, spec.SecretRef, path.Child("secretRef"))...)
+	errs = append(errs, validateSecretRef(member, spec.ImpersonatorSecretRef, path.Child("impersonatorSecretRef"))...)
 	if spec.ProxyURL != "" {
 		errs = append(errs, fieldcheck.URL(spec.ProxyURL, path.Child("proxyURL"), "http", "https", "socks5")...)
 	} else if len(spec.ProxyHeader) > 0 {
@@ -103,11 +103,16 @@ func validateConnection(spec *cluster.ClusterSpec, path *field.Path) field.Error
 	return errs
 }
 
-func validateSecretRef(ref *cluster.LocalSecretReference, path *field.Path) field.ErrorList {
+// validateSecretRef allows Secrets of the member's own namespace only: the fleet
+// sends what is in them to an address that whoever writes the Cluster chooses.
+func validateSecretRef(member string, ref *cluster.LocalSecretReference, path *field.Path) field.ErrorList {
 	if ref == nil {
 		return nil
 	}
-	errs := fieldcheck.Namespace(ref.Namespace, path.Child("namespace"))
+	var errs field.ErrorList
+	if want := v1alpha1.MemberNamespace(member); ref.Namespace != want {
+		errs = append(errs, field.Invalid(path.Child("namespace"), ref.Namespace, fmt.Sprintf("must be %q, the namespace of the member", want)))
+	}
 	return append(errs, fieldcheck.Subdomain(ref.Name, path.Child("name"))...)
 }
 

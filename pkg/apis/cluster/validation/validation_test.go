@@ -54,7 +54,7 @@ func TestValidateCluster(t *testing.T) {
 		},
 		"LongName": {
 			reason: "fleet-cluster-<name> has to be a namespace name",
-			change: func(c *cluster.Cluster) { c.Name = strings.Repeat("a", 50) },
+			change: func(c *cluster.Cluster) { c.Name = strings.Repeat("a", 50); c.Spec.SecretRef = nil },
 			want:   []string{"FieldValueInvalid metadata.name"},
 		},
 		"NoSyncMode": {
@@ -80,7 +80,12 @@ func TestValidateCluster(t *testing.T) {
 		"HalfSecretRef": {
 			reason: "a Secret is named by namespace and name",
 			change: func(c *cluster.Cluster) { c.Spec.SecretRef.Namespace = "" },
-			want:   []string{"FieldValueRequired spec.secretRef.namespace"},
+			want:   []string{"FieldValueInvalid spec.secretRef.namespace"},
+		},
+		"ForeignSecret": {
+			reason: "what is in the Secret is sent to an address that whoever writes the Cluster chooses",
+			change: func(c *cluster.Cluster) { c.Spec.SecretRef.Namespace = "kube-system" },
+			want:   []string{"FieldValueInvalid spec.secretRef.namespace"},
 		},
 		"ProxyScheme": {
 			reason: "only these proxies can be spoken to",

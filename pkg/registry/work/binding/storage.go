@@ -70,6 +70,8 @@ func newStorage(definition resource.Definition, strategy resource.Strategy[work.
 	if err != nil {
 		return nil, err
 	}
+	// A finalizer that goes would delete the binding past Delete below.
+	store.ShouldDeleteDuringUpdate = emptyWhenFinalized
 	return &Storage{
 		Binding:  &REST{store},
 		Status:   resource.NewStatusREST(store, newStatusStrategy(strategy)),
@@ -107,6 +109,14 @@ func (r *REST) onlyEmpty(validate rest.ValidateObjectFunc) rest.ValidateObjectFu
 		}
 		return validate(ctx, obj)
 	}
+}
+
+// emptyWhenFinalized is upstream's rule for deleting with the last finalizer, for
+// bindings that stand for nothing.
+func emptyWhenFinalized(ctx context.Context, key string, obj, existing runtime.Object) bool {
+	spec := obj.(work.Binding).GetSpec()
+	return len(spec.Holders()) == 0 && len(spec.Tombstones) == 0 &&
+		genericregistry.ShouldDeleteDuringUpdate(ctx, key, obj, existing)
 }
 
 func refuseUnlessEmpty(resource string, b work.Binding) error {
