@@ -19,13 +19,14 @@ UNIT_PKGS = $(shell go list ./cmd/... ./pkg/... ./hack/... | grep -v /generated/
 
 .PHONY: help
 help: ## Show this help.
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build all fleet programs into _bin/.
 	@echo "==> building fleet programs into _bin/"
 	@mkdir -p _bin
 	go build -ldflags '$(LDFLAGS)' -o _bin/ ./cmd/...
+	@ln -sf fleet _bin/kubectl-fleet
 
 -include hack/playground.mk
 

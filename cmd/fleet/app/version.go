@@ -15,6 +15,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/yaml"
+
+	"fleet.dev/fleet/pkg/apis/wellknown"
 )
 
 // versions is what "fleet version -o json" prints.
@@ -25,7 +27,7 @@ type versions struct {
 
 // clientVersion is the version of this program.
 type clientVersion struct {
-	// Version is the tag it was built from, or a pseudo-version with the commit.
+	// Version is the tag or commit it was built from.
 	Version string `json:"version"`
 	// Revision is the commit, empty when it was not built from a repository.
 	Revision  string `json:"revision,omitempty"`
@@ -33,19 +35,17 @@ type clientVersion struct {
 	Platform  string `json:"platform"`
 }
 
-// ownVersion returns what the Go toolchain stamped into the program.
+// ownVersion returns the version linked into the program and, of a build from a
+// repository, what the Go toolchain stamped.
 func ownVersion() clientVersion {
 	version := clientVersion{
-		Version:   "(devel)",
+		Version:   wellknown.Version,
 		GoVersion: runtime.Version(),
 		Platform:  runtime.GOOS + "/" + runtime.GOARCH,
 	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return version
-	}
-	if info.Main.Version != "" {
-		version.Version = info.Main.Version
 	}
 	for _, setting := range info.Settings {
 		if setting.Key == "vcs.revision" {
