@@ -4,6 +4,7 @@
 package apiserver
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -109,16 +111,26 @@ const (
 	http2Settings      = 4
 )
 
+// etcdAlertTime is how long a server that refuses the client's certificate may
+// take to say so after the handshake.
+const etcdAlertTime = 300 * time.Millisecond
+
 // greet opens a connection as gRPC does and waits for the server's first frame.
 // gRPC itself would try again until the deadline and then say no more than that
 // it passed; greet says what is wrong: refused, unknown host, certificate.
-func greet(ctx context.Context, endpoint string, tlsConfig *tls.Config) (err error) {
+func greet(ctx context.Context, endpoint string, tlsConfig *tls.Config) error {
 	network, address, secure := parseEndpoint(endpoint)
 	conn, err := dialEtcd(ctx, network, address, secure, tlsConfig)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
+	defer conn.Close() //nolint:errcheck // nothing was said
+	reader := bufio.NewReader(conn)
+	if secure {
+		if err := awaitAlert(ctx, conn, reader); err != nil {
+			return err
+		}
+	}
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := conn.SetDeadline(deadline); err != nil {
 			return err
@@ -128,11 +140,27 @@ func greet(ctx context.Context, endpoint string, tlsConfig *tls.Config) (err err
 		return err
 	}
 	header := make([]byte, http2FrameHeader)
-	if _, err := io.ReadFull(conn, header); err != nil {
+	if _, err := io.ReadFull(reader, header); err != nil {
 		return err
 	}
 	if header[http2FrameTypeByte] != http2Settings {
 		return errors.New("it does not speak gRPC")
+	}
+	return nil
+}
+
+// awaitAlert listens before anything is said: an alert would be lost if the
+// server closed the connection on words it has not read. Silence is a good sign.
+func awaitAlert(ctx context.Context, conn net.Conn, reader *bufio.Reader) error {
+	ctx, cancel := context.WithTimeout(ctx, etcdAlertTime)
+	defer cancel()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetReadDeadline(deadline); err != nil {
+			return err
+		}
+	}
+	if _, err := reader.Peek(1); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
 	}
 	return nil
 }

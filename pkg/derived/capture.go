@@ -140,7 +140,7 @@ func (c *Capture) worksStorage(config cacherstorage.Config) (storage.Interface, 
 		delegator.Stop()
 		cacher.Stop()
 	})
-	return delegator, destroy, nil
+	return &worksCache{Interface: delegator, engine: engine}, destroy, nil
 }
 
 // record notes a resource. Types that no scheme knows, custom resources among

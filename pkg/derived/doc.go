@@ -73,11 +73,20 @@
 // # Failure
 //
 // A lost connection to etcd is resumed after the last revision taken in. If that
-// was compacted, or if etcd has gone back to an older revision because it was
-// restored, the engine reads everything again; watches are then told 410
-// Expired, as are those that ask for more history than is kept, and the Cacher
-// and its clients list anew. Never is anything skipped silently. Reads wait for
-// the first load.
+// was compacted, or if etcd was restored, the engine reads everything again;
+// watches are then told 410 Expired, as are those that ask for more history than
+// is kept, and the Cacher and its clients list anew. Reads wait for the first load.
+//
+// That etcd was restored under a running server is not told by its watch, which
+// would wait silently for the old revision to be reached again. The engine looks
+// for it every 10 s, before it resumes a watch that ended, and when a read or a
+// progress notification finds etcd at an older revision. Signs are another
+// cluster id, an older revision, and that the last write taken in is not in the
+// history, which shows also when etcd has meanwhile got further than before; what
+// was compacted since cannot be compared. Until it is noticed and all is read
+// again, consistent reads are refused with 429 while etcd is behind, others serve
+// what was. Watches that clients resume from a revision etcd does not have are
+// told 410 as well.
 //
 // # Concurrency
 //

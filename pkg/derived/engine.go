@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -67,6 +66,7 @@ type Engine struct {
 	errors map[types.NamespacedName]BindingErrors
 
 	connected chan struct{} // closed once etcd is set
+	suspected chan struct{} // receives when etcd may have been restored
 }
 
 // connection is the etcd the engine follows.
@@ -88,6 +88,7 @@ func NewEngine(capture *Capture, options Options) *Engine {
 		ledger:    newLedger(),
 		errors:    map[types.NamespacedName]BindingErrors{},
 		connected: make(chan struct{}),
+		suspected: make(chan struct{}, 1),
 	}
 	capture.mu.Lock()
 	defer capture.mu.Unlock()
@@ -221,30 +222,22 @@ func (e *Engine) loadAndFollow(ctx context.Context) error {
 			backoff = e.newBackoff()
 		}
 		revision = followed
-		e.pause(ctx, backoff.Step())
-		if err := e.checkNotRestored(ctx, revision); mustReload(err) {
+		if err := e.resume(ctx, r.followed, backoff); err != nil {
 			return err
 		}
 	}
 }
 
-// errRestored is why everything is read again when etcd went back in time.
-var errRestored = errors.New("etcd is at an older revision than before: it was restored")
-
-// mustReload says whether an error means that changes were missed.
-func mustReload(err error) bool {
-	return errors.Is(err, rpctypes.ErrCompacted) || errors.Is(err, errRestored)
-}
-
-// checkNotRestored fails with errRestored when etcd is behind a revision that was
-// taken in. Watching on from there would wait for it to be reached again and miss
-// all before.
-func (e *Engine) checkNotRestored(ctx context.Context, revision int64) error {
-	current, err := currentRevision(ctx, e.etcd.client, e.etcd.prefix)
-	if err == nil && current < revision {
-		return fmt.Errorf("%w (%d, was %d)", errRestored, current, revision)
+// resume waits until etcd answers that it was not restored. It fails when it was.
+func (e *Engine) resume(ctx context.Context, followed mark, backoff *wait.Backoff) error {
+	for {
+		e.pause(ctx, backoff.Step())
+		err := e.checkNotRestored(ctx, followed)
+		if err == nil || mustReload(err) || ctx.Err() != nil {
+			return err
+		}
+		klog.FromContext(ctx).Error(err, "Cannot resume the watch of etcd yet", "revision", followed.revision)
 	}
-	return err
 }
 
 // fleetID is the uid of kube-system, or what the options say.

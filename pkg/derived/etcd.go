@@ -9,6 +9,7 @@ import (
 	"net"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
@@ -74,11 +75,21 @@ func watchContext(ctx context.Context) context.Context {
 
 // currentRevision is the revision of etcd now, by a linearizable read.
 func currentRevision(ctx context.Context, kv clientv3.KV, prefix string) (int64, error) {
+	header, err := currentHeader(ctx, kv, prefix)
+	if err != nil {
+		return 0, err
+	}
+	return header.Revision, nil
+}
+
+// currentHeader says which etcd this is and its revision now, by a linearizable
+// read.
+func currentHeader(ctx context.Context, kv clientv3.KV, prefix string) (*etcdserverpb.ResponseHeader, error) {
 	response, err := kv.Get(ctx, prefix, clientv3.WithCountOnly())
 	if err != nil {
-		return 0, fmt.Errorf("read the current revision of etcd: %w", err)
+		return nil, fmt.Errorf("read the current revision of etcd: %w", err)
 	}
-	return response.Header.Revision, nil
+	return response.Header, nil
 }
 
 // readPrefix calls visit with everything under a prefix as of a revision.

@@ -19,8 +19,16 @@ import (
 // startEtcd runs an etcd for the test and returns a client of it.
 func startEtcd(t *testing.T) *clientv3.Client {
 	t.Helper()
+	client, _ := startEtcdIn(t, t.TempDir())
+	return client
+}
+
+// startEtcdIn runs an etcd on a data directory, and returns a client of it and
+// what stops it.
+func startEtcdIn(t *testing.T, dir string) (*clientv3.Client, func()) {
+	t.Helper()
 	config := embed.NewConfig()
-	config.Dir = t.TempDir()
+	config.Dir = dir
 	config.UnsafeNoFsync = true
 	config.EnableGRPCGateway = false
 	config.LogLevel = "error"
@@ -31,7 +39,8 @@ func startEtcd(t *testing.T) *clientv3.Client {
 	if err != nil {
 		t.Fatalf("start etcd: %v", err)
 	}
-	t.Cleanup(server.Close)
+	stop := sync.OnceFunc(server.Close)
+	t.Cleanup(stop)
 	select {
 	case <-server.Server.ReadyNotify():
 	case <-time.After(waitLong):
@@ -43,32 +52,29 @@ func startEtcd(t *testing.T) *clientv3.Client {
 		t.Fatalf("connect to etcd: %v", err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	return client
+	return client, stop
 }
 
 // link is a network path to an etcd that can be cut.
 type link struct {
 	t        *testing.T
-	target   string
 	listener net.Listener
 
-	mu    sync.Mutex
-	down  bool
-	conns map[net.Conn]struct{}
+	mu     sync.Mutex
+	target string
+	down   bool
+	conns  map[net.Conn]struct{}
 }
 
 // newLink returns a link to the endpoint and its own endpoint.
 func newLink(t *testing.T, endpoint string) (*link, string) {
 	t.Helper()
-	parsed, err := url.Parse(endpoint)
-	if err != nil {
-		t.Fatalf("parse endpoint: %v", err)
-	}
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("listen: %v", err)
 	}
-	l := &link{t: t, target: parsed.Host, listener: listener, conns: map[net.Conn]struct{}{}}
+	l := &link{t: t, listener: listener, conns: map[net.Conn]struct{}{}}
+	l.lead(endpoint)
 	go l.serve()
 	t.Cleanup(func() {
 		_ = listener.Close()
@@ -88,7 +94,10 @@ func (l *link) serve() {
 }
 
 func (l *link) forward(from net.Conn) {
-	to, err := (&net.Dialer{}).DialContext(l.t.Context(), "tcp", l.target)
+	l.mu.Lock()
+	target := l.target
+	l.mu.Unlock()
+	to, err := (&net.Dialer{}).DialContext(l.t.Context(), "tcp", target)
 	if err != nil || !l.add(from, to) {
 		_ = from.Close()
 		return
@@ -129,4 +138,16 @@ func (l *link) mend() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.down = false
+}
+
+// lead has new connections go to an endpoint.
+func (l *link) lead(endpoint string) {
+	l.t.Helper()
+	parsed, err := url.Parse(endpoint)
+	if err != nil {
+		l.t.Fatalf("parse endpoint: %v", err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.target = parsed.Host
 }

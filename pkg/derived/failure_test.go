@@ -132,19 +132,6 @@ func TestCompaction(t *testing.T) {
 	}
 }
 
-// TestRestoredEtcd finds etcd at an older revision than it was.
-func TestRestoredEtcd(t *testing.T) {
-	f := newFleet(t)
-	f.list(&metainternalversion.ListOptions{}, "")
-	current := f.putRaw("/x", "y")
-	if err := f.engine.checkNotRestored(t.Context(), current); err != nil {
-		t.Errorf("etcd at revision %d: %v, want nothing wrong", current, err)
-	}
-	if err := f.engine.checkNotRestored(t.Context(), current+1); !mustReload(err) {
-		t.Errorf("etcd at revision %d, was at %d: %v, want everything to be read again", current, current+1, err)
-	}
-}
-
 // TestRefusedWrites tries what only etcd could do.
 func TestRefusedWrites(t *testing.T) {
 	f := newFleet(t)

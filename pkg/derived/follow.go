@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -18,34 +19,75 @@ import (
 // errWatchEnded is returned when etcd's client ended a watch without a reason.
 var errWatchEnded = errors.New("etcd watch ended")
 
-// follow takes in what happens after a revision until the watch ends. It returns
-// the last revision taken in.
+// follow takes in what happens after a revision until the watch ends or etcd was
+// restored. It returns the last revision taken in.
 func (r *renderer) follow(ctx context.Context, revision int64) (int64, error) {
+	var checking sync.WaitGroup
+	defer checking.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	etcd := r.engine.etcd
 	responses := etcd.client.Watch(watchContext(ctx), etcd.prefix,
 		clientv3.WithPrefix(), clientv3.WithRev(revision+1), clientv3.WithProgressNotify(), clientv3.WithFragment())
-	for response := range responses {
-		if err := response.Err(); err != nil {
-			return revision, fmt.Errorf("watch etcd after revision %d: %w", revision, err)
+	ticker := r.engine.options.Clock.NewTicker(restoreCheckPeriod)
+	defer ticker.Stop()
+	// One check at a time, aside: what happens need not wait for its answer.
+	var checked chan error
+	check := func() {
+		if checked != nil {
+			return
 		}
-		reached, err := r.takeIn(ctx, &response)
-		revision = max(revision, reached)
-		if err != nil {
-			return revision, err
-		}
-		lagGauge.Set(float64(response.Header.Revision - revision))
+		answer, followed := make(chan error, 1), r.followed
+		checked = answer
+		checking.Go(func() { answer <- r.engine.checkNotRestored(ctx, followed) })
 	}
-	return revision, errWatchEnded
+	for {
+		select {
+		case response, ok := <-responses:
+			if !ok {
+				return revision, errWatchEnded
+			}
+			if err := response.Err(); err != nil {
+				return revision, fmt.Errorf("watch etcd after revision %d: %w", revision, err)
+			}
+			if response.IsProgressNotify() && response.Header.Revision < revision {
+				check() // a member of etcd that is behind may say that too
+			}
+			reached, err := r.takeIn(ctx, &response)
+			revision = max(revision, reached)
+			r.followed.revision = revision
+			if err != nil {
+				return revision, err
+			}
+			lagGauge.Set(float64(response.Header.Revision - revision))
+		case <-ticker.C():
+			check()
+		case <-r.engine.suspected:
+			check()
+		case err := <-checked:
+			checked = nil
+			if mustReload(err) {
+				return revision, err
+			}
+		}
+	}
 }
 
 // takeIn takes in one response of the watch: what happened in some revisions, of
 // each of them everything. It returns the last revision taken in.
 func (r *renderer) takeIn(ctx context.Context, response *clientv3.WatchResponse) (int64, error) {
+	if err := r.followed.otherCluster(&response.Header); err != nil {
+		return 0, err
+	}
 	if response.IsProgressNotify() {
 		r.engine.ledger.commit(response.Header.Revision, nil)
 		return response.Header.Revision, nil
+	}
+	if len(response.Events) == 0 {
+		return 0, nil
+	}
+	if first := response.Events[0].Kv.ModRevision; first <= r.followed.revision {
+		return 0, fmt.Errorf("%w (sends revision %d after %d)", errRestored, first, r.followed.revision)
 	}
 	batch := r.newEventBatch(ctx, response.Events)
 	var reached int64
@@ -55,6 +97,9 @@ func (r *renderer) takeIn(ctx context.Context, response *clientv3.WatchResponse)
 		for ; to < len(response.Events) && response.Events[to].Kv.ModRevision == revision; to++ {
 			if err := r.takeInEvent(ctx, batch, to); err != nil {
 				return reached, err
+			}
+			if event := response.Events[to]; event.Type == clientv3.EventTypePut {
+				r.followed.written = readAt{key: string(event.Kv.Key), revision: revision}
 			}
 		}
 		r.publish(ctx, revision)

@@ -123,7 +123,12 @@ type fleetOption func(*fleet, *Options)
 // newFleet starts a fleet on an etcd of its own.
 func newFleet(t *testing.T, options ...fleetOption) *fleet {
 	t.Helper()
-	client := startEtcd(t)
+	return newFleetOn(t, startEtcd(t), options...)
+}
+
+// newFleetOn starts a fleet on an etcd.
+func newFleetOn(t *testing.T, client *clientv3.Client, options ...fleetOption) *fleet {
+	t.Helper()
 	f := &fleet{
 		t:       t,
 		client:  client,

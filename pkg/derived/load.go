@@ -24,10 +24,12 @@ const manyKeys = 64
 func (r *renderer) load(ctx context.Context) (int64, error) {
 	logger := klog.FromContext(ctx)
 	etcd := r.engine.etcd
-	revision, err := currentRevision(ctx, etcd.client, etcd.prefix)
+	header, err := currentHeader(ctx, etcd.client, etcd.prefix)
 	if err != nil {
 		return 0, err
 	}
+	revision := header.Revision
+	r.followed = mark{cluster: header.ClusterId, revision: revision}
 	loadsTotal.Inc()
 	if err := r.loadDefinitions(ctx, revision); err != nil {
 		return 0, err

@@ -59,7 +59,7 @@ var (
 	})
 	loadsTotal = metrics.NewCounter(&metrics.CounterOpts{
 		Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "loads_total",
-		Help:           "Number of times everything was read from etcd: once at start, then after compactions only.",
+		Help:           "Number of times everything was read from etcd: once at start, then only when etcd compacted what was missed, or was restored.",
 		StabilityLevel: metrics.ALPHA,
 	})
 	watchRestartsTotal = metrics.NewCounter(&metrics.CounterOpts{

@@ -29,6 +29,8 @@ type renderer struct {
 	engine  *Engine
 	fleetID string
 	state   *state
+	// followed is how far etcd was taken in.
+	followed mark
 }
 
 // rendering is what the members of a binding are to have.

@@ -237,15 +237,24 @@ func (s *worksStorage) RequestWatchProgress(ctx context.Context) error {
 }
 
 // GetCurrentResourceVersion implements storage.Interface: that of etcd now, which
-// works may not have reached.
+// works may not have reached. It fails with 429 when works are ahead of etcd,
+// because that was restored, until everything was read again.
 func (s *worksStorage) GetCurrentResourceVersion(ctx context.Context) (uint64, error) {
 	etcd, err := s.engine.connection(ctx)
+	if err != nil {
+		return 0, err
+	}
+	served, _, err := s.engine.ledger.state()
 	if err != nil {
 		return 0, err
 	}
 	revision, err := currentRevision(ctx, etcd.client, etcd.prefix)
 	if err != nil {
 		return 0, err
+	}
+	if revision < served {
+		s.engine.suspectRestore()
+		return 0, apierrors.NewTooManyRequests("etcd was restored, works are being read again", 1)
 	}
 	return resourceVersionAfter(revision), nil
 }

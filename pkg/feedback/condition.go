@@ -24,7 +24,7 @@ func setFullyApplied(binding workv1alpha1.Binding, now metav1.Time) {
 	for _, cluster := range targets(spec) {
 		item := reportOf(status, cluster.Name, spec.Resource.UID)
 		switch {
-		case item == nil || outdated(item, binding) || item.AppliedReason == workv1alpha1.AppliedReasonSuspended:
+		case item == nil || buried(spec, cluster.Name) || outdated(item, binding) || item.AppliedReason == workv1alpha1.AppliedReasonSuspended:
 			silent = append(silent, cluster.Name)
 		case !item.Applied:
 			refusing = append(refusing, cluster.Name)

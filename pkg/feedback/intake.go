@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -122,7 +123,8 @@ func New(options Options) (*Intake, error) {
 	registerMetrics()
 	return &Intake{
 		options: options,
-		window:  &window{shortest: options.Window, longest: options.MaxWindow, workers: options.Workers},
+		// More workers than processors do not write faster.
+		window: &window{shortest: options.Window, longest: options.MaxWindow, workers: min(options.Workers, runtime.GOMAXPROCS(0))},
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](options.Window, time.Minute),
 			workqueue.TypedRateLimitingQueueConfig[types.NamespacedName]{Name: "feedback", Clock: options.Clock},

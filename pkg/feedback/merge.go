@@ -37,7 +37,7 @@ func (o outcome) refused() bool {
 
 // merge brings reports into a binding: confirmed tombstones go, the state of each
 // member is replaced by what it reported, that of members which are not among the
-// binding's any more is dropped, and the condition FullyApplied follows. It is
+// binding's any more is dropped, but for why their tombstones remain, and the condition FullyApplied follows. It is
 // pure but for the binding, which it modifies.
 func merge(binding workv1alpha1.Binding, reports []*report, now metav1.Time) outcome {
 	spec, status := binding.GetSpec(), binding.GetStatus()
@@ -48,7 +48,7 @@ func merge(binding workv1alpha1.Binding, reports []*report, now metav1.Time) out
 	// Confirmations first: the member may have made the object that follows.
 	for n, r := range reports {
 		if r.item.Deleted {
-			result.verdicts[n] = bury(spec, r)
+			result.verdicts[n] = bury(spec, status, r)
 		}
 	}
 	for n, r := range reports {
@@ -57,7 +57,10 @@ func merge(binding workv1alpha1.Binding, reports []*report, now metav1.Time) out
 		}
 	}
 	status.AggregatedStatus = slices.DeleteFunc(status.AggregatedStatus, func(item workv1alpha1.AggregatedStatusItem) bool {
-		return buried(spec, item.ClusterName) || !held.Has(item.ClusterName) || item.TemplateUID != spec.Resource.UID
+		if buried(spec, item.ClusterName) {
+			return !lingers(spec, &item)
+		}
+		return !held.Has(item.ClusterName) || item.TemplateUID != spec.Resource.UID
 	})
 	slices.SortStableFunc(status.AggregatedStatus, func(a, b workv1alpha1.AggregatedStatusItem) int {
 		return cmp.Compare(a.ClusterName, b.ClusterName)
@@ -67,22 +70,47 @@ func merge(binding workv1alpha1.Binding, reports []*report, now metav1.Time) out
 	return result
 }
 
-// bury removes the tombstone that a member confirmed.
-func bury(spec *workv1alpha1.BindingSpec, r *report) verdict {
-	n := slices.IndexFunc(spec.Tombstones, func(t workv1alpha1.Tombstone) bool {
-		return t.ClusterName == r.member && t.UID == r.item.TemplateUID
-	})
+// bury removes the tombstone that a member confirmed, and what it said about it.
+func bury(spec *workv1alpha1.BindingSpec, status *workv1alpha1.BindingStatus, r *report) verdict {
+	n := tombstoneOf(spec, r.member, r.item.TemplateUID)
 	if n < 0 {
 		return verdict{workv1alpha1.FeedbackStale, "there is no such tombstone"}
 	}
 	spec.Tombstones = slices.Delete(spec.Tombstones, n, n+1)
+	status.AggregatedStatus = slices.DeleteFunc(status.AggregatedStatus, func(item workv1alpha1.AggregatedStatusItem) bool {
+		return item.ClusterName == r.member && item.TemplateUID == r.item.TemplateUID
+	})
 	return accepted
+}
+
+// linger replaces the state of a member by why an object of its does not go. It
+// has no content, which tells it from what was said before the tombstone.
+func linger(status *workv1alpha1.BindingStatus, r *report) verdict {
+	status.AggregatedStatus = slices.DeleteFunc(status.AggregatedStatus, func(item workv1alpha1.AggregatedStatusItem) bool {
+		return item.ClusterName == r.member
+	})
+	status.AggregatedStatus = append(status.AggregatedStatus, workv1alpha1.AggregatedStatusItem{
+		ClusterName:       r.member,
+		AppliedReason:     r.item.AppliedReason,
+		AppliedMessage:    r.item.AppliedMessage,
+		Health:            workv1alpha1.ResourceUnknown,
+		TemplateUID:       r.item.TemplateUID,
+		BindingGeneration: r.item.BindingGeneration,
+	})
+	return accepted
+}
+
+// lingers says whether the state of a member is about a tombstone it still has.
+func lingers(spec *workv1alpha1.BindingSpec, item *workv1alpha1.AggregatedStatusItem) bool {
+	return !item.Applied && item.ContentHash == "" && tombstoneOf(spec, item.ClusterName, item.TemplateUID) >= 0
 }
 
 // take replaces the state of a member by what it reported.
 func take(binding workv1alpha1.Binding, held sets.Set[string], r *report) verdict {
 	spec, status := binding.GetSpec(), binding.GetStatus()
 	switch {
+	case !r.item.Applied && tombstoneOf(spec, r.member, r.item.TemplateUID) >= 0:
+		return linger(status, r)
 	case buried(spec, r.member):
 		return verdict{workv1alpha1.FeedbackStale, "the work is a tombstone"}
 	case !held.Has(r.member):
@@ -135,6 +163,14 @@ func targets(spec *workv1alpha1.BindingSpec) []workv1alpha1.TargetCluster {
 // confirmed.
 func buried(spec *workv1alpha1.BindingSpec, member string) bool {
 	return slices.ContainsFunc(spec.Tombstones, func(t workv1alpha1.Tombstone) bool { return t.ClusterName == member })
+}
+
+// tombstoneOf returns the index of the tombstone of a member for a template, -1
+// when there is none.
+func tombstoneOf(spec *workv1alpha1.BindingSpec, member string, template types.UID) int {
+	return slices.IndexFunc(spec.Tombstones, func(t workv1alpha1.Tombstone) bool {
+		return t.ClusterName == member && t.UID == template
+	})
 }
 
 // reportOf returns what a member reported about a template, nil when nothing.

@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 )
@@ -142,5 +144,137 @@ func TestMergeAggregates(t *testing.T) {
 	members, err := membersOf(binding)
 	if err != nil || len(members) != 2 || members[0].Cluster != "b" || !members[0].Applied || members[1].Applied {
 		t.Errorf("a member being evicted is not counted on: got %v, %v", members, err)
+	}
+}
+
+// Why an object does not go is said and counts for nothing else.
+func TestMergeStuckDeletion(t *testing.T) {
+	stuck := func(template types.UID, message string) *report {
+		return &report{member: "a", item: workv1alpha1.FeedbackItem{
+			Name: "w", TemplateUID: template, AppliedReason: workv1alpha1.AppliedReasonForbidden, AppliedMessage: message,
+			ContentHash: "tombstone", BindingGeneration: 3, Status: &runtime.RawExtension{Raw: []byte(`{"replicas":1}`)},
+		}}
+	}
+	item := func(template types.UID, message string) workv1alpha1.AggregatedStatusItem {
+		return workv1alpha1.AggregatedStatusItem{
+			ClusterName: "a", TemplateUID: template, AppliedReason: workv1alpha1.AppliedReasonForbidden, AppliedMessage: message,
+			BindingGeneration: 3, Health: workv1alpha1.ResourceUnknown,
+		}
+	}
+	gone := func(template types.UID) *report {
+		return &report{member: "a", item: workv1alpha1.FeedbackItem{Name: "w", TemplateUID: template, Deleted: true}}
+	}
+	before := workv1alpha1.AggregatedStatusItem{
+		ClusterName: "a", TemplateUID: "u", AppliedReason: workv1alpha1.AppliedReasonInvalid, ContentHash: "content", BindingGeneration: 3,
+	}
+	a := []workv1alpha1.TargetCluster{{Name: "a"}}
+	cases := map[string]struct {
+		reason     string
+		clusters   []workv1alpha1.TargetCluster
+		tombstones []types.UID
+		status     []workv1alpha1.AggregatedStatusItem
+		reports    []*report
+		refused    bool
+		want       []workv1alpha1.AggregatedStatusItem
+		message    string
+	}{
+		"Left": {
+			reason:     "the member is not decided upon any more",
+			tombstones: []types.UID{"u"},
+			reports:    []*report{stuck("u", "no")},
+			want:       []workv1alpha1.AggregatedStatusItem{item("u", "no")},
+			message:    "waiting for deletion in a",
+		},
+		"PutBack": {
+			reason:     "the member is decided upon again; the old object is no refusal of the new one",
+			clusters:   a,
+			tombstones: []types.UID{"u"},
+			status:     []workv1alpha1.AggregatedStatusItem{before},
+			reports:    []*report{stuck("u", "no")},
+			want:       []workv1alpha1.AggregatedStatusItem{item("u", "no")},
+			message:    "waiting for a",
+		},
+		"TwoTombstones": {
+			reason:     "there is one state for each member, the latest",
+			clusters:   a,
+			tombstones: []types.UID{"t", "u"},
+			status:     []workv1alpha1.AggregatedStatusItem{item("t", "no")},
+			reports:    []*report{stuck("u", "still no")},
+			want:       []workv1alpha1.AggregatedStatusItem{item("u", "still no")},
+			message:    "waiting for a",
+		},
+		"Kept": {
+			reason:     "it is remembered until something else is said",
+			tombstones: []types.UID{"u"},
+			status:     []workv1alpha1.AggregatedStatusItem{item("u", "no")},
+			want:       []workv1alpha1.AggregatedStatusItem{item("u", "no")},
+			message:    "waiting for deletion in a",
+		},
+		"FromBefore": {
+			reason:     "what was said before the tombstone is not about it",
+			tombstones: []types.UID{"u"},
+			status:     []workv1alpha1.AggregatedStatusItem{before},
+			message:    "waiting for deletion in a",
+		},
+		"AppliedBefore": {
+			reason:     "the member has not seen the tombstone",
+			tombstones: []types.UID{"u"},
+			reports:    []*report{said("a", true, "", 3)},
+			refused:    true,
+			message:    "waiting for deletion in a",
+		},
+		"OtherTemplate": {
+			reason:     "there is no tombstone for that",
+			tombstones: []types.UID{"u"},
+			reports:    []*report{stuck("t", "no")},
+			refused:    true,
+			message:    "waiting for deletion in a",
+		},
+		"Confirmed": {
+			reason:     "it went with the tombstone",
+			clusters:   a,
+			tombstones: []types.UID{"u"},
+			status:     []workv1alpha1.AggregatedStatusItem{item("u", "no")},
+			reports:    []*report{gone("u")},
+			message:    "waiting for a",
+		},
+		"ConfirmedAtOnce": {
+			reason:     "why it did not go is of no interest when it has gone",
+			tombstones: []types.UID{"u"},
+			reports:    []*report{stuck("u", "no"), gone("u")},
+			refused:    true,
+			message:    "applied in all members decided upon",
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			binding := &workv1alpha1.ResourceBinding{ObjectMeta: metav1.ObjectMeta{Generation: 3}}
+			binding.Spec.Resource.UID, binding.Spec.Clusters = "u", tc.clusters
+			for _, uid := range tc.tombstones {
+				binding.Spec.Tombstones = append(binding.Spec.Tombstones, workv1alpha1.Tombstone{ClusterName: "a", UID: uid})
+			}
+			binding.Status.AggregatedStatus = tc.status
+			if result := merge(binding, tc.reports, now); result.refused() != tc.refused {
+				t.Errorf("%s: got %v, want refused %t", tc.reason, result.verdicts, tc.refused)
+			}
+			if diff := cmp.Diff(tc.want, binding.Status.AggregatedStatus, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("%s: -want +got:\n%s", tc.reason, diff)
+			}
+			if got := binding.Status.Conditions[0].Message; got != tc.message {
+				t.Errorf("%s: FullyApplied says %q, want %q", tc.reason, got, tc.message)
+			}
+			members, err := membersOf(binding)
+			for _, member := range members {
+				if member.AppliedReason != "" {
+					t.Errorf("%s: the rollup counts %+v", tc.reason, member)
+				}
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			if merge(binding, nil, now).changed {
+				t.Errorf("%s: the second time changes something", tc.reason)
+			}
+		})
 	}
 }

@@ -137,12 +137,14 @@ func newWork(fleetID string, template *Template, binding workv1alpha1.Binding, t
 }
 
 // tombstone renders the order to delete, or release, the object of a template
-// that may be long gone: the manifest only names it.
+// that may be long gone: the manifest only names it. Whether the object stays was
+// decided when the tombstone was made; the binding may preserve something else now.
 func tombstone(fleetID string, binding workv1alpha1.Binding, of *workv1alpha1.Tombstone) (*workv1alpha1.Work, error) {
 	work := emptyWork(fleetID, binding, of.ClusterName)
 	work.Spec.Template.UID = of.UID
 	work.Spec.Deleted = true
 	work.Spec.Orphan = of.Orphan
+	work.Spec.PreserveResourcesOnDeletion = nil
 	resource := binding.GetSpec().Resource
 	metadata := map[string]any{"name": resource.Name}
 	if resource.Namespace != "" {

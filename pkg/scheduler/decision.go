@@ -48,20 +48,51 @@ type decision struct {
 // idle reports whether there is nothing to write.
 func (d *decision) idle() bool { return d.spec == nil && !d.remove && d.scheduled == nil }
 
+// left is the spec of the binding after the decision was written, nil when there
+// is none.
+func (d *decision) left() *workv1alpha1.BindingSpec {
+	switch {
+	case d.spec != nil:
+		return d.spec
+	case d.binding == nil || d.remove:
+		return nil
+	default:
+		return d.binding.GetSpec()
+	}
+}
+
 // gone releases the members of a template that does not exist. What became of the
 // object there is then kept as tombstones; when those are gone as well the binding
 // is removed.
 func gone(subject *subject) *decision {
 	d := &decision{subject: subject, result: metrics.Released, confirmGone: true}
-	spec := *subject.binding.GetSpec()
-	switch {
-	case len(spec.Clusters) > 0 || len(spec.GracefulEvictionTasks) > 0 || len(spec.RequiredBy) > 0:
-		spec.Clusters, spec.GracefulEvictionTasks, spec.RequiredBy, spec.Overrides = nil, nil, nil, nil
-		d.spec = &spec
-	case len(spec.Tombstones) == 0:
-		d.remove = true
+	d.spec = released(subject)
+	d.remove = d.spec == nil && len(subject.binding.GetSpec().Tombstones) == 0
+	return d
+}
+
+// deleting leaves a template that is being deleted where it is. One that is
+// orphaned is released at once: what says so goes with the template.
+func deleting(subject *subject) *decision {
+	d := held(subject, "it is being deleted")
+	if subject.orphaned && !subject.recreated() {
+		if d.spec = released(subject); d.spec != nil {
+			d.result = metrics.Released
+		}
 	}
 	return d
+}
+
+// released is the spec of a binding whose template is in no member any more, nil
+// when it is so already.
+func released(subject *subject) *workv1alpha1.BindingSpec {
+	spec := *subject.binding.GetSpec()
+	if len(spec.Clusters) == 0 && len(spec.GracefulEvictionTasks) == 0 && len(spec.RequiredBy) == 0 {
+		return nil
+	}
+	spec.Clusters, spec.GracefulEvictionTasks, spec.RequiredBy, spec.Overrides = nil, nil, nil, nil
+	spec.Tombstones = subject.tombstones()
+	return &spec
 }
 
 // held leaves a template that is not to be placed for now. What an earlier
@@ -81,7 +112,7 @@ func renewed(subject *subject) *workv1alpha1.BindingSpec {
 	old := subject.binding.GetSpec()
 	return &workv1alpha1.BindingSpec{
 		Resource:                    subject.template.Reference(),
-		Tombstones:                  old.Tombstones,
+		Tombstones:                  subject.tombstones(),
 		SchedulerName:               old.SchedulerName,
 		ConflictResolution:          old.ConflictResolution,
 		PreserveResourcesOnDeletion: old.PreserveResourcesOnDeletion,

@@ -231,7 +231,14 @@ func (h *harness) delete(key template.Key) {
 	h.OnTemplate(before, nil)
 }
 
-// clustersOf prints where a template is: "m1=3 m2=3 -m3" with tombstones.
+// deleteAs deletes a template whose last state is new to the scheduler.
+func (h *harness) deleteAs(last *template.Template) {
+	h.fleet.set(last.Key(), nil)
+	h.OnTemplate(last, nil)
+}
+
+// clustersOf prints where a template is: "m1=3 m2=3 -m3 ~m4" with tombstones
+// that delete and that release.
 func (h *harness) clustersOf(key template.Key) string {
 	binding := h.store.of(key)
 	if binding == nil {
@@ -246,7 +253,11 @@ func (h *harness) clustersOf(key template.Key) string {
 		out = append(out, text)
 	}
 	for _, tombstone := range binding.GetSpec().Tombstones {
-		out = append(out, "-"+tombstone.ClusterName)
+		sign := "-"
+		if tombstone.Orphan {
+			sign = "~"
+		}
+		out = append(out, sign+tombstone.ClusterName)
 	}
 	return strings.Join(out, " ")
 }
@@ -534,7 +545,9 @@ func (f *fakeBindings) updateLocked(updated, old workv1alpha1.Binding) workv1alp
 	}
 	for _, cluster := range was.Clusters {
 		if !stays(cluster.Name, was.Resource.UID) {
-			next = append(next, workv1alpha1.Tombstone{ClusterName: cluster.Name, UID: was.Resource.UID})
+			made := workv1alpha1.Tombstone{ClusterName: cluster.Name, UID: was.Resource.UID, Orphan: true}
+			made.Orphan = slices.Contains(now.Tombstones, made)
+			next = append(next, made)
 		}
 	}
 	now.Tombstones = next

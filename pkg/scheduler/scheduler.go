@@ -56,6 +56,7 @@ type Scheduler struct {
 	policies  *policy.Propagations
 	overrides *policy.Overrides
 	mounts    mounts
+	orphans   *orphans
 
 	templates templates
 	bindings  bindingClient
@@ -118,6 +119,7 @@ func newScheduler(c Config) (*Scheduler, error) {
 		policies:  policy.NewPropagations(),
 		overrides: policy.NewOverrides(),
 		mounts:    newMounts(),
+		orphans:   newOrphans(),
 		commits:   make(chan struct{}, c.Configuration.Parallelism),
 		ready:     make(chan struct{}),
 	}

@@ -20,7 +20,9 @@ func wantedSpec(subject *subject, plan *strategy.Plan, clusters []workv1alpha1.T
 	spec := &workv1alpha1.BindingSpec{Resource: subject.template.Reference()}
 	if subject.binding != nil {
 		old := *subject.binding.GetSpec()
-		if !subject.recreated() {
+		if subject.recreated() {
+			old.Tombstones = subject.tombstones()
+		} else {
 			// resourceVersion tells what was decided upon first; to keep it current
 			// would be a write per change of the template.
 			old.Resource.APIVersion = spec.Resource.APIVersion

@@ -26,6 +26,10 @@ import (
 const (
 	// batchWindow is how long reports gather before they are sent.
 	batchWindow = 20 * time.Millisecond
+	// progressWindow is how long a report waits of an object that is on its way. Each
+	// report that is sent costs two writes in the fleet, and most objects arrive
+	// while it waits; that they did is sent at once.
+	progressWindow = 500 * time.Millisecond
 	// batchSize is the most reports in one request.
 	batchSize = 500
 	// batchBytes is the size, in bytes, from which on a request takes no more
@@ -43,6 +47,17 @@ type report struct {
 	item workv1alpha1.FeedbackItem
 	hash uint64
 	size int // in bytes
+	// due is when it is to be sent; the reporter sets it.
+	due time.Time
+}
+
+// patience is how long the report may wait for a better one.
+func (r report) patience() time.Duration {
+	unsettled := r.item.Health == workv1alpha1.ResourceUnhealthy || r.item.Health == workv1alpha1.ResourceUnknown
+	if r.item.Applied && !r.item.Deleted && unsettled {
+		return progressWindow
+	}
+	return 0
 }
 
 func newReport(work types.UID, item workv1alpha1.FeedbackItem) (report, error) {
@@ -89,6 +104,10 @@ func (r *reporter) add(report report) {
 		delete(r.pending, name)
 		return
 	}
+	report.due = r.clock.Now().Add(report.patience())
+	if waiting, ok := r.pending[name]; ok && waiting.due.Before(report.due) {
+		report.due = waiting.due
+	}
 	r.pending[name] = report
 	r.ring()
 }
@@ -111,12 +130,7 @@ func (r *reporter) ring() {
 // run sends until ctx ends.
 func (r *reporter) run(ctx context.Context) {
 	attempt := 0
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-r.wake:
-		}
+	for r.awaitDue(ctx) {
 		pause := batchWindow
 		if attempt > 0 {
 			pause = soon.backoff(attempt)
@@ -134,6 +148,51 @@ func (r *reporter) run(ctx context.Context) {
 			attempt++
 		}
 	}
+}
+
+// awaitDue waits until a report is due. It returns false when ctx ended.
+func (r *reporter) awaitDue(ctx context.Context) bool {
+	for {
+		wait, some := r.nextDue()
+		if some && wait <= 0 {
+			return ctx.Err() == nil
+		}
+		if !r.awaitNews(ctx, wait, some) {
+			return false
+		}
+	}
+}
+
+// awaitNews waits until there are new reports or, if limited, the wait is over. It
+// returns false when ctx ended.
+func (r *reporter) awaitNews(ctx context.Context, wait time.Duration, limited bool) bool {
+	var over <-chan time.Time
+	if limited {
+		timer := r.clock.NewTimer(wait)
+		defer timer.Stop()
+		over = timer.C()
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-r.wake:
+	case <-over:
+	}
+	return true
+}
+
+// nextDue returns the time until the next report is due; some is false when none is
+// pending.
+func (r *reporter) nextDue() (wait time.Duration, some bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.clock.Now()
+	for _, report := range r.pending {
+		if until := report.due.Sub(now); !some || until < wait {
+			wait, some = until, true
+		}
+	}
+	return wait, some
 }
 
 // flush sends one batch. It returns false when that has to be tried again.
@@ -197,16 +256,19 @@ func (r *reporter) send(ctx context.Context, batch []report) error {
 	return r.settle(ctx, batch, answer.Status.Results)
 }
 
-// take removes a batch from what is pending.
+// take removes a batch from what is pending and due.
 func (r *reporter) take() []report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	now := r.clock.Now()
 	batch := make([]report, 0, min(len(r.pending), batchSize))
 	bytes := 0
 	for name, report := range r.pending {
 		if len(batch) == batchSize || bytes > batchBytes {
-			r.ring()
 			break
+		}
+		if report.due.After(now) {
+			continue
 		}
 		bytes += report.size
 		batch = append(batch, report)

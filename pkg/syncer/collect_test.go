@@ -123,6 +123,35 @@ func TestReporterBatches(t *testing.T) {
 	})
 }
 
+func TestReporterWaitsForProgress(t *testing.T) {
+	in := &intake{}
+	synctest.Test(t, func(t *testing.T) {
+		r := newReporter(in, clock.RealClock{}, func(string) {})
+		ctx, cancel := context.WithCancel(t.Context())
+		go r.run(ctx)
+		add := func(name, content string, health workv1alpha1.ResourceHealth) {
+			t.Helper()
+			report, err := newReport("uid", workv1alpha1.FeedbackItem{Name: name, ContentHash: content, Applied: true, Health: health})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.add(report)
+		}
+		add("a", "starting", workv1alpha1.ResourceUnhealthy)
+		add("b", "starting", workv1alpha1.ResourceUnknown)
+		pass(batchWindow)
+		expect(t, in, "objects on their way")
+		add("a", "running", workv1alpha1.ResourceHealthy)
+		pass(batchWindow)
+		expect(t, in, "one arrived", []string{"a=running"})
+		add("b", "half way", workv1alpha1.ResourceUnhealthy)
+		pass(progressWindow - batchWindow)
+		expect(t, in, "the other one takes long", []string{"b=half way"})
+		cancel()
+		synctest.Wait()
+	})
+}
+
 func TestReporterLimitsBatches(t *testing.T) {
 	in := &intake{}
 	reporting(t, in, func(add func(string, string), _ *[]string) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 )
 
 // step is what to do about the member's object of a work.
@@ -48,6 +49,20 @@ func decide(t target, resolution policyv1alpha1.ConflictResolution, live *observ
 	}
 }
 
+// adopted says whether the object, once the step is done, is one that was there
+// before the fleet. An object the fleet created and released, or that merely lost
+// its label, is not; and with Overwrite the user gave it to the fleet.
+func adopted(step step, work *workv1alpha1.Work, live *observed, fleetID string) bool {
+	switch {
+	case live == nil || work.Spec.ConflictResolution == policyv1alpha1.ConflictOverwrite:
+		return false
+	case live.adopted():
+		return true
+	default:
+		return step == adopt && live.createdBy() != fleetID && live.templateUID() != string(work.Spec.Template.UID)
+	}
+}
+
 // ending is what to do about the member's object of a tombstone.
 type ending int
 
@@ -75,7 +90,7 @@ func decideEnd(t target, live *observed, uid, fleetID string, keep bool) (ending
 		return confirm, fmt.Sprintf("%s comes from another template and stays", t)
 	case keep:
 		return release, ""
-	case t.isNamespace() && !live.createdNamespace():
+	case live.adopted(), t.isNamespace() && !live.createdNamespace():
 		return release, ""
 	case live.DeletionTimestamp != nil:
 		return await, ""

@@ -40,7 +40,10 @@
 // status changed.
 //
 // What still differs right after an apply the member normalised; it is accepted
-// until either side changes, so that the two never ping-pong. When another writer
+// until either side changes, so that the two never ping-pong. So that a restart
+// does not send all that again, the object carries the content hash it was applied
+// with: under the same hash, fields the member filled into a value that only
+// counts as a whole are no difference to a new process. When another writer
 // keeps undoing what is applied, corrections become rarer, up to five minutes
 // apart, and the dispute is reported.
 //
@@ -50,7 +53,10 @@
 // uid of the tombstone's template, and only with that object's uid as a
 // precondition. A work that vanishes, an empty list, a new or restored etcd
 // delete nothing. Namespaces are shared; only those the fleet created are
-// deleted.
+// deleted. An object that was there before and was adopted as it was carries
+// fleet.dev/adopted and is released instead: it may hold what the fleet never
+// knew of. What the fleet created and releases keeps fleet.dev/created-by, so
+// that a member that joins again gives it back.
 //
 // # Locks
 //

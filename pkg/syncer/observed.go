@@ -71,7 +71,8 @@ func cutDown(object *unstructured.Unstructured) (*observed, error) {
 			Finalizers:        object.GetFinalizers(),
 			Labels:            only(object.GetLabels(), wellknown.LabelManagedBy),
 			Annotations: only(object.GetAnnotations(), wellknown.AnnotationTemplateUID,
-				wellknown.AnnotationContentHash, wellknown.AnnotationCreatedNamespace),
+				wellknown.AnnotationContentHash, wellknown.AnnotationCreatedNamespace,
+				wellknown.AnnotationAdopted, wellknown.AnnotationCreatedBy),
 		},
 		observedGeneration: observedGeneration(object),
 		health:             workv1alpha1.ResourceHealth(verdict),
@@ -158,6 +159,12 @@ func (o *observed) templateUID() string { return o.Annotations[wellknown.Annotat
 
 // contentHash returns that of the work that was applied last.
 func (o *observed) contentHash() string { return o.Annotations[wellknown.AnnotationContentHash] }
+
+// adopted returns true for objects that were there before the fleet.
+func (o *observed) adopted() bool { return o.Annotations[wellknown.AnnotationAdopted] == "true" }
+
+// createdBy returns the id of the fleet that created the object and released it.
+func (o *observed) createdBy() string { return o.Annotations[wellknown.AnnotationCreatedBy] }
 
 // decode returns the object without status and managed fields.
 func (o *observed) decode() (*unstructured.Unstructured, error) {

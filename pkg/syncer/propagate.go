@@ -82,6 +82,9 @@ func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record
 	if p.target.isNamespace() && (live == nil || live.createdNamespace()) {
 		markCreated(desired)
 	}
+	if adopted(step, work, live, s.fleetID) {
+		annotate(desired, wellknown.AnnotationAdopted, "true")
+	}
 	schema, err := p.schema(ctx)
 	if err != nil {
 		return failed(err, nil)

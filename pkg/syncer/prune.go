@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -128,7 +129,7 @@ func (s *session) release(ctx context.Context, resource member.Resource, t targe
 	if err != nil {
 		return failed(err, live)
 	}
-	body, err := json.Marshal(releasePatch(object))
+	body, err := json.Marshal(releasePatch(object, s.traceOf(t, object)))
 	if err != nil {
 		return refused(workv1alpha1.AppliedReasonFailed, fmt.Sprintf("encode release of %s: %v", t, err), live, later)
 	}
@@ -144,10 +145,19 @@ func (s *session) release(ctx context.Context, resource member.Resource, t targe
 	return outcome{reason: workv1alpha1.AppliedReasonSuccess, message: t.String() + " was released and stays", deleted: true}
 }
 
-// releasePatch is the merge patch that takes the fleet's marks off: labels,
-// annotations, and what server-side apply holds for us. The stamp in Pod
-// templates stays, to take it off would restart the Pods.
-func releasePatch(object *unstructured.Unstructured) map[string]any {
+// traceOf returns the annotations that stay on a released object: those by which
+// the fleet knows what it created. Namespaces are shared, never adopted again.
+func (s *session) traceOf(t target, object *unstructured.Unstructured) map[string]any {
+	if t.isNamespace() || object.GetAnnotations()[wellknown.AnnotationAdopted] == "true" {
+		return nil
+	}
+	return map[string]any{wellknown.AnnotationCreatedBy: s.fleetID}
+}
+
+// releasePatch is the merge patch that takes the fleet's marks off, but for the
+// trace: labels, annotations, and what server-side apply holds for us. The stamp
+// in Pod templates stays, to take it off would restart the Pods.
+func releasePatch(object *unstructured.Unstructured, trace map[string]any) map[string]any {
 	metadata := map[string]any{
 		"resourceVersion": object.GetResourceVersion(),
 		"uid":             string(object.GetUID()),
@@ -159,6 +169,9 @@ func releasePatch(object *unstructured.Unstructured) map[string]any {
 			if strings.HasPrefix(key, wellknown.Domain+"/") {
 				marks[key] = nil
 			}
+		}
+		if field == "annotations" {
+			maps.Copy(marks, trace)
 		}
 		if len(marks) > 0 {
 			metadata[field] = marks

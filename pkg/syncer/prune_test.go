@@ -8,9 +8,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/member/fake"
@@ -132,16 +133,154 @@ func TestPruneReleases(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"app": "web"}, after.GetLabels()); diff != "" {
 		t.Errorf("labels: -want +got:\n%s", diff)
 	}
-	if diff := cmp.Diff(map[string]string{}, after.GetAnnotations(), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(map[string]string{wellknown.AnnotationCreatedBy: testFleet}, after.GetAnnotations()); diff != "" {
 		t.Errorf("annotations: -want +got:\n%s", diff)
 	}
 	if diff := cmp.Diff(before.Object["spec"], after.Object["spec"]); diff != "" {
 		t.Errorf("to release it changed the spec: -want +got:\n%s", diff)
 	}
 	for _, entry := range after.GetManagedFields() {
-		if entry.Manager == wellknown.FieldManager {
+		if entry.Manager == wellknown.FieldManager && entry.Operation == metav1.ManagedFieldsOperationApply {
 			t.Errorf("a released object has fields of ours: %v", entry)
 		}
+	}
+}
+
+// To adopt what is there gives no right to delete it, nor what it holds that the
+// fleet never knew of.
+func TestPruneAdopted(t *testing.T) {
+	const empty = `{apiVersion: v1, kind: ConfigMap, metadata: {name: settings, namespace: shop}}`
+	cases := map[string]struct {
+		reason     string
+		resolution policyv1alpha1.ConflictResolution
+		existing   map[string]string // annotations
+		stays      bool
+	}{
+		"IfNoDiff": {
+			reason:     "it was there before the fleet",
+			resolution: policyv1alpha1.ConflictIfNoDiff,
+			stays:      true,
+		},
+		"Overwrite": {
+			reason:     "the user gave it to the fleet",
+			resolution: policyv1alpha1.ConflictOverwrite,
+		},
+		"ReleasedByUs": {
+			reason:     "the fleet created it, the member left and joined again",
+			resolution: policyv1alpha1.ConflictIfNoDiff,
+			existing:   map[string]string{wellknown.AnnotationCreatedBy: testFleet},
+		},
+		"ReleasedByAnother": {
+			reason:     "another fleet created it",
+			resolution: policyv1alpha1.ConflictIfNoDiff,
+			existing:   map[string]string{wellknown.AnnotationCreatedBy: "fleet-2"},
+			stays:      true,
+		},
+		"LostItsLabel": {
+			reason:     "it came from this very template",
+			resolution: policyv1alpha1.ConflictIfNoDiff,
+			existing:   map[string]string{wellknown.AnnotationTemplateUID: "uid-1"},
+		},
+		"AdoptedLostItsLabel": {
+			reason:     "it was adopted before",
+			resolution: policyv1alpha1.ConflictIfNoDiff,
+			existing:   map[string]string{wellknown.AnnotationTemplateUID: "uid-1", wellknown.AnnotationAdopted: "true"},
+			stays:      true,
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.member.Put(t, fake.Manifest(t, `{apiVersion: v1, kind: Namespace, metadata: {name: shop}}`))
+			existing := fake.Manifest(t, settings)
+			existing.SetAnnotations(tc.existing)
+			r.member.Put(t, existing)
+			r.want("settings", empty, resolving(tc.resolution))
+			r.await("settings", "applied", applied)
+			if got := r.member.Get("ConfigMap", "shop", "settings").GetAnnotations()[wellknown.AnnotationAdopted] == "true"; got != tc.stays {
+				t.Errorf("%s: it is marked as adopted: %t, want %t", tc.reason, got, tc.stays)
+			}
+			r.want("settings", empty, resolving(tc.resolution), tombstone)
+			r.await("settings", "confirmed", deleted)
+			after := r.member.Get("ConfigMap", "shop", "settings")
+			if !tc.stays {
+				if after != nil {
+					t.Errorf("%s: it stays: %v", tc.reason, after)
+				}
+				return
+			}
+			if diff := cmp.Diff(map[string]string{"greeting": "hello"}, dataOf(after)); diff != "" {
+				t.Fatalf("%s: data of the member's own: -want +got:\n%s", tc.reason, diff)
+			}
+			if len(after.GetLabels()) != 0 || len(after.GetAnnotations()) != 0 {
+				t.Errorf("%s: it was released with marks of the fleet: %v", tc.reason, after.Object["metadata"])
+			}
+		})
+	}
+}
+
+// What is adopted stays so, over a restart and over what is applied later, and
+// costs no write by itself.
+func TestAdoptedStaysAdopted(t *testing.T) {
+	r := newRig(t)
+	r.member.Put(t, fake.Manifest(t, `{apiVersion: v1, kind: Namespace, metadata: {name: shop}}`))
+	r.member.Put(t, fake.Manifest(t, settings))
+	r.want("settings", settings)
+	r.await("settings", "applied", applied)
+	r.countAnew()
+	r.mu.Lock()
+	clear(r.items)
+	r.mu.Unlock()
+	stop := r.start()
+	defer stop()
+	r.await("settings", "applied, after the restart", applied)
+	r.settle()
+	if got := r.member.Writes(); got != 0 {
+		t.Errorf("a restart costs %d writes to what was adopted: %v", got, r.member.Requests())
+	}
+	second := func(w *workv1alpha1.Work) { w.Spec.ContentHash = "2" }
+	r.want("settings", withData("greeting", "bye"), second)
+	r.await("settings", "the new content", func(i workv1alpha1.FeedbackItem) bool { return i.ContentHash == "2" && i.Applied })
+	if r.member.Get("ConfigMap", "shop", "settings").GetAnnotations()[wellknown.AnnotationAdopted] != "true" {
+		t.Error("the mark went with new content")
+	}
+	r.want("settings", withData("greeting", "bye"), resolving(policyv1alpha1.ConflictOverwrite), func(w *workv1alpha1.Work) { w.Spec.ContentHash = "3" })
+	r.await("settings", "taken over", func(i workv1alpha1.FeedbackItem) bool { return i.ContentHash == "3" && i.Applied })
+	if _, marked := r.member.Get("ConfigMap", "shop", "settings").GetAnnotations()[wellknown.AnnotationAdopted]; marked {
+		t.Error("the mark stays though the policy says Overwrite")
+	}
+}
+
+// A member that leaves, keeping its objects, and joins again is as before.
+func TestReleaseThenAdoptAgain(t *testing.T) {
+	r := newRig(t)
+	r.want("settings", settings)
+	r.await("settings", "applied", applied)
+	r.want("settings", settings, orphaned)
+	r.await("settings", "released", deleted)
+	r.want("settings", settings)
+	r.await("settings", "adopted", applied)
+	r.countAnew()
+	r.member.Edit(t, "ConfigMap", "shop", "settings", func(o *unstructured.Unstructured) { put(t, o, "mine", "data", "extra") })
+	r.settle()
+	if got := r.member.Writes(); got != 0 {
+		t.Errorf("what was adopted again is written for nothing: %v", r.member.Requests())
+	}
+	r.want("settings", settings, tombstone)
+	r.await("settings", "deleted", deleted)
+	if r.member.Get("ConfigMap", "shop", "settings") != nil {
+		t.Error("what the fleet created stays after its deletion")
+	}
+}
+
+// A template copied from a member does not bring marks along.
+func TestCopiedMarksAreNotApplied(t *testing.T) {
+	r := newRig(t)
+	r.want("settings", strings.Replace(settings, "name: settings,", `name: settings, annotations: {fleet.dev/adopted: "true", fleet.dev/created-by: fleet-2},`, 1))
+	r.await("settings", "applied", applied)
+	annotations := r.member.Get("ConfigMap", "shop", "settings").GetAnnotations()
+	if annotations[wellknown.AnnotationAdopted] != "" || annotations[wellknown.AnnotationCreatedBy] != "" {
+		t.Errorf("annotations of what the fleet created: %v", annotations)
 	}
 }
 
@@ -205,6 +344,7 @@ func TestDecideEnd(t *testing.T) {
 		"KeptButNotOurs":    {"there are no marks of ours to take off", configMap, object(func(o *unstructured.Unstructured) { o.SetLabels(nil) }), true, confirm},
 		"NamespaceNotMade":  {"it was there before", namespace, object(same), false, release},
 		"NamespaceMade":     {"it would not exist without the fleet", namespace, object(markCreated), false, remove},
+		"Adopted":           {"it was there before", configMap, object(func(o *unstructured.Unstructured) { annotate(o, wellknown.AnnotationAdopted, "true") }), false, release},
 		"NamespaceMadeKept": {"the user wants it to stay", namespace, object(markCreated), true, release},
 	}
 	for name, tc := range cases {

@@ -157,9 +157,6 @@ func (s *Syncer) clusterChanged(object any) {
 	}
 }
 
-// Synced returns true once the Syncer knows the members.
-func (s *Syncer) Synced() bool { return s.synced() }
-
 // Run serves the members until ctx ends, and returns when every session has
 // ended.
 func (s *Syncer) Run(ctx context.Context) error {

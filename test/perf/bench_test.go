@@ -45,6 +45,7 @@ func TestBench(t *testing.T) {
 	idle(t, r, out)
 	latencies(t, r, out)
 	counts(t, r, out)
+	placement(t, r, out)
 	throughput(t, r, out)
 	out.memory(t, r, "after 500 workloads")
 	removal(t, r, out)
@@ -250,15 +251,49 @@ func requests(ctx context.Context, server kubernetes.Interface) (witness.Request
 	return witness.ReadRequests(ctx, server.Discovery().RESTClient())
 }
 
-// throughput applies batches, in the order fleet, direct, direct, fleet.
-func throughput(t *testing.T, r *rig, out *report) {
-	t.Helper()
+// abba is the order of batches.
+func (r *rig) abba() []way {
 	ways := r.ways()
-	for i, way := range []way{ways[0], ways[1], ways[1], ways[0]} {
-		if err := r.settle(t.Context()); err != nil {
+	return []way{ways[0], ways[1], ways[1], ways[0]}
+}
+
+// placement applies and deletes batches while the members' controllers are stopped,
+// so that there are no Pods that take the machine's time.
+func placement(t *testing.T, r *rig, out *report) {
+	t.Helper()
+	for _, m := range r.members {
+		if err := m.ControllerManager.Pause(); err != nil {
 			t.Fatal(err)
 		}
-		b, err := batch(t.Context(), r, way, i)
+	}
+	defer func() {
+		for _, m := range r.members {
+			if err := m.ControllerManager.Resume(); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for i, way := range r.abba() {
+		workloads := batchWorkloads(way, "place", i)
+		b, err := batch(t.Context(), r, way, workloads, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if err := removeAll(t.Context(), r, way, workloads); err != nil {
+			t.Fatal(err)
+		}
+		b.Gone = time.Since(began).Seconds()
+		out.Placement = append(out.Placement, b)
+		t.Logf("placement %d: %s", i+1, b)
+	}
+}
+
+// throughput applies batches, waits until all of their Pods run, and leaves them.
+func throughput(t *testing.T, r *rig, out *report) {
+	t.Helper()
+	for i, way := range r.abba() {
+		b, err := batch(t.Context(), r, way, batchWorkloads(way, "batch", i), true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -267,8 +302,12 @@ func throughput(t *testing.T, r *rig, out *report) {
 	}
 }
 
-// batch applies many workloads at once and waits until all run.
-func batch(ctx context.Context, r *rig, way way, number int) (batchResult, error) {
+// batch applies many workloads at once and waits until all are applied to the
+// members, and if asked for until all run. It begins and ends in quiet.
+func batch(ctx context.Context, r *rig, way way, workloads []workload, run bool) (batchResult, error) {
+	if err := r.settle(ctx); err != nil {
+		return batchResult{}, err
+	}
 	before, err := r.gauge(ctx)
 	if err != nil {
 		return batchResult{}, err
@@ -278,8 +317,7 @@ func batch(ctx context.Context, r *rig, way way, number int) (batchResult, error
 		return batchResult{}, err
 	}
 	defer record.Stop()
-	workloads := batchWorkloads(way, number)
-	onMembers, running := make([]<-chan time.Time, batchSize), make([]<-chan time.Time, batchSize)
+	onMembers, running := make([]<-chan time.Time, len(workloads)), make([]<-chan time.Time, len(workloads))
 	for i, w := range workloads {
 		onMembers[i] = r.watcher.expect(w.key(), func(v view) bool { return applied(w, v) })
 		running[i] = r.watcher.expect(w.key(), func(v view) bool { return way.complete(w, v) })
@@ -288,12 +326,14 @@ func batch(ctx context.Context, r *rig, way way, number int) (batchResult, error
 	if err := each(workloads, func(w workload) error { return way.apply(ctx, w) }); err != nil {
 		return batchResult{}, err
 	}
-	out := batchResult{Way: way.name(), Workloads: batchSize, Acknowledged: time.Since(began).Seconds()}
+	out := batchResult{Way: way.name(), Workloads: len(workloads), Acknowledged: time.Since(began).Seconds()}
 	if out.Applied, err = r.last(ctx, workloads, "applied", onMembers, began); err != nil {
 		return batchResult{}, err
 	}
-	if out.Complete, err = r.last(ctx, workloads, "complete", running, began); err != nil {
-		return batchResult{}, err
+	if run {
+		if out.Complete, err = r.last(ctx, workloads, "complete", running, began); err != nil {
+			return batchResult{}, err
+		}
 	}
 	if err := r.settle(ctx); err != nil {
 		return batchResult{}, err
@@ -306,16 +346,16 @@ func batch(ctx context.Context, r *rig, way way, number int) (batchResult, error
 	if err != nil {
 		return batchResult{}, err
 	}
-	out.Revisions = float64(len(changes)) / batchSize
-	out.FleetCPU = (after.cpu - before.cpu).Seconds() / batchSize
+	out.Revisions = float64(len(changes)) / float64(len(workloads))
+	out.FleetCPU = (after.cpu - before.cpu).Seconds() / float64(len(workloads))
 	return out, nil
 }
 
 // batchWorkloads are the workloads of a batch: 2, 3, 4 replicas in turn.
-func batchWorkloads(way way, number int) []workload {
+func batchWorkloads(way way, prefix string, number int) []workload {
 	out := make([]workload, batchSize)
 	for i := range out {
-		out[i] = workload{namespace: way.name(), name: fmt.Sprintf("batch-%d-%d", number, i), replicas: int32(2 + i%3), image: imageOne}
+		out[i] = workload{namespace: way.name(), name: fmt.Sprintf("%s-%d-%d", prefix, number, i), replicas: int32(2 + i%3), image: imageOne}
 	}
 	return out
 }
@@ -367,10 +407,12 @@ func (r *rig) last(ctx context.Context, workloads []workload, what string, reach
 // removal deletes what the batches left, batch by batch.
 func removal(t *testing.T, r *rig, out *report) {
 	t.Helper()
-	ways := r.ways()
-	for number, way := range []way{ways[0], ways[1], ways[1], ways[0]} {
+	for number, way := range r.abba() {
+		if err := r.settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		began := time.Now()
-		if err := removeAll(t.Context(), r, way, batchWorkloads(way, number)); err != nil {
+		if err := removeAll(t.Context(), r, way, batchWorkloads(way, "batch", number)); err != nil {
 			t.Fatal(err)
 		}
 		out.Batches[number].Gone = time.Since(began).Seconds()

@@ -27,7 +27,10 @@ type report struct {
 	// Latencies are in milliseconds, by step and way.
 	Latencies map[string]map[string]*latency `json:"latencies"`
 	Costs     []cost                         `json:"costs"`
-	Batches   []batchResult                  `json:"batches"`
+	// Placement are batches with the members' controllers stopped, Batches those
+	// whose Pods run.
+	Placement []batchResult `json:"placement"`
+	Batches   []batchResult `json:"batches"`
 	// IdleCPU is the share of one processor the fleet uses when nothing happens.
 	IdleCPU float64 `json:"idleCPU"`
 	// Memory is resident MiB by process and moment.
@@ -74,8 +77,8 @@ type batchResult struct {
 
 // String is one line for people.
 func (b batchResult) String() string {
-	return fmt.Sprintf("%s: %d workloads acknowledged in %.1f s, applied in %.1f s, complete in %.1f s",
-		b.Way, b.Workloads, b.Acknowledged, b.Applied, b.Complete)
+	return fmt.Sprintf("%s: %d workloads acknowledged in %.1f s, applied in %.1f s, complete in %.1f s; %.2f revisions and %.3f s of the fleet's CPU each",
+		b.Way, b.Workloads, b.Acknowledged, b.Applied, b.Complete, b.Revisions, b.FleetCPU)
 }
 
 func newReport(started time.Time) *report {
@@ -154,9 +157,9 @@ func sum(values map[string]float64) float64 {
 }
 
 // rate is workloads per second of a way over all its batches.
-func (r *report) rate(way string, seconds func(batchResult) float64) float64 {
+func rate(batches []batchResult, way string, seconds func(batchResult) float64) float64 {
 	workloads, total := 0.0, 0.0
-	for _, b := range r.Batches {
+	for _, b := range batches {
 		if b.Way == way {
 			workloads += float64(b.Workloads)
 			total += seconds(b)
@@ -195,7 +198,9 @@ func (r *report) targets(out *strings.Builder) {
 	create := r.Latencies[createApplied]
 	p50 := create["fleet"].P50 / create["direct"].P50
 	p99 := create["fleet"].P99 / create["direct"].P99
-	sustained := r.rate("fleet", appliedSeconds) / r.rate("direct", appliedSeconds)
+	placed := against(r.Placement, appliedSeconds)
+	busy := against(r.Batches, appliedSeconds)
+	sustained := against(r.Batches, completeSeconds)
 	flat := r.Costs[len(r.Costs)-1].revisions()
 	memory := r.Memory["fleet"]["idle"] / r.Memory["member1/kube-apiserver"]["idle"]
 	fmt.Fprintf(out, "| target | wanted | measured | met |\n|---|---|---|---|\n")
@@ -210,7 +215,9 @@ func (r *report) targets(out *strings.Builder) {
 	line("the same on 1 member (flat in the number of members)", "equal", fmt.Sprintf("%.2f", r.Costs[0].revisions()), flat-r.Costs[0].revisions() < 1)
 	line("create → applied, p50, against direct", "≤ 2×", fmt.Sprintf("%.2f×", p50), p50 <= 2)
 	line("create → applied, p99, against direct", "≤ 4×", fmt.Sprintf("%.2f×", p99), p99 <= 4)
-	line("sustained placement against direct", "≥ 50 %", fmt.Sprintf("%.0f %%", 100*sustained), sustained >= 0.5)
+	line("sustained placement against direct, until applied, no Pods", "≥ 50 %", fmt.Sprintf("%.0f %%", 100*placed), placed >= 0.5)
+	line("sustained placement against direct, until applied, with Pods", "≥ 50 %", fmt.Sprintf("%.0f %%", 100*busy), busy >= 0.5)
+	line("sustained placement against direct, until all Pods run", "≥ 50 %", fmt.Sprintf("%.0f %%", 100*sustained), sustained >= 0.5)
 	line("idle memory against a plain kube-apiserver", "≤ 1.3×", fmt.Sprintf("%.2f×", memory), memory <= 1.3)
 	out.WriteString("\n")
 }
@@ -229,19 +236,38 @@ func appliedSeconds(b batchResult) float64  { return b.Applied }
 func completeSeconds(b batchResult) float64 { return b.Complete }
 func goneSeconds(b batchResult) float64     { return b.Gone }
 
+// against is the rate through the fleet as a share of the direct one.
+func against(batches []batchResult, seconds func(batchResult) float64) float64 {
+	return rate(batches, "fleet", seconds) / rate(batches, "direct", seconds)
+}
+
 func (r *report) throughputTable(out *strings.Builder) {
-	fmt.Fprintf(out, "%d workloads each way, %d at once in turn, 2 to 4 replicas, %d clients, per second:\n\n| until | fleet | direct | ratio |\n|---|---|---|---|\n",
-		2*batchSize, batchSize, concurrency)
+	fmt.Fprintf(out, "%d workloads each way, %d at once in turn, 2 to 4 replicas, %d clients, per second. Without Pods the members' controllers are stopped;\n"+
+		"with them, everything shares the processors with the members' controllers, schedulers and kubelets.\n\n"+
+		"| until | fleet | direct | ratio |\n|---|---|---|---|\n", 2*batchSize, batchSize, concurrency)
 	for _, row := range []struct {
 		name    string
+		batches []batchResult
 		seconds func(batchResult) float64
-	}{{"applied on all members", appliedSeconds}, {"status complete", completeSeconds}, {"gone from all members", goneSeconds}} {
-		f, d := r.rate("fleet", row.seconds), r.rate("direct", row.seconds)
+	}{
+		{"applied on all members, no Pods", r.Placement, appliedSeconds},
+		{"gone from all members, no Pods", r.Placement, goneSeconds},
+		{"applied on all members", r.Batches, appliedSeconds},
+		{"status complete", r.Batches, completeSeconds},
+		{"gone from all members", r.Batches, goneSeconds},
+	} {
+		f, d := rate(row.batches, "fleet", row.seconds), rate(row.batches, "direct", row.seconds)
 		fmt.Fprintf(out, "| %s | %.1f | %.1f | %.2f |\n", row.name, f, d, f/d)
 	}
-	out.WriteString("\n| batch | applied s | complete s | gone s | etcd revisions per workload | fleet CPU s per workload |\n|---|---|---|---|---|---|\n")
-	for _, b := range r.Batches {
-		fmt.Fprintf(out, "| %s | %.1f | %.1f | %.1f | %.2f | %.3f |\n", b.Way, b.Applied, b.Complete, b.Gone, b.Revisions, b.FleetCPU)
+	out.WriteString("\n| batch | acknowledged s | applied s | complete s | gone s | etcd revisions per workload | fleet CPU s per workload |\n|---|---|---|---|---|---|---|\n")
+	for _, batches := range [][]batchResult{r.Placement, r.Batches} {
+		for _, b := range batches {
+			complete := "no Pods"
+			if b.Complete > 0 {
+				complete = fmt.Sprintf("%.1f", b.Complete)
+			}
+			fmt.Fprintf(out, "| %s | %.1f | %.1f | %s | %.1f | %.2f | %.3f |\n", b.Way, b.Acknowledged, b.Applied, complete, b.Gone, b.Revisions, b.FleetCPU)
+		}
 	}
 	out.WriteString("\n")
 }

@@ -84,6 +84,13 @@ const (
 	// AnnotationCreatedNamespace is "true" on namespaces of members that did not
 	// exist before the fleet needed them; only these the fleet may delete.
 	AnnotationCreatedNamespace = "fleet.dev/created-namespace"
+	// AnnotationAdopted is "true" on objects of members that existed before the
+	// fleet and were adopted as they were; the fleet releases these instead of
+	// deleting them.
+	AnnotationAdopted = "fleet.dev/adopted"
+	// AnnotationCreatedBy is left on objects the fleet created and then released,
+	// and holds the fleet id: adopted again by that fleet they are its own.
+	AnnotationCreatedBy = "fleet.dev/created-by"
 )
 
 // Finalizers.

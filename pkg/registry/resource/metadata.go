@@ -4,8 +4,6 @@
 package resource
 
 import (
-	"maps"
-
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -23,8 +21,9 @@ func accessor(obj runtime.Object) metav1.Object {
 }
 
 // Attributes returns what selectors match: the labels of an object, its name and
-// namespace, and what extra, which may be nil, adds to these fields.
-func Attributes(namespaced bool, extra func(runtime.Object) fields.Set) storage.AttrFunc {
+// namespace, and what extra, which may be nil, adds to these fields. It is called
+// for every event and every object of a list.
+func Attributes(namespaced bool, extra func(runtime.Object, fields.Set)) storage.AttrFunc {
 	basic := storage.AttrFunc(storage.DefaultClusterScopedAttr)
 	if namespaced {
 		basic = storage.DefaultNamespaceScopedAttr
@@ -33,7 +32,7 @@ func Attributes(namespaced bool, extra func(runtime.Object) fields.Set) storage.
 		return basic
 	}
 	return basic.WithFieldMutation(func(obj runtime.Object, set fields.Set) error {
-		maps.Copy(set, extra(obj))
+		extra(obj, set)
 		return nil
 	})
 }

@@ -20,13 +20,13 @@ func TestAttributes(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop", Labels: map[string]string{"app": "web"}},
 		Spec:       policy.PropagationSpec{SchedulerName: "mine"},
 	}
-	scheduler := func(obj runtime.Object) fields.Set {
-		return fields.Set{"spec.schedulerName": obj.(*policy.PropagationPolicy).Spec.SchedulerName}
+	scheduler := func(obj runtime.Object, set fields.Set) {
+		set["spec.schedulerName"] = obj.(*policy.PropagationPolicy).Spec.SchedulerName
 	}
 	tests := map[string]struct {
 		reason     string
 		namespaced bool
-		extra      func(runtime.Object) fields.Set
+		extra      func(runtime.Object, fields.Set)
 		want       fields.Set
 	}{
 		"Namespaced": {

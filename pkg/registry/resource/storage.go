@@ -27,9 +27,9 @@ type Definition struct {
 	New        func() runtime.Object
 	NewList    func() runtime.Object
 	Columns    rest.TableConvertor
-	// Fields returns the field labels of an object, beside its name and namespace.
-	// The version served has to know them too. Nil means none.
-	Fields func(runtime.Object) fields.Set
+	// Fields adds the field labels of an object to its name and namespace. The
+	// version served has to know them too. Nil means none.
+	Fields func(runtime.Object, fields.Set)
 }
 
 // Lifecycle is everything a strategy decides.

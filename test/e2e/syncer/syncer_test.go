@@ -276,12 +276,12 @@ func (s *stage) release() {
 		}
 	}
 	for key := range after.GetAnnotations() {
-		if strings.HasPrefix(key, wellknown.Domain) {
+		if strings.HasPrefix(key, wellknown.Domain) && key != wellknown.AnnotationCreatedBy {
 			s.Errorf("a released object has the annotation %s", key)
 		}
 	}
 	for _, entry := range after.GetManagedFields() {
-		if entry.Manager == wellknown.FieldManager {
+		if entry.Manager == wellknown.FieldManager && entry.Operation == metav1.ManagedFieldsOperationApply {
 			s.Errorf("a released object has fields of the fleet: %v", entry)
 		}
 	}

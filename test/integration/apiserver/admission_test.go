@@ -4,6 +4,7 @@
 package apiserver
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // admissionTimeout bounds how long a policy may take to be known to the server.
@@ -24,7 +26,8 @@ var dryRun = metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
 // do not that would need nodes.
 func TestAdmission(t *testing.T) {
 	t.Run("ResourceQuota", func(t *testing.T) {
-		quotas := shared.Kube.CoreV1().ResourceQuotas(namespace(t, "quota", nil))
+		inside := namespace(t, nil)
+		quotas := shared.Kube.CoreV1().ResourceQuotas(inside)
 		hard := corev1.ResourceList{"count/configmaps": resource.MustParse("0")}
 		quota, err := quotas.Create(t.Context(), &corev1.ResourceQuota{
 			ObjectMeta: metav1.ObjectMeta{Name: "none"}, Spec: corev1.ResourceQuotaSpec{Hard: hard},
@@ -37,12 +40,13 @@ func TestAdmission(t *testing.T) {
 			t.Fatal(err)
 		}
 		until(t, "a ConfigMap over the quota is refused", func() bool {
-			_, err := shared.Kube.CoreV1().ConfigMaps("quota").Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "one"}}, dryRun)
+			_, err := shared.Kube.CoreV1().ConfigMaps(inside).Create(t.Context(), configMap("one"), dryRun)
 			return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota: none")
 		})
 	})
 	t.Run("LimitRanger", func(t *testing.T) {
-		ranges := shared.Kube.CoreV1().LimitRanges(namespace(t, "limits", nil))
+		inside := namespace(t, nil)
+		ranges := shared.Kube.CoreV1().LimitRanges(inside)
 		if _, err := ranges.Create(t.Context(), &corev1.LimitRange{
 			ObjectMeta: metav1.ObjectMeta{Name: "small"},
 			Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{{
@@ -52,13 +56,13 @@ func TestAdmission(t *testing.T) {
 			t.Fatal(err)
 		}
 		until(t, "a Pod gets the default request", func() bool {
-			made, err := shared.Kube.CoreV1().Pods("limits").Create(t.Context(), pod(nil), dryRun)
+			made, err := shared.Kube.CoreV1().Pods(inside).Create(t.Context(), pod(nil), dryRun)
 			return err == nil && made.Spec.Containers[0].Resources.Requests.Cpu().String() == "100m"
 		})
 	})
 	t.Run("PodSecurity", func(t *testing.T) {
-		namespace(t, "secure", map[string]string{"pod-security.kubernetes.io/enforce": "baseline"})
-		_, err := shared.Kube.CoreV1().Pods("secure").Create(t.Context(), pod(&corev1.SecurityContext{Privileged: new(true)}), dryRun)
+		inside := namespace(t, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"})
+		_, err := shared.Kube.CoreV1().Pods(inside).Create(t.Context(), pod(&corev1.SecurityContext{Privileged: new(true)}), dryRun)
 		if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), `violates PodSecurity "baseline:latest": privileged`) {
 			t.Errorf("a privileged Pod in a namespace of level baseline: want 403 that names the level, got %v", err)
 		}
@@ -74,7 +78,7 @@ func TestAdmission(t *testing.T) {
 	})
 	t.Run("ValidatingAdmissionPolicy", func(t *testing.T) {
 		policies := shared.Kube.AdmissionregistrationV1()
-		meta := metav1.ObjectMeta{Name: "no-forbidden"}
+		meta := metav1.ObjectMeta{Name: namespace(t, nil)} // a name that is free
 		if _, err := policies.ValidatingAdmissionPolicies().Create(t.Context(), &admissionv1.ValidatingAdmissionPolicy{
 			ObjectMeta: meta,
 			Spec: admissionv1.ValidatingAdmissionPolicySpec{
@@ -97,7 +101,7 @@ func TestAdmission(t *testing.T) {
 	})
 	t.Run("MutatingAdmissionPolicy", func(t *testing.T) {
 		policies := shared.Kube.AdmissionregistrationV1()
-		meta := metav1.ObjectMeta{Name: "region"}
+		meta := metav1.ObjectMeta{Name: namespace(t, nil)} // a name that is free
 		if _, err := policies.MutatingAdmissionPolicies().Create(t.Context(), &admissionv1.MutatingAdmissionPolicy{
 			ObjectMeta: meta,
 			Spec: admissionv1.MutatingAdmissionPolicySpec{
@@ -130,13 +134,15 @@ func ruleFor(resource, group, version string) []admissionv1.NamedRuleWithOperati
 	}}}
 }
 
-func namespace(t *testing.T, name string, labels map[string]string) string {
+// namespace makes one of its own for a test.
+func namespace(t *testing.T, labels map[string]string) string {
 	t.Helper()
-	if _, err := shared.Kube.CoreV1().Namespaces().Create(t.Context(),
-		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}, metav1.CreateOptions{}); err != nil {
+	made, err := shared.Kube.CoreV1().Namespaces().Create(t.Context(),
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-", Labels: labels}}, metav1.CreateOptions{})
+	if err != nil {
 		t.Fatal(err)
 	}
-	return name
+	return made.Name
 }
 
 func pod(security *corev1.SecurityContext) *corev1.Pod {
@@ -149,11 +155,8 @@ func pod(security *corev1.SecurityContext) *corev1.Pod {
 // until repeats what depends on the server's informers.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(admissionTimeout)
-	for !done() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", admissionTimeout, what)
-		}
-		time.Sleep(50 * time.Millisecond)
+	poll := func(context.Context) (bool, error) { return done(), nil }
+	if err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, admissionTimeout, true, poll); err != nil {
+		t.Fatalf("%s: %v", what, err)
 	}
 }

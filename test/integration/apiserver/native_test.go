@@ -76,14 +76,15 @@ func TestNative(t *testing.T) {
 	})
 
 	t.Run("DefaultsAndValidatesLikeUpstream", func(t *testing.T) {
-		made, err := fleet.Kube.AppsV1().Deployments("default").Create(t.Context(), deployment("defaults"), metav1.CreateOptions{})
+		deployments := fleet.Kube.AppsV1().Deployments(namespace(t, nil))
+		made, err := deployments.Create(t.Context(), deployment("defaults"), metav1.CreateOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if made.Spec.Replicas == nil || *made.Spec.Replicas != 1 || made.Spec.Template.Spec.RestartPolicy != corev1.RestartPolicyAlways {
 			t.Errorf("defaults were not applied: %+v", made.Spec)
 		}
-		_, err = fleet.Kube.AppsV1().Deployments("default").Patch(t.Context(), "defaults", types.MergePatchType,
+		_, err = deployments.Patch(t.Context(), "defaults", types.MergePatchType,
 			[]byte(`{"spec":{"replicas":-1}}`), metav1.PatchOptions{})
 		want := `Deployment.apps "defaults" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0`
 		if err == nil || err.Error() != want {

@@ -19,6 +19,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -193,26 +194,25 @@ func serve(t *testing.T, dir string, args ...string) (*process, *rest.Config) {
 	number := port(free)
 	_ = free.Close()
 	p := start(t, append([]string{"--data-dir=" + dir, "--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", number)}, args...)...)
-	deadline := time.Now().Add(startTimeout)
-	for {
-		config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(dir, "kubeconfigs", "admin.kubeconfig"))
-		if err == nil {
-			err = kubernetes.NewForConfigOrDie(config).Discovery().RESTClient().Get().AbsPath("/readyz").Do(t.Context()).Error()
-		}
-		if err == nil {
-			return p, config
-		}
+	var config *rest.Config
+	var last error
+	poll := func(ctx context.Context) (bool, error) {
 		select {
 		case <-p.ended:
-			t.Fatalf("the server ended:\n%s", p.stderr.String())
+			return false, errors.New("it ended")
 		default:
 		}
-		if time.Now().After(deadline) {
-			p.kill()
-			t.Fatalf("the server is not ready: %v\n%s", err, p.stderr.String())
+		if config, last = clientcmd.BuildConfigFromFlags("", filepath.Join(dir, "kubeconfigs", "admin.kubeconfig")); last != nil {
+			return false, nil // not written yet
 		}
-		time.Sleep(50 * time.Millisecond)
+		last = kubernetes.NewForConfigOrDie(config).Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
+		return last == nil, nil
 	}
+	if err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, startTimeout, true, poll); err != nil {
+		p.kill()
+		t.Fatalf("the server is not ready: %v, %v\n%s", err, last, p.stderr.String())
+	}
+	return p, config
 }
 
 const (

@@ -27,8 +27,8 @@ func NewREST(typer runtime.ObjectTyper, getter generic.RESTOptionsGetter) (*reso
 		New:      func() runtime.Object { return &cluster.Cluster{} },
 		NewList:  func() runtime.Object { return &cluster.ClusterList{} },
 		Columns:  table.New(columns, cells),
-		Fields: func(obj runtime.Object) fields.Set {
-			return fields.Set{clusterv1alpha1.ClusterFieldSyncMode: string(obj.(*cluster.Cluster).Spec.SyncMode)}
+		Fields: func(obj runtime.Object, set fields.Set) {
+			set[clusterv1alpha1.ClusterFieldSyncMode] = string(obj.(*cluster.Cluster).Spec.SyncMode)
 		},
 	}, strategy, getter)
 	if err != nil {

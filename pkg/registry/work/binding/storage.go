@@ -48,7 +48,7 @@ func NewStorage(typer runtime.ObjectTyper, getter generic.RESTOptionsGetter) (*S
 		New:        func() runtime.Object { return &work.ResourceBinding{} },
 		NewList:    func() runtime.Object { return &work.ResourceBindingList{} },
 		Columns:    table.New(columns, cells),
-		Fields:     fieldsOf,
+		Fields:     addFields,
 	}, newStrategy(typer, true, clock.RealClock{}), getter)
 }
 
@@ -61,7 +61,7 @@ func NewClusterStorage(typer runtime.ObjectTyper, getter generic.RESTOptionsGett
 		New:        func() runtime.Object { return &work.ClusterResourceBinding{} },
 		NewList:    func() runtime.Object { return &work.ClusterResourceBindingList{} },
 		Columns:    table.New(columns, cells),
-		Fields:     fieldsOf,
+		Fields:     addFields,
 	}, newStrategy(typer, false, clock.RealClock{}), getter)
 }
 
@@ -79,13 +79,11 @@ func newStorage(definition resource.Definition, strategy resource.Strategy[work.
 	}, nil
 }
 
-func fieldsOf(obj runtime.Object) fields.Set {
+func addFields(obj runtime.Object, set fields.Set) {
 	spec := obj.(work.Binding).GetSpec()
-	return fields.Set{
-		workv1alpha1.BindingFieldKind:          spec.Resource.Kind,
-		workv1alpha1.BindingFieldName:          spec.Resource.Name,
-		workv1alpha1.BindingFieldSchedulerName: spec.SchedulerName,
-	}
+	set[workv1alpha1.BindingFieldKind] = spec.Resource.Kind
+	set[workv1alpha1.BindingFieldName] = spec.Resource.Name
+	set[workv1alpha1.BindingFieldSchedulerName] = spec.SchedulerName
 }
 
 // Delete removes a binding that stands for nothing in any member.

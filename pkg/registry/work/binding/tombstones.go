@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/utils/ptr"
 
 	"fleet.dev/fleet/pkg/apis/work"
 )
@@ -16,12 +17,18 @@ import (
 //
 // Those of old stay, whatever the writer says, unless the same template is
 // wanted in that member again. Each member that held the template of old and
-// does not hold that same template any more gets one; the writer may have asked
-// to orphan the object by bringing that tombstone along. The order is that of
+// does not hold that same template any more gets one. It orphans the object when
+// the writer asked for that by bringing such a tombstone along, or when the old
+// spec preserves what the template made and the template is deleted or replaced:
+// a later edit of the flag, or a template of the same name, changes nothing. From
+// a member that merely lost the template to another one the object is deleted. The
+// order is that of
 // their making: a member's first tombstone is served first.
 func nextTombstones(updated, old *work.BindingSpec) []work.Tombstone {
 	now := updated.Holders()
 	keeps := func(member string, uid types.UID) bool { return uid == updated.Resource.UID && now.Has(member) }
+	ended := updated.Resource.UID != old.Resource.UID || now.Len() == 0
+	preserve := ended && ptr.Deref(old.PreserveResourcesOnDeletion, false)
 	var next []work.Tombstone
 	for _, tombstone := range old.Tombstones {
 		if !keeps(tombstone.ClusterName, tombstone.UID) {
@@ -36,7 +43,7 @@ func nextTombstones(updated, old *work.BindingSpec) []work.Tombstone {
 		if slices.ContainsFunc(next, func(t work.Tombstone) bool { return t.ClusterName == member && t.UID == tombstone.UID }) {
 			continue
 		}
-		tombstone.Orphan = slices.Contains(updated.Tombstones, work.Tombstone{ClusterName: member, UID: tombstone.UID, Orphan: true})
+		tombstone.Orphan = preserve || slices.Contains(updated.Tombstones, work.Tombstone{ClusterName: member, UID: tombstone.UID, Orphan: true})
 		next = append(next, tombstone)
 	}
 	return next

@@ -29,6 +29,11 @@ func with(spec work.BindingSpec, tombstones ...work.Tombstone) work.BindingSpec 
 	return spec
 }
 
+func preserving(spec work.BindingSpec) work.BindingSpec {
+	spec.PreserveResourcesOnDeletion = new(true)
+	return spec
+}
+
 func TestNextTombstones(t *testing.T) {
 	tests := map[string]struct {
 		reason       string
@@ -91,6 +96,42 @@ func TestNextTombstones(t *testing.T) {
 			old:     decision("a", "m1", "m2"),
 			updated: with(decision("a", "m2"), work.Tombstone{ClusterName: "m1", UID: "a", Orphan: true}),
 			want:    []work.Tombstone{{ClusterName: "m1", UID: "a", Orphan: true}},
+		},
+		"OrphanEverywhere": {
+			reason:  "a template deleted with --cascade=orphan is left in every member; what was recorded before stays as it was",
+			old:     with(decision("a", "m1", "m2"), work.Tombstone{ClusterName: "m3", UID: "a"}),
+			updated: with(decision("a"), work.Tombstone{ClusterName: "m1", UID: "a", Orphan: true}, work.Tombstone{ClusterName: "m2", UID: "a", Orphan: true}),
+			want:    []work.Tombstone{{ClusterName: "m3", UID: "a"}, {ClusterName: "m1", UID: "a", Orphan: true}, {ClusterName: "m2", UID: "a", Orphan: true}},
+		},
+		"OrphanOfAnotherTemplate": {
+			reason:  "what the writer releases is named by its uid",
+			old:     decision("a", "m1"),
+			updated: with(decision("a"), work.Tombstone{ClusterName: "m1", UID: "b", Orphan: true}),
+			want:    []work.Tombstone{{ClusterName: "m1", UID: "a"}},
+		},
+		"PreservedTemplateGone": {
+			reason:  "the flag as it was at the deletion counts, not as it is when the member reads the tombstone",
+			old:     preserving(decision("a", "m1", "m2")),
+			updated: decision("a"),
+			want:    []work.Tombstone{{ClusterName: "m1", UID: "a", Orphan: true}, {ClusterName: "m2", UID: "a", Orphan: true}},
+		},
+		"PreservedRecreated": {
+			reason:  "replacing a template is deleting it, also where the new one is placed",
+			old:     preserving(decision("a", "m1", "m2")),
+			updated: decision("b", "m2"),
+			want:    []work.Tombstone{{ClusterName: "m1", UID: "a", Orphan: true}, {ClusterName: "m2", UID: "a", Orphan: true}},
+		},
+		"PreservedMoves": {
+			reason:  "nobody deleted the template: a copy left behind would run twice",
+			old:     preserving(decision("a", "m1", "m2")),
+			updated: preserving(decision("a", "m2", "m3")),
+			want:    []work.Tombstone{{ClusterName: "m1", UID: "a"}},
+		},
+		"PreservedTooLate": {
+			reason:  "a flag set with the deletion or after it is for what comes next",
+			old:     with(decision("a", "m1"), work.Tombstone{ClusterName: "m2", UID: "a"}),
+			updated: preserving(decision("b", "m1")),
+			want:    []work.Tombstone{{ClusterName: "m2", UID: "a"}, {ClusterName: "m1", UID: "a"}},
 		},
 		"OrphanTooLate": {
 			reason:  "a recorded deletion stays what it was recorded as",

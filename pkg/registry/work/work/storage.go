@@ -58,20 +58,18 @@ func NewREST(typer runtime.ObjectTyper, getter generic.RESTOptionsGetter, sink S
 		DeleteStrategy:            strategy,
 		TableConvertor:            table.New(columns, cells),
 	}
-	options := &generic.StoreOptions{RESTOptions: getter, AttrFunc: resource.Attributes(true, fieldsOf)}
+	options := &generic.StoreOptions{RESTOptions: getter, AttrFunc: resource.Attributes(true, addFields)}
 	if err := store.CompleteWithOptions(options); err != nil {
 		return nil, nil, fmt.Errorf("make storage of works: %w", err)
 	}
 	return &REST{store}, &StatusREST{store: store, strategy: strategy, sink: sink}, nil
 }
 
-func fieldsOf(obj runtime.Object) fields.Set {
-	template := obj.(*work.Work).Spec.Template
-	return fields.Set{
-		workv1alpha1.WorkFieldKind:      template.Kind,
-		workv1alpha1.WorkFieldNamespace: template.Namespace,
-		workv1alpha1.WorkFieldName:      template.Name,
-	}
+func addFields(obj runtime.Object, set fields.Set) {
+	template := &obj.(*work.Work).Spec.Template
+	set[workv1alpha1.WorkFieldKind] = template.Kind
+	set[workv1alpha1.WorkFieldNamespace] = template.Namespace
+	set[workv1alpha1.WorkFieldName] = template.Name
 }
 
 // New returns an empty Work.
