@@ -69,7 +69,12 @@ func (w *worksWatch) ResultChan() <-chan watch.Event { return w.result }
 func (w *worksWatch) run(ctx context.Context) {
 	defer close(w.result)
 	defer w.cancel()
-	if err := w.stream(ctx); err != nil {
+	switch err := w.stream(ctx); {
+	case errors.Is(err, errStopped):
+		// The server is going down. An error would make the Cacher ask again at once,
+		// and again, until it is told to stop too.
+		<-ctx.Done()
+	case err != nil:
 		w.sendError(ctx, err)
 	}
 }

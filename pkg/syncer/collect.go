@@ -28,8 +28,12 @@ const (
 	batchWindow = 20 * time.Millisecond
 	// progressWindow is how long a report waits of an object that is on its way. Each
 	// report that is sent costs two writes in the fleet, and most objects arrive
-	// while it waits; that they did is sent at once.
-	progressWindow = 500 * time.Millisecond
+	// while it waits; that they did is sent at once. It grows by itself for every
+	// progressCrowd reports that wait, up to maxProgressWindow: when many objects are
+	// on their way, each takes longer.
+	progressWindow    = 500 * time.Millisecond
+	maxProgressWindow = 4 * time.Second
+	progressCrowd     = 25
 	// batchSize is the most reports in one request.
 	batchSize = 500
 	// batchBytes is the size, in bytes, from which on a request takes no more
@@ -51,11 +55,12 @@ type report struct {
 	due time.Time
 }
 
-// patience is how long the report may wait for a better one.
-func (r report) patience() time.Duration {
+// patience is how long the report may wait for a better one, while so many others
+// wait.
+func (r report) patience(waiting int) time.Duration {
 	unsettled := r.item.Health == workv1alpha1.ResourceUnhealthy || r.item.Health == workv1alpha1.ResourceUnknown
 	if r.item.Applied && !r.item.Deleted && unsettled {
-		return progressWindow
+		return min(progressWindow*time.Duration(1+waiting/progressCrowd), maxProgressWindow)
 	}
 	return 0
 }
@@ -104,7 +109,7 @@ func (r *reporter) add(report report) {
 		delete(r.pending, name)
 		return
 	}
-	report.due = r.clock.Now().Add(report.patience())
+	report.due = r.clock.Now().Add(report.patience(len(r.pending)))
 	if waiting, ok := r.pending[name]; ok && waiting.due.Before(report.due) {
 		report.due = waiting.due
 	}

@@ -152,6 +152,29 @@ func TestReporterWaitsForProgress(t *testing.T) {
 	})
 }
 
+func TestPatience(t *testing.T) {
+	cases := map[string]struct {
+		reason  string
+		item    workv1alpha1.FeedbackItem
+		waiting int
+		want    time.Duration
+	}{
+		"Progress": {"most objects arrive soon", workv1alpha1.FeedbackItem{Applied: true, Health: workv1alpha1.ResourceUnhealthy}, 0, progressWindow},
+		"Crowd":    {"when many are on their way, each takes longer", workv1alpha1.FeedbackItem{Applied: true, Health: workv1alpha1.ResourceUnknown}, 2 * progressCrowd, 3 * progressWindow},
+		"Flood":    {"there is a limit to what users wait for", workv1alpha1.FeedbackItem{Applied: true, Health: workv1alpha1.ResourceUnknown}, 100_000, maxProgressWindow},
+		"Healthy":  {"waiters wait for this", workv1alpha1.FeedbackItem{Applied: true, Health: workv1alpha1.ResourceHealthy}, 100, 0},
+		"Failed":   {"somebody has to do something", workv1alpha1.FeedbackItem{Health: workv1alpha1.ResourceUnhealthy}, 100, 0},
+		"Deleted":  {"a deletion waits for it", workv1alpha1.FeedbackItem{Applied: true, Deleted: true, Health: workv1alpha1.ResourceUnknown}, 100, 0},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := (report{item: tc.item}).patience(tc.waiting); got != tc.want {
+				t.Errorf("%s: want %s, got %s", tc.reason, tc.want, got)
+			}
+		})
+	}
+}
+
 func TestReporterLimitsBatches(t *testing.T) {
 	in := &intake{}
 	reporting(t, in, func(add func(string, string), _ *[]string) {

@@ -202,10 +202,7 @@ func serve(t *testing.T, dir string, args ...string) (*process, *rest.Config) {
 			return false, errors.New("it ended")
 		default:
 		}
-		if config, last = clientcmd.BuildConfigFromFlags("", filepath.Join(dir, "kubeconfigs", "admin.kubeconfig")); last != nil {
-			return false, nil // not written yet
-		}
-		last = kubernetes.NewForConfigOrDie(config).Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
+		config, last = readyConfig(ctx, filepath.Join(dir, "kubeconfigs", "admin.kubeconfig"))
 		return last == nil, nil
 	}
 	if err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, startTimeout, true, poll); err != nil {
@@ -213,6 +210,20 @@ func serve(t *testing.T, dir string, args ...string) (*process, *rest.Config) {
 		t.Fatalf("the server is not ready: %v, %v\n%s", err, last, p.stderr.String())
 	}
 	return p, config
+}
+
+// readyConfig returns the client configuration in the file once the server
+// behind it is ready.
+func readyConfig(ctx context.Context, kubeconfig string) (*rest.Config, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	return config, client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
 }
 
 const (
