@@ -28,9 +28,9 @@ const (
 	batchWindow = 20 * time.Millisecond
 	// progressWindow is how long a report waits of an object that is on its way. Each
 	// report that is sent costs two writes in the fleet, and most objects arrive
-	// while it waits; that they did is sent at once. It grows by itself for every
-	// progressCrowd reports that wait, up to maxProgressWindow: when many objects are
-	// on their way, each takes longer.
+	// while it waits; that they did is sent at once. It doubles when progressCrowd
+	// reports wait, and each time that twice as many do, up to maxProgressWindow:
+	// when many objects are on their way, each takes longer.
 	progressWindow    = 500 * time.Millisecond
 	maxProgressWindow = 4 * time.Second
 	progressCrowd     = 25
@@ -59,10 +59,14 @@ type report struct {
 // wait.
 func (r report) patience(waiting int) time.Duration {
 	unsettled := r.item.Health == workv1alpha1.ResourceUnhealthy || r.item.Health == workv1alpha1.ResourceUnknown
-	if r.item.Applied && !r.item.Deleted && unsettled {
-		return min(progressWindow*time.Duration(1+waiting/progressCrowd), maxProgressWindow)
+	if !r.item.Applied || r.item.Deleted || !unsettled {
+		return 0
 	}
-	return 0
+	window := progressWindow
+	for crowd := progressCrowd; crowd <= waiting && window < maxProgressWindow; crowd *= 2 {
+		window *= 2
+	}
+	return window
 }
 
 func newReport(work types.UID, item workv1alpha1.FeedbackItem) (report, error) {
@@ -109,7 +113,12 @@ func (r *reporter) add(report report) {
 		delete(r.pending, name)
 		return
 	}
-	report.due = r.clock.Now().Add(report.patience(len(r.pending)))
+	report.due = r.clock.Now()
+	if patience := report.patience(len(r.pending)); patience > 0 {
+		// The syncers of all members report at the same moments, so that the fleet
+		// writes once and not once per member.
+		report.due = report.due.Add(patience).Round(patience)
+	}
 	if waiting, ok := r.pending[name]; ok && waiting.due.Before(report.due) {
 		report.due = waiting.due
 	}

@@ -146,7 +146,7 @@ func TestReporterWaitsForProgress(t *testing.T) {
 		expect(t, in, "one arrived", []string{"a=running"})
 		add("b", "half way", workv1alpha1.ResourceUnhealthy)
 		pass(progressWindow - batchWindow)
-		expect(t, in, "the other one takes long", []string{"b=half way"})
+		expect(t, in, "the other one takes long, all members report together", []string{"b=half way"})
 		cancel()
 		synctest.Wait()
 	})
@@ -160,7 +160,7 @@ func TestPatience(t *testing.T) {
 		want    time.Duration
 	}{
 		"Progress": {"most objects arrive soon", workv1alpha1.FeedbackItem{Applied: true, Health: workv1alpha1.ResourceUnhealthy}, 0, progressWindow},
-		"Crowd":    {"when many are on their way, each takes longer", workv1alpha1.FeedbackItem{Applied: true, Health: workv1alpha1.ResourceUnknown}, 2 * progressCrowd, 3 * progressWindow},
+		"Crowd":    {"when many are on their way, each takes longer", workv1alpha1.FeedbackItem{Applied: true, Health: workv1alpha1.ResourceUnknown}, 2 * progressCrowd, 4 * progressWindow},
 		"Flood":    {"there is a limit to what users wait for", workv1alpha1.FeedbackItem{Applied: true, Health: workv1alpha1.ResourceUnknown}, 100_000, maxProgressWindow},
 		"Healthy":  {"waiters wait for this", workv1alpha1.FeedbackItem{Applied: true, Health: workv1alpha1.ResourceHealthy}, 100, 0},
 		"Failed":   {"somebody has to do something", workv1alpha1.FeedbackItem{Health: workv1alpha1.ResourceUnhealthy}, 100, 0},
