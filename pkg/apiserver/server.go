@@ -39,7 +39,7 @@ func New(ctx context.Context, opts CompletedOptions) (*Server, error) {
 	if err := s.connectEtcd(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	if err := s.assemble(); err != nil {
+	if err := s.assemble(); err != nil { //nolint:contextcheck // hooks get their context when the server runs
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
