@@ -215,8 +215,7 @@ func (s *Scheduler) place(ctx context.Context, subject *subject, plan *strategy.
 		if err == nil {
 			return field.withFrozen(clusters), diagnosis, nil
 		}
-		var fit *framework.FitError
-		if !errors.As(err, &fit) {
+		if _, ok := errors.AsType[*framework.FitError](err); !ok {
 			return nil, diagnosis, err
 		}
 	}

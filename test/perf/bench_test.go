@@ -172,7 +172,7 @@ func create(ctx context.Context, r *rig, way way, w workload, took times) error 
 	return nil
 }
 
-// counts counts what one workload costs, on one member and on two.
+// counts measures what one workload costs, on one member and on two.
 func counts(t *testing.T, r *rig, out *report) {
 	t.Helper()
 	for members := 1; members <= len(r.members); members++ {

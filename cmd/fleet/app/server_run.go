@@ -101,8 +101,8 @@ func runPart(ctx context.Context, name string, part runnable) error {
 
 // ignoreStop drops the error of work that was told to stop.
 func ignoreStop(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }

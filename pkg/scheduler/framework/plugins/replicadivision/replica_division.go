@@ -48,8 +48,7 @@ func (ReplicaDivision) Assign(_ context.Context, request *framework.Request, sel
 		return atRest(selected), nil
 	}
 	shares, err := divide(request, selected)
-	var insufficient *division.InsufficientError
-	if errors.As(err, &insufficient) {
+	if insufficient, ok := errors.AsType[*division.InsufficientError](err); ok {
 		// How much would fit changes all the time and would make a new message
 		// each time.
 		return nil, framework.Refuse(fmt.Sprintf("not enough capacity for %d more replicas", insufficient.Wanted))
