@@ -1,0 +1,50 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package wellknown
+
+// Groups of the users that members in Pull mode start with.
+const (
+	// GroupAgentBootstrappers is the group of bootstrap tokens with which a
+	// cluster may ask to join; every token of "fleet token create" has it.
+	GroupAgentBootstrappers = "system:bootstrappers:fleet:agents"
+	// GroupAgentAutoAccept is the group of bootstrap tokens whose clusters are
+	// accepted without an administrator.
+	GroupAgentAutoAccept = "system:bootstrappers:fleet:auto-accept"
+	// GroupExpiredClusters is the only group of an agent whose certificate has
+	// expired: it may ask for another one and nothing else.
+	GroupExpiredClusters = "system:fleet:expired-clusters"
+)
+
+// Annotations of Clusters.
+const (
+	// AnnotationRegistrationKey holds the fingerprint of the one key that may get
+	// a certificate for this member with a bootstrap token, sha256:<hex> of its
+	// public key. The registration controller writes it, "fleet accept" changes it.
+	AnnotationRegistrationKey = "cluster.fleet.dev/registration-key"
+	// AnnotationUnjoinForce with the value "true" lets a deleted Cluster go though
+	// its member does not confirm what happened to its objects.
+	AnnotationUnjoinForce = "fleet.dev/unjoin-force"
+)
+
+// TaintClusterUnschedulable is put on a Cluster by "fleet cordon".
+const TaintClusterUnschedulable = "cluster.fleet.dev/unschedulable"
+
+// VerbAccept on clusters is the right to accept a member that joined by itself.
+const VerbAccept = "accept"
+
+// TunnelProtocol is what agents and API servers upgrade a connection to.
+const TunnelProtocol = "fleet-tunnel.v1"
+
+// Names in members.
+const (
+	// AgentName names the ClusterRole, ServiceAccount, Deployment and Secret of
+	// the agent of a member in Pull mode, in NamespaceSystem.
+	AgentName = "fleet-agent"
+	// SyncerName names the ServiceAccount and ClusterRole the push syncer acts
+	// with.
+	SyncerName = "fleet-syncer"
+	// ImpersonatorName names the ServiceAccount and ClusterRole that proxied
+	// requests of users are sent with.
+	ImpersonatorName = "fleet-impersonator"
+)
