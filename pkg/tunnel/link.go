@@ -1,0 +1,151 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tunnel
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/yamux"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+)
+
+const (
+	// keepAliveInterval is the time between two questions to the peer.
+	keepAliveInterval = 10 * time.Second
+	// answerTimeout is how long an answer, or a write, may take.
+	answerTimeout = 10 * time.Second
+	// streamOpenTimeout bounds how long the peer takes to notice a new stream.
+	streamOpenTimeout = 30 * time.Second
+	// streamWindow is how much of a stream may be on the way or unread.
+	streamWindow = 256 << 10
+	// backlog is how many streams may wait to be noticed by the peer.
+	backlog = 256
+)
+
+// Reasons for which a tunnel ends. Any other is an error of the connection.
+var (
+	// ErrStalled says that the peer neither answered nor sent anything.
+	ErrStalled = errors.New("the peer does not answer")
+	// ErrExpired says that the certificate the tunnel was opened with expired.
+	ErrExpired = errors.New("the certificate of the agent expired")
+	// ErrReplaced says that a newer tunnel of the same cluster took over.
+	ErrReplaced = errors.New("a newer tunnel took over")
+	// ErrProtocol says that an agent opened a stream, which only the API server
+	// does.
+	ErrProtocol = errors.New("the agent broke the protocol")
+	// ErrShutdown says that this process is ending.
+	ErrShutdown = errors.New("shutting down")
+)
+
+// link is one end of a tunnel: a session that notices when its peer is gone.
+type link struct {
+	*yamux.Session
+
+	conn  *countingConn
+	clock clock.Clock
+
+	mu    sync.Mutex
+	cause error // guarded by mu; why the link was closed
+}
+
+// newLink starts a session over conn. opens says whether this side opens
+// streams. lingers is how long a stream that this side closed may stay half open.
+func newLink(conn io.ReadWriteCloser, opens bool, lingers time.Duration, logger klog.Logger, clock clock.Clock) (*link, error) {
+	config := &yamux.Config{
+		AcceptBacklog:          backlog,
+		ConnectionWriteTimeout: answerTimeout,
+		KeepAliveInterval:      keepAliveInterval, // unused: see keepAlive
+		MaxStreamWindowSize:    streamWindow,
+		StreamOpenTimeout:      streamOpenTimeout,
+		StreamCloseTimeout:     lingers,
+		Logger:                 sessionLog{logger},
+	}
+	counting := &countingConn{ReadWriteCloser: conn}
+	side := yamux.Server
+	if opens {
+		side = yamux.Client
+	}
+	session, err := side(counting, config)
+	if err != nil {
+		return nil, fmt.Errorf("start session: %w", err)
+	}
+	return &link{Session: session, conn: counting, clock: clock}, nil
+}
+
+// keepAlive returns when the link is closed, and closes it when the peer is gone.
+// The session's own keepalive would also give up a link that is only full: the
+// answer then waits behind data that does arrive.
+func (l *link) keepAlive() {
+	for {
+		before := l.conn.received.Load()
+		_, err := l.Ping()
+		answered := err == nil
+		if !answered && l.conn.received.Load() == before {
+			l.close(ErrStalled)
+			return
+		}
+		if answered {
+			select {
+			case <-l.clock.After(keepAliveInterval):
+			case <-l.CloseChan():
+				return
+			}
+		}
+	}
+}
+
+// close ends the link and everything on it. The first cause is kept.
+func (l *link) close(cause error) {
+	l.mu.Lock()
+	if l.cause == nil && !l.IsClosed() {
+		l.cause = cause
+	}
+	l.mu.Unlock()
+	_ = l.Close() // closing a lost connection again
+}
+
+// ended returns why the link was closed from this side, or else err.
+func (l *link) ended(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cause != nil {
+		return l.cause
+	}
+	return err
+}
+
+// countingConn counts what arrives.
+type countingConn struct {
+	io.ReadWriteCloser
+
+	received atomic.Uint64
+}
+
+// Read implements io.Reader.
+func (c *countingConn) Read(p []byte) (int, error) {
+	n, err := c.ReadWriteCloser.Read(p)
+	c.received.Add(uint64(n)) //nolint:gosec // never negative
+	return n, err
+}
+
+// sessionLog hands what yamux says to the log. All of it is about one connection
+// that is ending, which is reported elsewhere.
+type sessionLog struct{ logger klog.Logger }
+
+// Print implements yamux.Logger.
+func (l sessionLog) Print(v ...any) {
+	l.logger.V(4).Info("Tunnel session", "message", fmt.Sprint(v...))
+}
+
+// Printf implements yamux.Logger.
+func (l sessionLog) Printf(format string, v ...any) { l.Print(fmt.Sprintf(format, v...)) }
+
+// Println implements yamux.Logger.
+func (l sessionLog) Println(v ...any) { l.Print(v...) }
