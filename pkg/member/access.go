@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -52,6 +53,33 @@ func PushAccess(get func() (*clusterv1alpha1.Cluster, error), secrets corev1clie
 			return nil, fmt.Errorf("get Secret %s/%s: %w", ref.Namespace, ref.Name, err)
 		}
 		return RESTConfig(cluster, secret)
+	}
+}
+
+// PullAccess connects to the cluster this process runs in, or beside: load
+// returns its configuration, as rest.InClusterConfig does. It is called each
+// time, so that a token that was renewed in its file is taken up.
+func PullAccess(load func() (*rest.Config, error)) Access {
+	return func(context.Context) (*rest.Config, error) {
+		config, err := load()
+		if err != nil {
+			return nil, fmt.Errorf("%w: load the configuration of this cluster: %w", ErrCredentials, err)
+		}
+		config = rest.CopyConfig(config)
+		if file := config.BearerTokenFile; file != "" {
+			token, err := os.ReadFile(file)
+			if err != nil {
+				return nil, fmt.Errorf("%w: read the token for this cluster: %w", ErrCredentials, err)
+			}
+			config.BearerToken, config.BearerTokenFile = strings.TrimSpace(string(token)), ""
+		}
+		if file := config.CAFile; file != "" && len(config.CAData) == 0 {
+			if config.CAData, err = os.ReadFile(file); err != nil {
+				return nil, fmt.Errorf("%w: read the CA of this cluster: %w", ErrCredentials, err)
+			}
+			config.CAFile = ""
+		}
+		return config, nil
 	}
 }
 

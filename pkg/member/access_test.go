@@ -6,6 +6,8 @@ package member
 import (
 	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -119,5 +121,42 @@ func TestRoute(t *testing.T) {
 				t.Errorf("%s: route() stays the same: %t, want %t (%v)", tc.reason, after == before, tc.same, err)
 			}
 		})
+	}
+}
+
+func TestPullAccess(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		t.Helper()
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	token, ca := write("token", "first\n"), write("ca.crt", "pem")
+	access := PullAccess(func() (*rest.Config, error) {
+		return &rest.Config{Host: "https://one", BearerToken: "first", BearerTokenFile: token, TLSClientConfig: rest.TLSClientConfig{CAFile: ca}}, nil
+	})
+	for _, want := range []string{"first", "second"} {
+		write("token", want+"\n")
+		config, err := access(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{want, "", "pem", ""}, []string{config.BearerToken, config.BearerTokenFile, string(config.CAData), config.CAFile}); diff != "" {
+			t.Errorf("a token renewed in its file is taken up: PullAccess(): -want +got:\n%s", diff)
+		}
+	}
+
+	if err := os.Remove(token); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := access(t.Context()); !errors.Is(err, ErrCredentials) {
+		t.Errorf("a token that is gone is a matter of credentials: PullAccess(): %v, want ErrCredentials", err)
+	}
+	none := PullAccess(func() (*rest.Config, error) { return nil, rest.ErrNotInCluster })
+	if _, err := none(t.Context()); !errors.Is(err, rest.ErrNotInCluster) {
+		t.Errorf("the cause is kept: PullAccess(): %v, want %v", err, rest.ErrNotInCluster)
 	}
 }

@@ -4,8 +4,11 @@
 // Package syncer carries works to members and brings the truth back. It is the
 // only part of the fleet that writes to members.
 //
-// A Syncer keeps one session for each Cluster in Push mode. cmd/syncer runs one
-// in a process of its own, the all-in-one server runs one beside the rest. It
+// A Syncer keeps one session for each Cluster it serves. Beside the fleet it
+// serves all in Push mode: cmd/syncer runs one in a process of its own, the
+// all-in-one server runs one beside the rest. In a member in Pull mode the agent
+// (package agent) runs one for that member alone. The two differ in Members,
+// members.go, and in nothing else. It
 // meets the other parts through API objects alone: it reads Clusters and the
 // works in the namespace fleet-cluster-<name>, and writes feedback, the
 // Cluster's status and its lease. It decides nothing about placement and knows

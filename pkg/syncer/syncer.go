@@ -25,7 +25,7 @@ import (
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/generated/clientset/versioned"
-	"fleet.dev/fleet/pkg/generated/informers/externalversions"
+	clusterinformers "fleet.dev/fleet/pkg/generated/informers/externalversions/cluster/v1alpha1"
 	clusterlisters "fleet.dev/fleet/pkg/generated/listers/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/member"
 )
@@ -36,13 +36,13 @@ const DefaultWorkers = 16
 
 // Config is what a Syncer is made of.
 type Config struct {
-	// FleetConfig reaches the fleet's API server as a user that may read
-	// Clusters, the Secrets they refer to and works, and write feedback, leases
-	// and the status of Clusters. Required.
+	// FleetConfig reaches the fleet's API server as a user that may read the
+	// Clusters of Members and their works, and write feedback, leases and the
+	// status of these Clusters; in Push mode also the Secrets Clusters refer to.
+	// Required.
 	FleetConfig *rest.Config
-	// Serves picks the members this syncer serves, by the name of the Cluster.
-	// Nil picks all.
-	Serves func(cluster string) bool
+	// Members are the members this syncer serves. Required.
+	Members Members
 	// Workers is how many works of one member are looked at together. 0 means
 	// DefaultWorkers.
 	Workers int
@@ -50,20 +50,19 @@ type Config struct {
 	Clock clock.WithTicker
 }
 
-// Syncer serves the members in Push mode: for each it keeps a session that
-// carries works there and feedback back.
+// Syncer serves members: for each it keeps a session that carries works there and
+// feedback back.
 type Syncer struct {
 	config   Config
 	clock    clock.WithTicker
 	identity string
 	catalog  *member.Catalog
 
-	fleet     versioned.Interface
-	core      corev1client.CoreV1Interface
-	leases    coordinationv1client.LeasesGetter
-	informers externalversions.SharedInformerFactory
-	clusters  clusterlisters.ClusterLister
-	synced    cache.InformerSynced
+	fleet    versioned.Interface
+	core     corev1client.CoreV1Interface
+	leases   coordinationv1client.LeasesGetter
+	informer cache.SharedIndexInformer
+	clusters clusterlisters.ClusterLister
 
 	queue   workqueue.TypedInterface[string]
 	running map[string]*running // used by the one worker only
@@ -84,6 +83,9 @@ type running struct {
 func New(config Config) (*Syncer, error) {
 	if config.FleetConfig == nil {
 		return nil, errors.New("make syncer: no configuration for the fleet's API server")
+	}
+	if config.Members.serves == nil {
+		return nil, errors.New("make syncer: no members to serve")
 	}
 	registerMetrics()
 	s := &Syncer{
@@ -130,17 +132,21 @@ func (s *Syncer) buildClients() error {
 	if s.leases, err = coordinationv1client.NewForConfigAndClient(config, httpClient); err != nil {
 		return err
 	}
-	s.informers = externalversions.NewSharedInformerFactory(s.fleet, 0)
-	clusters := s.informers.Cluster().V1alpha1().Clusters()
-	s.clusters = clusters.Lister()
-	s.synced = clusters.Informer().HasSynced
-	_, err = clusters.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+	s.informer = clusterinformers.NewFilteredClusterInformer(s.fleet, 0, cache.Indexers{}, func(options *metav1.ListOptions) {
+		options.FieldSelector = s.config.Members.watched.String()
+	})
+	s.clusters = clusterlisters.NewClusterLister(s.informer.GetIndexer())
+	_, err = s.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    s.clusterChanged,
 		UpdateFunc: func(_, now any) { s.clusterChanged(now) },
 		DeleteFunc: s.clusterChanged,
 	})
 	return err
 }
+
+// Clusters is the informer of the Clusters this syncer sees, for handlers added
+// before Run.
+func (s *Syncer) Clusters() cache.SharedIndexInformer { return s.informer }
 
 // clusterChanged has the session of a member checked.
 func (s *Syncer) clusterChanged(object any) {
@@ -165,9 +171,10 @@ func (s *Syncer) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.informers.Start(ctx.Done())
-	defer s.informers.Shutdown()
-	if !cache.WaitForCacheSync(ctx.Done(), s.synced) {
+	var informing sync.WaitGroup
+	defer informing.Wait()
+	informing.Go(func() { s.informer.RunWithContext(ctx) })
+	if !cache.WaitForCacheSync(ctx.Done(), s.informer.HasSynced) {
 		return nil
 	}
 	logger.Info("Syncer started", "fleetID", fleetID)
@@ -187,11 +194,14 @@ func (s *Syncer) Run(ctx context.Context) error {
 // awaitFleetID reads the id of the fleet, the uid of its kube-system namespace,
 // as soon as the fleet's API server answers.
 func (s *Syncer) awaitFleetID(ctx context.Context) (string, error) {
-	var id string
+	var id, reason string
 	err := wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
 		system, err := s.core.Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
 		if err != nil {
-			klog.FromContext(ctx).V(2).Info("Waiting for the fleet to say who it is", "err", err)
+			if reason != err.Error() {
+				reason = err.Error()
+				klog.FromContext(ctx).Info("Waiting for the fleet to say who it is", "reason", reason)
+			}
 			return false, nil
 		}
 		id = string(system.UID)
@@ -206,10 +216,10 @@ func (s *Syncer) awaitFleetID(ctx context.Context) (string, error) {
 // check starts, replaces or ends the session of one member.
 func (s *Syncer) check(ctx context.Context, name, fleetID string) {
 	cluster, err := s.clusters.Get(name)
-	wanted := err == nil && cluster.Spec.SyncMode == clusterv1alpha1.Push && (s.config.Serves == nil || s.config.Serves(name))
+	wanted := err == nil && s.config.Members.serves(cluster)
 	access := ""
 	if wanted {
-		access = accessOf(cluster)
+		access = fmt.Sprintf("%s %q %s", cluster.UID, cluster.Spec.ID, s.config.Members.route(cluster))
 	}
 	current := s.running[name]
 	switch {
@@ -226,13 +236,6 @@ func (s *Syncer) check(ctx context.Context, name, fleetID string) {
 		}
 	}
 	sessions.Set(float64(len(s.running)))
-}
-
-// accessOf has all of a Cluster a session cannot follow while it runs.
-func accessOf(cluster *clusterv1alpha1.Cluster) string {
-	spec := cluster.Spec
-	return fmt.Sprintf("%s %q %q %v %t %q %q", cluster.UID, spec.ID, spec.APIEndpoint, spec.SecretRef,
-		spec.InsecureSkipTLSVerification, spec.ProxyURL, spec.ProxyHeader)
 }
 
 func (s *Syncer) start(ctx context.Context, name, fleetID, access string) {
@@ -290,7 +293,7 @@ func (s *Syncer) serveOnce(ctx context.Context, name, fleetID string) error {
 	var status *clusterStatus
 	connection, err := member.Connect(ctx, member.Options{
 		Name: name, ID: cluster.Spec.ID, Catalog: s.catalog, Clock: s.clock,
-		Access:      member.PushAccess(get, s.core),
+		Access:      s.config.Members.access(get, s.core),
 		APIsChanged: func() { carrier.apisChanged(); status.changed() },
 	})
 	if err != nil {

@@ -41,7 +41,7 @@ func components(opts apiserver.CompletedOptions) []component {
 			return scheduler.New(scheduler.Config{FleetConfig: config})
 		}},
 		{"syncer", opts.Kubeconfig("syncer"), func(config *rest.Config) (runnable, error) {
-			return syncer.New(syncer.Config{FleetConfig: config})
+			return syncer.New(syncer.Config{FleetConfig: config, Members: syncer.Push(nil)})
 		}},
 	}
 }

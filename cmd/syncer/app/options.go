@@ -119,7 +119,7 @@ func (o *Options) config() (syncer.Config, error) {
 	if err != nil {
 		return syncer.Config{}, fmt.Errorf("load the kubeconfig of the fleet (--kubeconfig): %w", err)
 	}
-	return syncer.Config{FleetConfig: fleetConfig, Serves: serves, Workers: o.Workers}, nil
+	return syncer.Config{FleetConfig: fleetConfig, Members: syncer.Push(serves), Workers: o.Workers}, nil
 }
 
 func (o *Options) validate() []error {

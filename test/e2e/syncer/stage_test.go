@@ -144,7 +144,7 @@ func (s *stage) join() {
 // sync runs a syncer until stop is called, or the test ends.
 func (s *stage) sync() (stop func()) {
 	s.Helper()
-	carrier, err := syncer.New(syncer.Config{FleetConfig: s.fleet.ConfigFor(s, "syncer")})
+	carrier, err := syncer.New(syncer.Config{FleetConfig: s.fleet.ConfigFor(s, "syncer"), Members: syncer.Push(nil)})
 	s.must(err)
 	ctx, cancel := context.WithCancel(s.Context())
 	var wg sync.WaitGroup
