@@ -133,6 +133,9 @@ type ClusterStatus struct {
 	NodeSummary       *NodeSummary
 	ResourceSummary   *ResourceSummary
 	Capacity          *ClusterCapacity
+	Provider          string
+	Region            string
+	Zones             []string
 	Agent             *ClusterAgent
 }
 

@@ -100,11 +100,12 @@ type ClusterSpec struct {
 	ProxyHeader map[string]string `json:"proxyHeader,omitempty"`
 
 	// provider is the cloud or data centre operator of the member. Policies
-	// select and spread by it.
+	// select and spread by it. When empty, status.provider counts.
 	// +optional
 	Provider string `json:"provider,omitempty"`
 
-	// region is the region of the member. Policies select and spread by it.
+	// region is the region of the member. Policies select and spread by it. When
+	// empty, status.region counts.
 	// +optional
 	Region string `json:"region,omitempty"`
 
@@ -116,7 +117,7 @@ type ClusterSpec struct {
 	Zone string `json:"zone,omitempty"`
 
 	// zones are the zones the nodes of the member are in. Policies select and
-	// spread by them. No duplicates.
+	// spread by them. No duplicates. When empty, status.zones count.
 	// +optional
 	// +listType=set
 	Zones []string `json:"zones,omitempty"`
@@ -251,6 +252,24 @@ type ClusterStatus struct {
 	// divides replicas by.
 	// +optional
 	Capacity *ClusterCapacity `json:"capacity,omitempty"`
+
+	// provider is what the nodes of the member say about their cloud: the scheme
+	// of their providerID, for example aws. Where nodes differ it is that of most.
+	// It counts where spec.provider is empty.
+	// +optional
+	Provider string `json:"provider,omitempty"`
+
+	// region is the region the nodes of the member are in, by their label
+	// topology.kubernetes.io/region. Where nodes differ it is that of most. It
+	// counts where spec.region is empty.
+	// +optional
+	Region string `json:"region,omitempty"`
+
+	// zones are the zones the nodes of the member are in, by their label
+	// topology.kubernetes.io/zone, sorted. They count where spec.zones is empty.
+	// +optional
+	// +listType=set
+	Zones []string `json:"zones,omitempty"`
 
 	// agent describes the syncer that serves the member.
 	// +optional

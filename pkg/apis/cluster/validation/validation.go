@@ -119,16 +119,20 @@ func validateSecretRef(member string, ref *cluster.LocalSecretReference, path *f
 func validatePlace(spec *cluster.ClusterSpec, path *field.Path) field.ErrorList {
 	errs := fieldcheck.MaxLength(spec.Provider, maxPlaceLength, path.Child("provider"))
 	errs = append(errs, fieldcheck.MaxLength(spec.Region, maxPlaceLength, path.Child("region"))...)
-	zones := path.Child("zones")
-	for i, zone := range spec.Zones {
-		errs = append(errs, fieldcheck.Required(strings.TrimSpace(zone), zones.Index(i))...)
-		errs = append(errs, fieldcheck.MaxLength(zone, maxPlaceLength, zones.Index(i))...)
-	}
-	errs = append(errs, fieldcheck.Unique(spec.Zones, zones, fieldcheck.Itself[string])...)
+	errs = append(errs, validateZones(spec.Zones, path.Child("zones"))...)
 	if spec.Zone != "" && !slices.Contains(spec.Zones, spec.Zone) {
 		errs = append(errs, field.Invalid(path.Child("zone"), spec.Zone, "must be one of zones; it is deprecated and may be left out"))
 	}
 	return errs
+}
+
+func validateZones(zones []string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, zone := range zones {
+		errs = append(errs, fieldcheck.Required(strings.TrimSpace(zone), path.Index(i))...)
+		errs = append(errs, fieldcheck.MaxLength(zone, maxPlaceLength, path.Index(i))...)
+	}
+	return append(errs, fieldcheck.Unique(zones, path, fieldcheck.Itself[string])...)
 }
 
 func validateResourceModels(models []cluster.ResourceModel, path *field.Path) field.ErrorList {
@@ -204,7 +208,15 @@ func ValidateClusterStatusUpdate(c, old *cluster.Cluster) field.ErrorList {
 			errs = append(errs, fieldcheck.NotLess(modeling.Count, 0, where.Child("allocatableModelings").Index(i).Child("count"))...)
 		}
 	}
+	errs = append(errs, validateObservedPlace(status, path)...)
 	return append(errs, validateCapacity(status.Capacity, path.Child("capacity"))...)
+}
+
+// validateObservedPlace bounds the place as validatePlace does.
+func validateObservedPlace(status *cluster.ClusterStatus, path *field.Path) field.ErrorList {
+	errs := fieldcheck.MaxLength(status.Provider, maxPlaceLength, path.Child("provider"))
+	errs = append(errs, fieldcheck.MaxLength(status.Region, maxPlaceLength, path.Child("region"))...)
+	return append(errs, validateZones(status.Zones, path.Child("zones"))...)
 }
 
 func validateAPIEnablements(enablements []cluster.APIEnablement, path *field.Path) field.ErrorList {

@@ -215,6 +215,11 @@ func TestValidateClusterStatusUpdate(t *testing.T) {
 			status: cluster.ClusterStatus{NodeSummary: &cluster.NodeSummary{TotalNum: 1, ReadyNum: 2}},
 			want:   []string{"FieldValueInvalid status.nodeSummary.readyNum"},
 		},
+		"Place": {
+			reason: "what is observed is bounded like what is said",
+			status: cluster.ClusterStatus{Region: strings.Repeat("r", 129), Zones: []string{"a", "a", " "}},
+			want:   []string{"FieldValueTooLong status.region", "FieldValueRequired status.zones[2]", "FieldValueDuplicate status.zones[1]"},
+		},
 		"APITwice": {
 			reason: "a version is listed once",
 			status: cluster.ClusterStatus{APIEnablements: []cluster.APIEnablement{{GroupVersion: "v1"}, {GroupVersion: "v1"}}},

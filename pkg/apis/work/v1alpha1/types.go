@@ -181,9 +181,9 @@ type BindingSpec struct {
 	Suspension *Suspension `json:"suspension,omitempty"`
 
 	// preserveResourcesOnDeletion leaves the members' objects running when the
-	// template is deleted: whoever empties clusters then makes tombstones that
-	// release the object instead of deleting it. From the policy. Defaults to
-	// false.
+	// template is deleted: the tombstones that the server makes then release the
+	// object instead of deleting it. What it is at that moment counts. From the
+	// policy. Defaults to false.
 	// +optional
 	PreserveResourcesOnDeletion *bool `json:"preserveResourcesOnDeletion,omitempty"`
 

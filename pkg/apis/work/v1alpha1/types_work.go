@@ -55,8 +55,9 @@ type WorkSpec struct {
 	// suspendDispatching tells the syncer to leave the member's object as it is.
 	// +optional
 	SuspendDispatching *bool `json:"suspendDispatching,omitempty"`
-	// preserveResourcesOnDeletion says that the object stays in the member when
-	// the template goes.
+	// preserveResourcesOnDeletion says that the object would stay in the member if
+	// the template went now. It is for people to read: a tombstone does not carry
+	// it and says orphan instead.
 	// +optional
 	PreserveResourcesOnDeletion *bool `json:"preserveResourcesOnDeletion,omitempty"`
 	// conflictResolution says what happens when the object exists in the member
