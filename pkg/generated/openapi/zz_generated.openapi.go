@@ -613,14 +613,14 @@ func schema_pkg_apis_cluster_v1alpha1_ClusterSpec(ref common.ReferenceCallback) 
 					},
 					"provider": {
 						SchemaProps: spec.SchemaProps{
-							Description: "provider is the cloud or data centre operator of the member. Policies select and spread by it.",
+							Description: "provider is the cloud or data centre operator of the member. Policies select and spread by it. When empty, status.provider counts.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"region": {
 						SchemaProps: spec.SchemaProps{
-							Description: "region is the region of the member. Policies select and spread by it.",
+							Description: "region is the region of the member. Policies select and spread by it. When empty, status.region counts.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -639,7 +639,7 @@ func schema_pkg_apis_cluster_v1alpha1_ClusterSpec(ref common.ReferenceCallback) 
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "zones are the zones the nodes of the member are in. Policies select and spread by them. No duplicates.",
+							Description: "zones are the zones the nodes of the member are in. Policies select and spread by them. No duplicates. When empty, status.zones count.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -787,6 +787,40 @@ func schema_pkg_apis_cluster_v1alpha1_ClusterStatus(ref common.ReferenceCallback
 						SchemaProps: spec.SchemaProps{
 							Description: "capacity is what is still free in the member, in the form the scheduler divides replicas by.",
 							Ref:         ref(v1alpha1.ClusterCapacity{}.OpenAPIModelName()),
+						},
+					},
+					"provider": {
+						SchemaProps: spec.SchemaProps{
+							Description: "provider is what the nodes of the member say about their cloud: the scheme of their providerID, for example aws. Where nodes differ it is that of most. It counts where spec.provider is empty.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"region": {
+						SchemaProps: spec.SchemaProps{
+							Description: "region is the region the nodes of the member are in, by their label topology.kubernetes.io/region. Where nodes differ it is that of most. It counts where spec.region is empty.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"zones": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "set",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "zones are the zones the nodes of the member are in, by their label topology.kubernetes.io/zone, sorted. They count where spec.zones is empty.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
 						},
 					},
 					"agent": {
@@ -3630,7 +3664,7 @@ func schema_pkg_apis_work_v1alpha1_BindingSpec(ref common.ReferenceCallback) com
 					},
 					"preserveResourcesOnDeletion": {
 						SchemaProps: spec.SchemaProps{
-							Description: "preserveResourcesOnDeletion leaves the members' objects running when the template is deleted: whoever empties clusters then makes tombstones that release the object instead of deleting it. From the policy. Defaults to false.",
+							Description: "preserveResourcesOnDeletion leaves the members' objects running when the template is deleted: the tombstones that the server makes then release the object instead of deleting it. What it is at that moment counts. From the policy. Defaults to false.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -5117,7 +5151,7 @@ func schema_pkg_apis_work_v1alpha1_WorkSpec(ref common.ReferenceCallback) common
 					},
 					"preserveResourcesOnDeletion": {
 						SchemaProps: spec.SchemaProps{
-							Description: "preserveResourcesOnDeletion says that the object stays in the member when the template goes.",
+							Description: "preserveResourcesOnDeletion says that the object would stay in the member if the template went now. It is for people to read: a tombstone does not carry it and says orphan instead.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},

@@ -433,6 +433,9 @@ func autoConvert_v1alpha1_ClusterStatus_To_cluster_ClusterStatus(in *ClusterStat
 	out.NodeSummary = (*cluster.NodeSummary)(unsafe.Pointer(in.NodeSummary))
 	out.ResourceSummary = (*cluster.ResourceSummary)(unsafe.Pointer(in.ResourceSummary))
 	out.Capacity = (*cluster.ClusterCapacity)(unsafe.Pointer(in.Capacity))
+	out.Provider = in.Provider
+	out.Region = in.Region
+	out.Zones = *(*[]string)(unsafe.Pointer(&in.Zones))
 	out.Agent = (*cluster.ClusterAgent)(unsafe.Pointer(in.Agent))
 	return nil
 }
@@ -449,6 +452,9 @@ func autoConvert_cluster_ClusterStatus_To_v1alpha1_ClusterStatus(in *cluster.Clu
 	out.NodeSummary = (*NodeSummary)(unsafe.Pointer(in.NodeSummary))
 	out.ResourceSummary = (*ResourceSummary)(unsafe.Pointer(in.ResourceSummary))
 	out.Capacity = (*ClusterCapacity)(unsafe.Pointer(in.Capacity))
+	out.Provider = in.Provider
+	out.Region = in.Region
+	out.Zones = *(*[]string)(unsafe.Pointer(&in.Zones))
 	out.Agent = (*ClusterAgent)(unsafe.Pointer(in.Agent))
 	return nil
 }

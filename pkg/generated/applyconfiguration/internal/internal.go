@@ -228,9 +228,21 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: nodeSummary
       type:
         namedType: dev.fleet.fleet.pkg.apis.cluster.v1alpha1.NodeSummary
+    - name: provider
+      type:
+        scalar: string
+    - name: region
+      type:
+        scalar: string
     - name: resourceSummary
       type:
         namedType: dev.fleet.fleet.pkg.apis.cluster.v1alpha1.ResourceSummary
+    - name: zones
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
 - name: dev.fleet.fleet.pkg.apis.cluster.v1alpha1.FreeCapacity
   map:
     fields:

@@ -42,9 +42,10 @@ type ClusterSpecApplyConfiguration struct {
 	// asked to connect. Several values of one header are separated by commas.
 	ProxyHeader map[string]string `json:"proxyHeader,omitempty"`
 	// provider is the cloud or data centre operator of the member. Policies
-	// select and spread by it.
+	// select and spread by it. When empty, status.provider counts.
 	Provider *string `json:"provider,omitempty"`
-	// region is the region of the member. Policies select and spread by it.
+	// region is the region of the member. Policies select and spread by it. When
+	// empty, status.region counts.
 	Region *string `json:"region,omitempty"`
 	// zone is the zone of the member.
 	//
@@ -52,7 +53,7 @@ type ClusterSpecApplyConfiguration struct {
 	// there.
 	Zone *string `json:"zone,omitempty"`
 	// zones are the zones the nodes of the member are in. Policies select and
-	// spread by them. No duplicates.
+	// spread by them. No duplicates. When empty, status.zones count.
 	Zones []string `json:"zones,omitempty"`
 	// taints keep templates without a matching toleration away from the member.
 	// timeAdded is set by the server for the effect NoExecute.

@@ -28,6 +28,17 @@ type ClusterStatusApplyConfiguration struct {
 	// capacity is what is still free in the member, in the form the scheduler
 	// divides replicas by.
 	Capacity *ClusterCapacityApplyConfiguration `json:"capacity,omitempty"`
+	// provider is what the nodes of the member say about their cloud: the scheme
+	// of their providerID, for example aws. Where nodes differ it is that of most.
+	// It counts where spec.provider is empty.
+	Provider *string `json:"provider,omitempty"`
+	// region is the region the nodes of the member are in, by their label
+	// topology.kubernetes.io/region. Where nodes differ it is that of most. It
+	// counts where spec.region is empty.
+	Region *string `json:"region,omitempty"`
+	// zones are the zones the nodes of the member are in, by their label
+	// topology.kubernetes.io/zone, sorted. They count where spec.zones is empty.
+	Zones []string `json:"zones,omitempty"`
 	// agent describes the syncer that serves the member.
 	Agent *ClusterAgentApplyConfiguration `json:"agent,omitempty"`
 }
@@ -93,6 +104,32 @@ func (b *ClusterStatusApplyConfiguration) WithResourceSummary(value *ResourceSum
 // If called multiple times, the Capacity field is set to the value of the last call.
 func (b *ClusterStatusApplyConfiguration) WithCapacity(value *ClusterCapacityApplyConfiguration) *ClusterStatusApplyConfiguration {
 	b.Capacity = value
+	return b
+}
+
+// WithProvider sets the Provider field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Provider field is set to the value of the last call.
+func (b *ClusterStatusApplyConfiguration) WithProvider(value string) *ClusterStatusApplyConfiguration {
+	b.Provider = &value
+	return b
+}
+
+// WithRegion sets the Region field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Region field is set to the value of the last call.
+func (b *ClusterStatusApplyConfiguration) WithRegion(value string) *ClusterStatusApplyConfiguration {
+	b.Region = &value
+	return b
+}
+
+// WithZones adds the given value to the Zones field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Zones field.
+func (b *ClusterStatusApplyConfiguration) WithZones(values ...string) *ClusterStatusApplyConfiguration {
+	for i := range values {
+		b.Zones = append(b.Zones, values[i])
+	}
 	return b
 }
 

@@ -67,9 +67,9 @@ type BindingSpecApplyConfiguration struct {
 	// suspension holds changes back.
 	Suspension *SuspensionApplyConfiguration `json:"suspension,omitempty"`
 	// preserveResourcesOnDeletion leaves the members' objects running when the
-	// template is deleted: whoever empties clusters then makes tombstones that
-	// release the object instead of deleting it. From the policy. Defaults to
-	// false.
+	// template is deleted: the tombstones that the server makes then release the
+	// object instead of deleting it. What it is at that moment counts. From the
+	// policy. Defaults to false.
 	PreserveResourcesOnDeletion *bool `json:"preserveResourcesOnDeletion,omitempty"`
 	// rescheduleTriggeredAt makes the scheduler decide anew, regardless of where
 	// the replicas are, when it is later than status.lastScheduledTime.
