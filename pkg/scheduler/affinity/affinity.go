@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/sets"
 
+	"fleet.dev/fleet/pkg/apis/cluster/place"
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 )
@@ -97,7 +98,7 @@ func (a *Affinity) Matches(cluster *clusterv1alpha1.Cluster) bool {
 	if a.labels != nil && !a.labels.Matches(labels.Set(cluster.Labels)) {
 		return false
 	}
-	if slices.ContainsFunc(a.fields, func(r requirement) bool { return !r.matches(&cluster.Spec) }) {
+	if slices.ContainsFunc(a.fields, func(r requirement) bool { return !r.matches(place.Of(cluster)) }) {
 		return false
 	}
 	return a.and.Matches(cluster)
@@ -105,15 +106,15 @@ func (a *Affinity) Matches(cluster *clusterv1alpha1.Cluster) bool {
 
 // matches follows the rule for several zones in the comment of FieldSelector:
 // In needs every zone among the values, NotIn none of them.
-func (r requirement) matches(spec *clusterv1alpha1.ClusterSpec) bool {
+func (r requirement) matches(at place.Place) bool {
 	var have []string
 	switch r.key {
 	case policyv1alpha1.FieldSelectorProvider:
-		have = []string{spec.Provider}
+		have = []string{at.Provider}
 	case policyv1alpha1.FieldSelectorRegion:
-		have = []string{spec.Region}
+		have = []string{at.Region}
 	case policyv1alpha1.FieldSelectorZone:
-		have = spec.Zones
+		have = at.Zones
 	}
 	if r.in {
 		return len(have) > 0 && r.values.HasAll(have...)

@@ -55,6 +55,27 @@ func TestMatches(t *testing.T) {
 	}
 }
 
+// TestMatchesObservedPlace has members selected by what their nodes say where
+// nobody said more.
+func TestMatchesObservedPlace(t *testing.T) {
+	compiled, err := Compile(&policyv1alpha1.ClusterAffinity{FieldSelector: &policyv1alpha1.FieldSelector{MatchExpressions: []corev1.NodeSelectorRequirement{
+		{Key: "provider", Operator: corev1.NodeSelectorOpIn, Values: []string{"aws"}},
+		{Key: "region", Operator: corev1.NodeSelectorOpIn, Values: []string{"eu"}},
+		{Key: "zone", Operator: corev1.NodeSelectorOpIn, Values: []string{"eu-1"}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	member := &clusterv1alpha1.Cluster{Status: clusterv1alpha1.ClusterStatus{Provider: "aws", Region: "eu", Zones: []string{"eu-1"}}}
+	if !compiled.Matches(member) {
+		t.Error("a member whose nodes are there is not selected")
+	}
+	member.Spec.Region = "us"
+	if compiled.Matches(member) {
+		t.Error("a member whose administrator says it is elsewhere is selected")
+	}
+}
+
 func TestCompileErrors(t *testing.T) {
 	cases := map[string]struct {
 		reason   string

@@ -4,9 +4,9 @@
 package framework
 
 import (
-	"slices"
-
 	"k8s.io/apimachinery/pkg/api/equality"
+
+	"fleet.dev/fleet/pkg/apis/cluster/place"
 )
 
 // Event is a set of things that happen to members and may change a decision.
@@ -19,6 +19,8 @@ const (
 	MemberReady
 	// MemberLabels is a change of labels, provider, region or zones.
 	MemberLabels
+	// MemberAccepted is a member that an administrator accepted.
+	MemberAccepted
 	// MemberTaints is a change of taints.
 	MemberTaints
 	// MemberAPIs is a change of the APIs a member serves, or will once a
@@ -54,6 +56,9 @@ func Changes(before, after *Member) Event {
 	if after.Ready && !before.Ready {
 		events |= MemberReady
 	}
+	if after.Accepted && !before.Accepted {
+		events |= MemberAccepted
+	}
 	if !sameLabels(before, after) {
 		events |= MemberLabels
 	}
@@ -71,8 +76,5 @@ func Changes(before, after *Member) Event {
 
 func sameLabels(before, after *Member) bool {
 	b, a := before.Cluster, after.Cluster
-	return equality.Semantic.DeepEqual(b.Labels, a.Labels) &&
-		b.Spec.Provider == a.Spec.Provider &&
-		b.Spec.Region == a.Spec.Region &&
-		slices.Equal(b.Spec.Zones, a.Spec.Zones)
+	return equality.Semantic.DeepEqual(b.Labels, a.Labels) && place.Of(b).Equal(place.Of(a))
 }

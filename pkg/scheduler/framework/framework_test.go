@@ -62,6 +62,7 @@ func TestChanges(t *testing.T) {
 		"Ready":     {reason: "It became ready.", change: func(c *clusterv1alpha1.Cluster) { c.Status.Conditions[0].Status = metav1.ConditionTrue }, want: MemberReady},
 		"Labels":    {reason: "Labels changed.", change: func(c *clusterv1alpha1.Cluster) { c.Labels = map[string]string{"a": "b"} }, want: MemberLabels},
 		"Region":    {reason: "What policies select by counts as a label.", change: func(c *clusterv1alpha1.Cluster) { c.Spec.Region = "eu" }, want: MemberLabels},
+		"Observed":  {reason: "So does what its nodes say, where nobody said more.", change: func(c *clusterv1alpha1.Cluster) { c.Status.Zones = []string{"eu-1"} }, want: MemberLabels},
 		"Taints":    {reason: "Taints changed.", change: func(c *clusterv1alpha1.Cluster) { c.Spec.Taints = []corev1.Taint{{Key: "k"}} }, want: MemberTaints},
 		"Leaving":   {reason: "It is being unjoined.", change: func(c *clusterv1alpha1.Cluster) { c.DeletionTimestamp = &metav1.Time{Time: metav1.Now().Time} }, want: MemberLeaving},
 		"Heartbeat": {reason: "Other parts of a report are no event.", change: func(c *clusterv1alpha1.Cluster) { c.Status.KubernetesVersion = "v1.36.3" }},
@@ -80,6 +81,11 @@ func TestChanges(t *testing.T) {
 				t.Errorf("\n%s\nChanges(...): want %b, got %b", tc.reason, tc.want, got)
 			}
 		})
+	}
+	waiting := base(func(c *clusterv1alpha1.Cluster) { c.Spec.SyncMode = clusterv1alpha1.Pull })
+	accepted := base(func(c *clusterv1alpha1.Cluster) { c.Spec.SyncMode, c.Spec.Accepted = clusterv1alpha1.Pull, true })
+	if got := Changes(NewMember(waiting, &APIPool{}), NewMember(accepted, &APIPool{})); !got.Has(MemberAccepted) {
+		t.Errorf("\nAn administrator consented to the member.\nChanges(...): want %b, got %b", MemberAccepted, got)
 	}
 	member := NewMember(base(nil), &APIPool{})
 	if Changes(nil, member) != MemberAdded || Changes(member, nil) != MemberLeaving {

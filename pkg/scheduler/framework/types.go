@@ -19,8 +19,11 @@ import (
 // Member is one member as the scheduler sees it. It is immutable; a change makes
 // a new one.
 type Member struct {
-	// Cluster is the API object without its status.
+	// Cluster is the API object; of its status it has the place alone.
 	Cluster *clusterv1alpha1.Cluster
+	// Accepted is false for a member in Pull mode until an administrator consents
+	// to it.
+	Accepted bool
 	// Ready says that the member answers and calls itself ready.
 	Ready bool
 	// Leaving says that the member is being unjoined.
@@ -40,12 +43,14 @@ func (m *Member) Name() string { return m.Cluster.Name }
 func NewMember(from *clusterv1alpha1.Cluster, apis *APIPool) *Member {
 	cluster := &clusterv1alpha1.Cluster{ObjectMeta: *from.ObjectMeta.DeepCopy(), Spec: from.Spec}
 	cluster.ManagedFields = nil
+	cluster.Status.Provider, cluster.Status.Region, cluster.Status.Zones = from.Status.Provider, from.Status.Region, from.Status.Zones
 	return &Member{
-		Cluster: cluster,
-		Ready:   isTrue(from, clusterv1alpha1.ClusterConditionReady),
-		Leaving: !from.DeletionTimestamp.IsZero(),
-		APIs:    apis.get(from),
-		Free:    capacity.Summarize(&from.Status),
+		Cluster:  cluster,
+		Accepted: from.Spec.SyncMode != clusterv1alpha1.Pull || from.Spec.Accepted,
+		Ready:    isTrue(from, clusterv1alpha1.ClusterConditionReady),
+		Leaving:  !from.DeletionTimestamp.IsZero(),
+		APIs:     apis.get(from),
+		Free:     capacity.Summarize(&from.Status),
 	}
 }
 

@@ -5,6 +5,7 @@ package plugins
 
 import (
 	"fleet.dev/fleet/pkg/scheduler/framework/plugins/apienablement"
+	"fleet.dev/fleet/pkg/scheduler/framework/plugins/clusteraccepted"
 	"fleet.dev/fleet/pkg/scheduler/framework/plugins/clusteraffinity"
 	"fleet.dev/fleet/pkg/scheduler/framework/plugins/clusterleaving"
 	"fleet.dev/fleet/pkg/scheduler/framework/plugins/clusterready"
@@ -21,6 +22,7 @@ import (
 func NewRegistry() runtime.Registry {
 	return runtime.Registry{
 		apienablement.Name:    apienablement.New,
+		clusteraccepted.Name:  clusteraccepted.New,
 		clusteraffinity.Name:  clusteraffinity.New,
 		clusterleaving.Name:   clusterleaving.New,
 		clusterready.Name:     clusterready.New,
@@ -38,6 +40,7 @@ func Default() []runtime.Enabled {
 	return []runtime.Enabled{
 		{Name: volumeaffinity.Name},
 		{Name: clusterleaving.Name},
+		{Name: clusteraccepted.Name},
 		{Name: clusteraffinity.Name},
 		{Name: clusterready.Name},
 		{Name: tainttoleration.Name, Weight: 3},

@@ -33,7 +33,7 @@ func (SpreadConstraint) Name() string { return Name }
 
 // Events returns what may lift a refusal: more members.
 func (SpreadConstraint) Events() framework.Event {
-	return framework.MemberAdded | framework.MemberReady | framework.MemberLabels | framework.MemberTaints
+	return framework.MemberAdded | framework.MemberAccepted | framework.MemberReady | framework.MemberLabels | framework.MemberTaints
 }
 
 // Select sorts by score, then name, and takes as many as are allowed.
