@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	resourcehelper "k8s.io/component-helpers/resource"
 
+	"fleet.dev/fleet/pkg/apis/cluster/place"
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 )
 
@@ -66,6 +67,8 @@ type node struct {
 	allocatable amounts
 	ready       bool
 	schedulable bool
+	// provider is the scheme of its providerID.
+	provider string
 }
 
 // cutNode cuts a node down.
@@ -79,6 +82,7 @@ func cutNode(object any) (*node, error) {
 			taints:      object.Spec.Taints,
 			allocatable: amountsOf(object.Status.Allocatable),
 			schedulable: !object.Spec.Unschedulable,
+			provider:    providerOf(object.Spec.ProviderID),
 		}
 		for _, condition := range object.Status.Conditions {
 			if condition.Type == corev1.NodeReady {
@@ -93,7 +97,7 @@ func cutNode(object any) (*node, error) {
 
 // same returns true when the nodes offer the same: heartbeats change nothing.
 func (n *node) same(other *node) bool {
-	return other != nil && n.ready == other.ready && n.schedulable == other.schedulable &&
+	return other != nil && n.ready == other.ready && n.schedulable == other.schedulable && n.provider == other.provider &&
 		maps.Equal(n.allocatable, other.allocatable) && maps.Equal(n.Labels, other.Labels) &&
 		slices.EqualFunc(n.taints, other.taints, func(x, y corev1.Taint) bool { return x.MatchTaint(&y) && x.Value == y.Value })
 }
@@ -133,6 +137,7 @@ type summary struct {
 	nodes     clusterv1alpha1.NodeSummary
 	resources clusterv1alpha1.ResourceSummary
 	capacity  clusterv1alpha1.ClusterCapacity
+	place     place.Place
 }
 
 // summarize adds up nodes and the Pods that have not ended.
@@ -150,7 +155,7 @@ func summarize(nodes []*node, pods []*pod, models []clusterv1alpha1.ResourceMode
 		}
 		used[p.node].add(p.requests)
 	}
-	var s summary
+	s := summary{place: placeOf(nodes)}
 	classes := map[string]*class{}
 	grades := make([]int32, len(models))
 	for _, n := range nodes {

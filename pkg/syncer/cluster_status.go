@@ -188,6 +188,7 @@ func (c *clusterStatus) observe(cluster *clusterv1alpha1.Cluster, health member.
 		}
 		if known {
 			status.NodeSummary, status.ResourceSummary, status.Capacity = &sum.nodes, &sum.resources, &sum.capacity
+			status.Provider, status.Region, status.Zones = sum.place.Provider, sum.place.Region, sum.place.Zones
 		}
 	}, known
 }

@@ -50,8 +50,7 @@ func (s *session) end(ctx context.Context, work *workv1alpha1.Work, record *reco
 		return failed(err, nil)
 	}
 	// 3. Let it go.
-	keep := work.Spec.Orphan || isTrue(work.Spec.PreserveResourcesOnDeletion)
-	end, why := decideEnd(t, live, string(work.Spec.Template.UID), s.fleetID, keep)
+	end, why := decideEnd(t, live, string(work.Spec.Template.UID), s.fleetID, work.Spec.Orphan)
 	switch end {
 	case confirm:
 		return outcome{reason: workv1alpha1.AppliedReasonSuccess, message: why, deleted: true}
