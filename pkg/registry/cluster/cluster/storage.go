@@ -4,9 +4,6 @@
 package cluster
 
 import (
-	"fmt"
-
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -35,32 +32,4 @@ func NewREST(typer runtime.ObjectTyper, getter generic.RESTOptionsGetter) (*reso
 		return nil, nil, err
 	}
 	return store, resource.NewStatusREST(store, newStatusStrategy(strategy)), nil
-}
-
-var columns = []table.Column{
-	{Name: "Mode", Description: "Push: a syncer beside the fleet connects to the member. Pull: an agent in the member connects to the fleet."},
-	{Name: "Ready", Description: "Whether the member's API server answers; Unknown when nobody has reported for a while."},
-	{Name: "Version", Description: "Kubernetes version of the member."},
-	{Name: "Nodes", Description: "Ready nodes / all nodes."},
-	{Name: "Provider", Description: "Provider of the member.", Wide: true},
-	{Name: "Region", Description: "Region of the member.", Wide: true},
-	{Name: "Zones", Description: "Zones of the member.", Wide: true},
-	{Name: "API Endpoint", Description: "Address of the member's API server.", Wide: true},
-}
-
-func cells(c *cluster.Cluster) []any {
-	ready, version, nodes := "Unknown", table.Unknown, table.Unknown
-	if condition := meta.FindStatusCondition(c.Status.Conditions, cluster.ClusterConditionReady); condition != nil {
-		ready = string(condition.Status)
-	}
-	if c.Status.KubernetesVersion != "" {
-		version = c.Status.KubernetesVersion
-	}
-	if summary := c.Status.NodeSummary; summary != nil {
-		nodes = fmt.Sprintf("%d/%d", summary.ReadyNum, summary.TotalNum)
-	}
-	return []any{
-		string(c.Spec.SyncMode), ready, version, nodes,
-		table.Text(c.Spec.Provider), table.Text(c.Spec.Region), table.List(c.Spec.Zones), table.Text(c.Spec.APIEndpoint),
-	}
 }

@@ -14,8 +14,6 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"fleet.dev/fleet/pkg/apis/cluster"
-	"fleet.dev/fleet/pkg/registry/table"
-	"fleet.dev/fleet/pkg/registry/table/tabletest"
 )
 
 var now = time.Date(2026, 5, 4, 3, 2, 1, 999, time.UTC)
@@ -126,26 +124,4 @@ func TestWarnings(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestColumns(t *testing.T) {
-	tabletest.Golden(t, table.New(columns, cells), "columns.txt",
-		member(func(c *cluster.Cluster) { c.Name = "just-joined" }),
-		member(func(c *cluster.Cluster) {
-			c.Name = "ready"
-			c.Spec = cluster.ClusterSpec{
-				SyncMode: cluster.Pull, Provider: "example", Region: "eu",
-				Zones: []string{"eu-1", "eu-2", "eu-3", "eu-4"}, APIEndpoint: "https://192.0.2.1:6443",
-			}
-			c.Status = cluster.ClusterStatus{
-				KubernetesVersion: "v1.36.3",
-				Conditions:        []metav1.Condition{{Type: cluster.ClusterConditionReady, Status: metav1.ConditionTrue}},
-				NodeSummary:       &cluster.NodeSummary{TotalNum: 3, ReadyNum: 2},
-			}
-		}),
-		member(func(c *cluster.Cluster) {
-			c.Name = "lost"
-			c.Status.Conditions = []metav1.Condition{{Type: cluster.ClusterConditionReady, Status: metav1.ConditionUnknown}}
-		}),
-	)
 }
