@@ -4,22 +4,22 @@
 package apiserver
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/client/pkg/v3/transport"
-	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/klog/v2"
@@ -86,108 +86,68 @@ func checkEtcdVersion(text string) error {
 	return nil
 }
 
+// etcdVersion asks one server, once: etcd's own client would try again until the
+// deadline and then say no more than that it passed.
 func etcdVersion(ctx context.Context, endpoint string, tlsConfig *tls.Config) (string, error) {
-	if err := greet(ctx, endpoint, tlsConfig); err != nil {
+	server := parseEndpoint(endpoint)
+	security := insecure.NewCredentials()
+	if server.secure {
+		security = credentials.NewTLS(tlsConfig)
+	}
+	if err := server.greet(ctx, tlsConfig); err != nil {
 		return "", err
 	}
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, TLS: tlsConfig, Logger: zap.NewNop()})
+	conn, err := grpc.NewClient(server.target(), grpc.WithTransportCredentials(security))
 	if err != nil {
 		return "", err
 	}
-	defer client.Close() //nolint:errcheck // nothing was written
-	status, err := client.Status(ctx, endpoint)
+	defer conn.Close() //nolint:errcheck // nothing was written
+	answer, err := etcdserverpb.NewMaintenanceClient(conn).Status(ctx, &etcdserverpb.StatusRequest{}, grpc.WaitForReady(false))
 	if err != nil {
-		return "", err
+		return "", errors.New(status.Convert(err).Message())
 	}
-	return status.Version, nil
+	return answer.Version, nil
 }
 
-// An HTTP/2 connection begins with these bytes, and is answered by a SETTINGS
-// frame (RFC 9113, section 3.4).
-const (
-	http2Preface       = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-	http2FrameHeader   = 9
-	http2FrameTypeByte = 3
-	http2Settings      = 4
-)
-
-// etcdAlertTime is how long a server that refuses the client's certificate may
-// take to say so after the handshake.
-const etcdAlertTime = 300 * time.Millisecond
-
-// greet opens a connection as gRPC does and waits for the server's first frame.
-// gRPC itself would try again until the deadline and then say no more than that
-// it passed; greet says what is wrong: refused, unknown host, certificate.
-func greet(ctx context.Context, endpoint string, tlsConfig *tls.Config) error {
-	network, address, secure := parseEndpoint(endpoint)
-	conn, err := dialEtcd(ctx, network, address, secure, tlsConfig)
-	if err != nil {
-		return err
-	}
-	defer conn.Close() //nolint:errcheck // nothing was said
-	reader := bufio.NewReader(conn)
-	if secure {
-		if err := awaitAlert(ctx, conn, reader); err != nil {
-			return err
-		}
-	}
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := conn.SetDeadline(deadline); err != nil {
-			return err
-		}
-	}
-	if _, err := io.WriteString(conn, http2Preface); err != nil {
-		return err
-	}
-	header := make([]byte, http2FrameHeader)
-	if _, err := io.ReadFull(reader, header); err != nil {
-		return err
-	}
-	if header[http2FrameTypeByte] != http2Settings {
-		return errors.New("it does not speak gRPC")
-	}
-	return nil
-}
-
-// awaitAlert listens before anything is said: an alert would be lost if the
-// server closed the connection on words it has not read. Silence is a good sign.
-func awaitAlert(ctx context.Context, conn net.Conn, reader *bufio.Reader) error {
-	ctx, cancel := context.WithTimeout(ctx, etcdAlertTime)
-	defer cancel()
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := conn.SetReadDeadline(deadline); err != nil {
-			return err
-		}
-	}
-	if _, err := reader.Peek(1); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		return err
-	}
-	return nil
-}
-
-func dialEtcd(ctx context.Context, network, address string, secure bool, tlsConfig *tls.Config) (net.Conn, error) {
-	if !secure {
-		return (&net.Dialer{}).DialContext(ctx, network, address)
-	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if tlsConfig != nil {
-		config = tlsConfig.Clone()
-	}
-	config.NextProtos = []string{"h2"}
-	return (&tls.Dialer{Config: config}).DialContext(ctx, network, address)
+// etcdServer is where a server of etcd listens.
+type etcdServer struct {
+	network, address string
+	secure           bool
 }
 
 // parseEndpoint reads an endpoint as etcd's client does: a URL, or host:port.
-func parseEndpoint(endpoint string) (network, address string, secure bool) {
+func parseEndpoint(endpoint string) etcdServer {
 	parsed, err := url.Parse(endpoint)
 	switch {
 	case err != nil || parsed.Host == "" && parsed.Path == "":
-		return "tcp", endpoint, false
+		return etcdServer{network: "tcp", address: endpoint}
 	case parsed.Scheme == "unix" || parsed.Scheme == "unixs":
-		return "unix", parsed.Host + parsed.Path, parsed.Scheme == "unixs"
+		return etcdServer{network: "unix", address: parsed.Host + parsed.Path, secure: parsed.Scheme == "unixs"}
 	default:
-		return "tcp", parsed.Host, parsed.Scheme == "https"
+		return etcdServer{network: "tcp", address: parsed.Host, secure: parsed.Scheme == "https"}
 	}
+}
+
+// target is the address as gRPC wants it.
+func (s etcdServer) target() string {
+	if s.network == "unix" {
+		return "unix:" + s.address
+	}
+	return "passthrough:///" + s.address
+}
+
+// greet opens a connection and closes it. What is wrong with the address or the
+// server's certificate it says in one line, where gRPC would log several.
+func (s etcdServer) greet(ctx context.Context, tlsConfig *tls.Config) error {
+	dial := (&net.Dialer{}).DialContext
+	if s.secure {
+		dial = (&tls.Dialer{Config: tlsConfig}).DialContext
+	}
+	conn, err := dial(ctx, s.network, s.address)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 func etcdTLS(cfg storagebackend.TransportConfig) (*tls.Config, error) {

@@ -76,21 +76,21 @@ func TestJudgeEtcd(t *testing.T) {
 
 func TestParseEndpoint(t *testing.T) {
 	tests := map[string]struct {
-		network, address string
-		secure           bool
+		server etcdServer
+		target string
 	}{
-		"https://etcd-0.etcd:2379": {network: "tcp", address: "etcd-0.etcd:2379", secure: true},
-		"http://[::1]:2379":        {network: "tcp", address: "[::1]:2379"},
-		"192.0.2.1:2379":           {network: "tcp", address: "192.0.2.1:2379"},
-		"etcd:2379":                {network: "tcp", address: "etcd:2379"},
-		"unix:///run/etcd.sock":    {network: "unix", address: "/run/etcd.sock"},
-		"unixs:///run/etcd.sock":   {network: "unix", address: "/run/etcd.sock", secure: true},
+		"https://etcd-0.etcd:2379": {etcdServer{"tcp", "etcd-0.etcd:2379", true}, "passthrough:///etcd-0.etcd:2379"},
+		"http://[::1]:2379":        {etcdServer{"tcp", "[::1]:2379", false}, "passthrough:///[::1]:2379"},
+		"192.0.2.1:2379":           {etcdServer{"tcp", "192.0.2.1:2379", false}, "passthrough:///192.0.2.1:2379"},
+		"etcd:2379":                {etcdServer{"tcp", "etcd:2379", false}, "passthrough:///etcd:2379"},
+		"unix:///run/etcd.sock":    {etcdServer{"unix", "/run/etcd.sock", false}, "unix:/run/etcd.sock"},
+		"unixs:///run/etcd.sock":   {etcdServer{"unix", "/run/etcd.sock", true}, "unix:/run/etcd.sock"},
 	}
 	for endpoint, want := range tests {
 		t.Run(endpoint, func(t *testing.T) {
-			network, address, secure := parseEndpoint(endpoint)
-			if network != want.network || address != want.address || secure != want.secure {
-				t.Errorf("parseEndpoint: want %+v, got %s %s %t", want, network, address, secure)
+			server := parseEndpoint(endpoint)
+			if server != want.server || server.target() != want.target {
+				t.Errorf("parseEndpoint: want %+v, got %+v with target %s", want, server, server.target())
 			}
 		})
 	}
@@ -131,18 +131,11 @@ func TestProbeEtcdSaysWhatIsWrong(t *testing.T) {
 			reason: "the port is another program's",
 			server: func(t *testing.T) string {
 				t.Helper()
-				listener := listen(t)
-				go func() {
-					conn, err := listener.Accept()
-					if err != nil {
-						return
-					}
-					_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
-					_ = conn.Close()
-				}()
-				return "http://" + listener.Addr().String()
+				server := httptest.NewServer(http.NotFoundHandler())
+				t.Cleanup(server.Close)
+				return server.URL
 			},
-			want: "it does not speak gRPC",
+			want: "error reading server preface",
 		},
 	}
 	for name, tc := range tests {
