@@ -40,7 +40,7 @@ type propagation struct {
 
 // propagate makes the member's object as the work says.
 func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record *record) outcome {
-	record.ended = nil
+	record.ended, record.removed, record.outdated = nil, nil, false
 	p := &propagation{session: s, work: work, record: record, target: record.target, hash: desiredHash(work)}
 	// 1. How does the member serve the kind?
 	resource, ok := s.member.APIs().Resource(p.target.kind)

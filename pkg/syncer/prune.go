@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,6 +21,10 @@ import (
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/member"
 )
+
+// removalPatience is how long the mirror may take to show that a removed object is
+// gone before the member is asked.
+const removalPatience = 2 * time.Second
 
 // prune makes a tombstone come true. This is the only place that deletes
 // anything in a member.
@@ -42,10 +47,13 @@ func (s *session) end(ctx context.Context, work *workv1alpha1.Work, record *reco
 	if !ok {
 		return o
 	}
-	// 2. What does it have? The mirror is there to tell when it goes; what is
-	// deleted is decided by what the member says now.
-	s.observers.of(t.kind, resource)
-	live, err := s.read(ctx, resource, t)
+	// 2. What does it have? A mirror that shows the object is enough to go by: the
+	// deletion is for that very version of it. Otherwise the member is asked.
+	mirror := s.observers.of(t.kind, resource)
+	if s.hasVanished(record, work.Spec.Template.UID) {
+		return outcome{reason: workv1alpha1.AppliedReasonSuccess, deleted: true}
+	}
+	live, err := s.toEnd(ctx, resource, record, mirror)
 	if err != nil {
 		return failed(err, nil)
 	}
@@ -57,18 +65,33 @@ func (s *session) end(ctx context.Context, work *workv1alpha1.Work, record *reco
 	case release:
 		return s.release(ctx, resource, t, live)
 	case remove:
-		if o, gone := s.remove(ctx, resource, t, live); !gone {
-			return o
-		}
-		// 4. Is it gone already? Most objects are.
-		if live, err = s.read(ctx, resource, t); err != nil {
-			return failed(err, live)
-		}
-		if live == nil || live.templateUID() != string(work.Spec.Template.UID) {
-			return outcome{reason: workv1alpha1.AppliedReasonSuccess, deleted: true}
-		}
+		return s.remove(ctx, resource, record, live)
 	}
 	return outcome{reason: workv1alpha1.AppliedReasonFailed, message: endingMessage(t, live), object: live, retry: later}
+}
+
+// toEnd returns the object of a tombstone, nil when there is none. What the mirror
+// does not show, or what was not there any more in the version it showed, is read
+// from the member.
+func (s *session) toEnd(ctx context.Context, resource member.Resource, record *record, mirror *mirror[*observed]) (*observed, error) {
+	if record.removed == nil && !record.outdated && mirror.hasSynced() {
+		if live := s.latest(record, mirror); live != nil {
+			return live, nil
+		}
+	}
+	record.outdated = false
+	return s.read(ctx, resource, record.target)
+}
+
+// hasVanished returns true once the mirror has seen the object go that was removed
+// for the template.
+func (s *session) hasVanished(record *record, template types.UID) bool {
+	if record.removed == nil || record.removed.template != template {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return record.gone == record.removed.uid
 }
 
 // resourceToPrune returns how the member serves the kind, in the version of the
@@ -93,28 +116,32 @@ func (s *session) resourceToPrune(t target) (member.Resource, outcome, bool) {
 	}, false
 }
 
-// remove asks the member to delete the object. It returns false and the outcome
-// when that came to nothing.
-func (s *session) remove(ctx context.Context, resource member.Resource, t target, live *observed) (outcome, bool) {
+// remove asks the member to delete the object as it was seen. The mirror tells
+// when it is gone; should it miss that, the object is looked for later.
+func (s *session) remove(ctx context.Context, resource member.Resource, record *record, live *observed) outcome {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
+	t := record.target
 	background := metav1.DeletePropagationBackground
 	err := s.objects(resource, t).Delete(ctx, t.name, metav1.DeleteOptions{
-		Preconditions:     &metav1.Preconditions{UID: &live.UID},
+		Preconditions:     &metav1.Preconditions{UID: &live.UID, ResourceVersion: &live.ResourceVersion},
 		PropagationPolicy: &background,
 	})
 	switch {
 	case apierrors.IsNotFound(err):
+		return outcome{reason: workv1alpha1.AppliedReasonSuccess, deleted: true}
 	case apierrors.IsConflict(err):
-		// It was replaced meanwhile: look again.
-		return outcome{retry: soon}, false
+		// It changed meanwhile, or was replaced: look again, at the member.
+		record.outdated = true
+		return outcome{retry: soon}
 	case err != nil:
 		deletes.WithLabelValues("error").Inc()
-		return failed(fmt.Errorf("delete %s from member %q: %w", t, s.cluster, err), live), false
+		return failed(fmt.Errorf("delete %s from member %q: %w", t, s.cluster, err), live)
 	}
 	deletes.WithLabelValues("success").Inc()
 	klog.FromContext(ctx).V(2).Info("Deleted from member", "kind", t.kind.Kind, "object", t.key())
-	return outcome{}, true
+	record.removed = &removed{template: types.UID(live.templateUID()), uid: live.UID}
+	return outcome{object: live, retry: soon, after: removalPatience}
 }
 
 // release takes the fleet's marks off an object and leaves it running.

@@ -4,12 +4,15 @@
 package syncer
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/wellknown"
@@ -27,7 +30,7 @@ func TestPruneDeletes(t *testing.T) {
 	if r.member.Get("ConfigMap", "shop", "settings") != nil {
 		t.Error("the object is there though its deletion was confirmed")
 	}
-	if diff := cmp.Diff(map[string]int{"get configmaps": 2, "delete configmaps": 1}, r.member.Requests()); diff != "" {
+	if diff := cmp.Diff(map[string]int{"delete configmaps": 1}, r.member.Requests()); diff != "" {
 		t.Errorf("requests to delete one object: -want +got:\n%s", diff)
 	}
 	if r.member.Get("Namespace", "", "shop") == nil {
@@ -93,6 +96,40 @@ func TestPruneConfirmsWhatIsNotThere(t *testing.T) {
 			r.await("gone", "confirmed", deleted)
 			if got := r.member.Writes(); got != 0 {
 				t.Errorf("%s: %d writes: %v", tc.reason, got, r.member.Requests())
+			}
+		})
+	}
+}
+
+// Between what the mirror shows and the deletion the object may change. What is
+// deleted is what the member has then.
+func TestPruneLooksAgainAfterAConflict(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		change func(*unstructured.Unstructured)
+		stays  bool
+	}{
+		"Content":  {reason: "what it holds says nothing about whose it is", change: func(o *unstructured.Unstructured) { put(t, o, "mine", "data", "extra") }},
+		"Unmarked": {reason: "somebody took it from the fleet", change: func(o *unstructured.Unstructured) { o.SetLabels(nil) }, stays: true},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.want("settings", settings)
+			r.await("settings", "applied", applied)
+			changed := false
+			r.member.FailRequests(func(request fake.Request) *apierrors.StatusError {
+				if request.Verb != "delete" || changed {
+					return nil
+				}
+				changed = true
+				go r.member.Edit(t, "ConfigMap", "shop", "settings", tc.change)
+				return apierrors.NewConflict(schema.GroupResource{Resource: "configmaps"}, "settings", errors.New("the ResourceVersion in the precondition does not match"))
+			})
+			r.want("settings", settings, tombstone)
+			r.await("settings", "deleted or released", deleted)
+			if got := r.member.Get("ConfigMap", "shop", "settings") != nil; got != tc.stays {
+				t.Errorf("%s: it stays: %t, want %t", tc.reason, got, tc.stays)
 			}
 		})
 	}

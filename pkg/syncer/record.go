@@ -25,6 +25,10 @@ type record struct {
 	settled *settled
 	// ended is set once a tombstone came true.
 	ended *ended
+	// removed is the object the member was asked to delete.
+	removed *removed
+	// outdated says that the mirror's version of the object was refused.
+	outdated bool
 	// trimmed are the fields left out for the member.
 	trimmed []string
 	// unreadSince is when the first look found the kind not mirrored yet.
@@ -42,14 +46,22 @@ type record struct {
 	revisit bool
 	// applied is the object as the last write left it, until the mirror has it.
 	applied *observed
-	// goneAt is the resourceVersion the object was last seen to vanish at.
+	// goneAt is the resourceVersion the object was last seen to vanish at, gone its
+	// uid then.
 	goneAt string
+	gone   types.UID
 }
 
 // ended says of which template a tombstone came true, and how.
 type ended struct {
 	template types.UID
 	outcome  outcome
+}
+
+// removed is an object the member was asked to delete, and the template it came
+// from.
+type removed struct {
+	template, uid types.UID
 }
 
 // settled says which object was found to be as which work says.
@@ -88,7 +100,7 @@ func (r *record) keepApplied(object *observed) {
 
 // vanished remembers that the object with the uid was gone at version.
 func (r *record) vanished(uid types.UID, version string) {
-	r.goneAt = version
+	r.goneAt, r.gone = version, uid
 	if r.applied != nil && r.applied.UID == uid {
 		r.applied = nil
 	}

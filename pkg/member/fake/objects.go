@@ -214,6 +214,9 @@ func (m *Member) delete(kind Kind, live *unstructured.Unstructured, body []byte)
 	if p := options.Preconditions; p != nil && p.UID != nil && *p.UID != live.GetUID() {
 		return 0, nil, apierrors.NewConflict(schema.GroupResource{Group: kind.Group, Resource: kind.Resource}, live.GetName(), fmt.Errorf("the UID in the precondition does not match"))
 	}
+	if p := options.Preconditions; p != nil && p.ResourceVersion != nil && *p.ResourceVersion != live.GetResourceVersion() {
+		return 0, nil, apierrors.NewConflict(schema.GroupResource{Group: kind.Group, Resource: kind.Resource}, live.GetName(), fmt.Errorf("the ResourceVersion in the precondition does not match"))
+	}
 	if len(live.GetFinalizers()) == 0 {
 		m.drop(kind, live)
 		return http.StatusOK, metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusSuccess}, nil
