@@ -50,6 +50,10 @@ func (i *Intake) rollUp(ctx context.Context, name types.NamespacedName, binding 
 		}
 		unsure := d.template == nil || !d.changed && i.options.Peers
 		switch {
+		case d.template == nil && len(members) == 0:
+			// It was deleted, and no member has anything left to say. One that is
+			// created anew is rolled up with its own event.
+			return 0, nil
 		case unsure && !live:
 			live = true
 			continue
