@@ -1,7 +1,7 @@
 // Copyright The Fleet Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package manager
+package election
 
 import (
 	"context"
@@ -18,53 +18,49 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
-// candidates makes managers that compete for one lease.
-func candidates(t *testing.T, n int) (*kubefake.Clientset, []*Manager) {
-	t.Helper()
-	config, err := NewConfig(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+// candidates are processes that compete for one lease.
+func candidates(n int) (*kubefake.Clientset, []*Election) {
+	settings := Defaults("work", "kube-system")
 	client := kubefake.NewClientset()
-	managers := make([]*Manager, n)
-	for i := range managers {
-		managers[i] = &Manager{config: *config, leases: client.CoordinationV1()}
+	elections := make([]*Election, n)
+	for i := range elections {
+		elections[i] = &Election{settings: settings, leases: client.CoordinationV1()}
 	}
-	return client, managers
+	return client, elections
 }
 
-func TestLeadOneAtATime(t *testing.T) {
+func TestRunOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, managers := candidates(t, 2)
+		_, elections := candidates(2)
 		var working, worked atomic.Int32
 		work := func(ctx context.Context) error {
 			if working.Add(1) > 1 {
-				t.Error("\nTwo managers never work at once, not even while one winds down.")
+				t.Error("\nTwo never work at once, not even while one winds down.")
 			}
 			worked.Add(1)
 			<-ctx.Done()
-			time.Sleep(3 * time.Second) // controllers take a while to return
+			time.Sleep(3 * time.Second) // work takes a while to return
 			working.Add(-1)
 			return nil
 		}
 		errs := make(chan error, 2)
-		start := func(m *Manager) context.CancelFunc {
+		start := func(e *Election) context.CancelFunc {
 			ctx, cancel := context.WithCancel(t.Context())
-			go func() { errs <- m.lead(ctx, work) }()
+			go func() { errs <- e.Run(ctx, work) }()
 			return cancel
 		}
 
-		stopFirst := start(managers[0])
+		stopFirst := start(elections[0])
 		time.Sleep(time.Second)
-		stopSecond := start(managers[1])
+		stopSecond := start(elections[1])
 		time.Sleep(time.Minute)
 		if got := worked.Load(); got != 1 {
-			t.Errorf("\nThe second manager waits while the first works.\nworked: want 1, got %d", got)
+			t.Errorf("\nThe second waits while the first works.\nworked: want 1, got %d", got)
 		}
 
 		stopFirst()
 		if err := <-errs; err != nil {
-			t.Errorf("\nTo be stopped is no error.\nlead(...): got %v", err)
+			t.Errorf("\nTo be stopped is no error.\nRun(...): got %v", err)
 		}
 		time.Sleep(5 * time.Second)
 		if got := worked.Load(); got != 2 {
@@ -72,32 +68,32 @@ func TestLeadOneAtATime(t *testing.T) {
 		}
 		stopSecond()
 		if err := <-errs; err != nil {
-			t.Errorf("\nTo be stopped is no error.\nlead(...): got %v", err)
+			t.Errorf("\nTo be stopped is no error.\nRun(...): got %v", err)
 		}
 	})
 }
 
-func TestLeadStopsWaiting(t *testing.T) {
+func TestRunStopsWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, managers := candidates(t, 1)
+		client, elections := candidates(1)
 		client.PrependReactor("*", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return true, nil, apierrors.NewServiceUnavailable("down")
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		err := managers[0].lead(ctx, func(context.Context) error {
+		err := elections[0].Run(ctx, func(context.Context) error {
 			t.Error("\nWithout the lease there is no work.")
 			return nil
 		})
 		if err != nil {
-			t.Errorf("\nTo be stopped while waiting is no error.\nlead(...): got %v", err)
+			t.Errorf("\nTo be stopped while waiting is no error.\nRun(...): got %v", err)
 		}
 	})
 }
 
-func TestLeadLosesLease(t *testing.T) {
+func TestRunLosesLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, managers := candidates(t, 1)
+		client, elections := candidates(1)
 		var down atomic.Bool
 		client.PrependReactor("*", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return down.Load(), nil, apierrors.NewServiceUnavailable("down")
@@ -106,24 +102,24 @@ func TestLeadLosesLease(t *testing.T) {
 			time.Sleep(time.Minute)
 			down.Store(true)
 		}()
-		err := managers[0].lead(t.Context(), func(ctx context.Context) error {
+		err := elections[0].Run(t.Context(), func(ctx context.Context) error {
 			<-ctx.Done()
 			return nil
 		})
-		if !errors.Is(err, errLostLease) {
-			t.Errorf("\nA manager that cannot renew stops and says why.\nlead(...): want %v, got %v", errLostLease, err)
+		if !errors.Is(err, ErrLost) {
+			t.Errorf("\nOne that cannot renew stops and says why.\nRun(...): want %v, got %v", ErrLost, err)
 		}
 	})
 }
 
-func TestLeadReturnsErrorOfWork(t *testing.T) {
+func TestRunReturnsErrorOfWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, managers := candidates(t, 1)
+		client, elections := candidates(1)
 		boom := errors.New("boom")
-		if err := managers[0].lead(t.Context(), func(context.Context) error { return boom }); !errors.Is(err, boom) {
-			t.Errorf("\nThe error of the work is the error of the manager.\nlead(...): want %v, got %v", boom, err)
+		if err := elections[0].Run(t.Context(), func(context.Context) error { return boom }); !errors.Is(err, boom) {
+			t.Errorf("\nThe error of the work is the error of Run.\nRun(...): want %v, got %v", boom, err)
 		}
-		lease, err := client.CoordinationV1().Leases("kube-system").Get(t.Context(), LeaseName, metav1.GetOptions{})
+		lease, err := client.CoordinationV1().Leases("kube-system").Get(t.Context(), "work", metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,4 +127,16 @@ func TestLeadReturnsErrorOfWork(t *testing.T) {
 			t.Errorf("\nThe lease is released on the way out.\nholder: want empty, got %v", holder)
 		}
 	})
+}
+
+func TestRunWithoutElection(t *testing.T) {
+	boom := errors.New("boom")
+	client, elections := candidates(1)
+	elections[0].settings.LeaderElect = false
+	if err := elections[0].Run(t.Context(), func(context.Context) error { return boom }); !errors.Is(err, boom) {
+		t.Errorf("\nWithout competitors the work starts at once.\nRun(...): want %v, got %v", boom, err)
+	}
+	if actions := client.Actions(); len(actions) > 0 {
+		t.Errorf("\nNo lease is touched then.\nrequests: got %v", actions)
+	}
 }

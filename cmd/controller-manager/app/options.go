@@ -5,14 +5,10 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"strings"
 
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
-	genericapiserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/apiserver/pkg/server/options"
 	"k8s.io/client-go/tools/clientcmd"
 	cliflag "k8s.io/component-base/cli/flag"
 	leaderelectionoptions "k8s.io/component-base/config/options"
@@ -25,6 +21,8 @@ import (
 	"k8s.io/kubernetes/pkg/cluster/ports"
 
 	"fleet.dev/fleet/pkg/controllers/manager"
+	"fleet.dev/fleet/pkg/election"
+	"fleet.dev/fleet/pkg/serving"
 )
 
 // Options is what the flags set. Their names and meanings are
@@ -36,13 +34,9 @@ type Options struct {
 	Kubeconfig string
 	// Manager is the configuration of the controllers.
 	Manager *manager.Config
-	// SecureServing is where health and metrics are served; port 0 is nowhere.
-	SecureServing *options.SecureServingOptions
-	// Authentication and Authorization ask the fleet who may read metrics, with
-	// Kubeconfig unless they name another.
-	Authentication *options.DelegatingAuthenticationOptions
-	Authorization  *options.DelegatingAuthorizationOptions
-	Logs           *logs.Options
+	// Serving is where health and metrics are served.
+	Serving *serving.Options
+	Logs    *logs.Options
 }
 
 // NewOptions returns the defaults.
@@ -51,21 +45,12 @@ func NewOptions() (*Options, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &Options{
-		Manager:        config,
-		SecureServing:  options.NewSecureServingOptions(),
-		Authentication: options.NewDelegatingAuthenticationOptions(),
-		Authorization:  options.NewDelegatingAuthorizationOptions(),
-		Logs:           logs.NewOptions(),
-	}
-	// An empty directory means a self-signed certificate in memory.
-	o.SecureServing.ServerCert.CertDirectory = ""
-	o.SecureServing.ServerCert.PairName = "controller-manager"
-	o.SecureServing.BindPort = ports.KubeControllerManagerPort
 	config.Kube.Generic.Debugging.EnableProfiling = true // upstream's default of the flag
-	o.Authentication.RemoteKubeConfigFileOptional = true
-	o.Authorization.RemoteKubeConfigFileOptional = true
-	return o, nil
+	return &Options{
+		Manager: config,
+		Serving: serving.NewOptions("controller-manager", ports.KubeControllerManagerPort),
+		Logs:    logs.NewOptions(),
+	}, nil
 }
 
 // Flags returns the flags in the groups of the help text.
@@ -97,9 +82,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 		"Profile lock contention too.")
 
 	o.addControllerFlags(&fss)
-	o.SecureServing.AddFlags(fss.FlagSet("secure serving"))
-	o.Authentication.AddFlags(fss.FlagSet("authentication"))
-	o.Authorization.AddFlags(fss.FlagSet("authorization"))
+	o.Serving.AddFlags(&fss)
 	logsapi.AddFlags(o.Logs, fss.FlagSet("logs"))
 	return fss
 }
@@ -141,53 +124,14 @@ func (o *Options) Config() (*manager.Config, error) {
 
 func (o *Options) validate() error {
 	kube := &o.Manager.Kube
-	var errs []error
-	errs = append(errs, o.SecureServing.Validate()...)
-	errs = append(errs, o.Authentication.Validate()...)
-	errs = append(errs, o.Authorization.Validate()...)
+	errs := o.Serving.Validate()
 	errs = append(errs, (&kubeoptions.CSRSigningControllerOptions{CSRSigningControllerConfiguration: &kube.CSRSigningController}).Validate()...)
-	if election := kube.Generic.LeaderElection; election.LeaderElect && election.ResourceLock != "leases" {
-		errs = append(errs, errors.New(`--leader-elect-resource-lock must be "leases"`))
-	}
+	errs = append(errs, election.Validate(kube.Generic.LeaderElection))
 	return utilerrors.NewAggregate(errs)
 }
 
 // serve serves /healthz, /metrics and profiles until ctx ends, and returns a
 // channel that is closed when it has stopped.
 func (o *Options) serve(ctx context.Context) (<-chan struct{}, error) {
-	o.defaultKubeconfigs()
-	if err := o.SecureServing.MaybeDefaultWithSelfSignedCerts("localhost", nil, []net.IP{net.IPv4(127, 0, 0, 1)}); err != nil {
-		return nil, fmt.Errorf("make a serving certificate: %w", err)
-	}
-	var serving *genericapiserver.SecureServingInfo
-	if err := o.SecureServing.ApplyTo(&serving); err != nil {
-		return nil, err
-	}
-	if serving == nil { // --secure-port=0
-		closed := make(chan struct{})
-		close(closed)
-		return closed, nil
-	}
-	var authentication genericapiserver.AuthenticationInfo
-	if err := o.Authentication.ApplyTo(&authentication, serving, nil); err != nil {
-		return nil, err
-	}
-	var authorization genericapiserver.AuthorizationInfo
-	if err := o.Authorization.ApplyTo(&authorization); err != nil {
-		return nil, err
-	}
-	mux := cmapp.NewBaseHandler(&o.Manager.Kube.Generic.Debugging, healthz.NewMutableHealthzHandler())
-	stopped, _, err := serving.Serve(cmapp.BuildHandlerChain(mux, &authorization, &authentication), 0, ctx.Done())
-	return stopped, err
-}
-
-// defaultKubeconfigs lets the fleet itself authenticate and authorize requests
-// for health and metrics, unless the flags say otherwise.
-func (o *Options) defaultKubeconfigs() {
-	if o.Authentication.RemoteKubeConfigFile == "" {
-		o.Authentication.RemoteKubeConfigFile = o.Kubeconfig
-	}
-	if o.Authorization.RemoteKubeConfigFile == "" {
-		o.Authorization.RemoteKubeConfigFile = o.Kubeconfig
-	}
+	return o.Serving.Serve(ctx, o.Kubeconfig, cmapp.NewBaseHandler(&o.Manager.Kube.Generic.Debugging, healthz.NewMutableHealthzHandler()))
 }

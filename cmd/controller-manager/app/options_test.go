@@ -72,7 +72,7 @@ func TestBadFlags(t *testing.T) {
 	}{
 		"NoFile":   {reason: "A file that is missing is named, with its flag.", args: []string{"--kubeconfig", "/no/such/file"}, want: "load the kubeconfig of the fleet (--kubeconfig): stat /no/such/file"},
 		"BadPort":  {reason: "A port that does not exist is refused.", args: []string{"--kubeconfig", file, "--secure-port", "70000"}, want: "--secure-port 70000"},
-		"BadLock":  {reason: "There is one kind of lock.", args: []string{"--kubeconfig", file, "--leader-elect-resource-lock", "endpoints"}, want: `--leader-elect-resource-lock must be "leases"`},
+		"BadLock":  {reason: "There is one kind of lock.", args: []string{"--kubeconfig", file, "--leader-elect-resource-lock", "endpoints"}, want: `must be "leases"`},
 		"HalfPair": {reason: "A key belongs to a certificate.", args: []string{"--kubeconfig", file, "--cluster-signing-kubelet-client-cert-file", "ca.crt"}, want: "cannot specify cert without key"},
 		"Foreign":  {reason: "Flags of controllers that do not run here do not exist.", args: []string{"--allocate-node-cidrs"}, want: "unknown flag: --allocate-node-cidrs"},
 	} {

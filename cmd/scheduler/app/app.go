@@ -10,11 +10,14 @@ package app
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"net/http"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/healthz"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/component-base/cli/globalflag"
@@ -26,6 +29,7 @@ import (
 	"k8s.io/component-base/version/verflag"
 	"k8s.io/klog/v2"
 
+	"fleet.dev/fleet/pkg/election"
 	"fleet.dev/fleet/pkg/scheduler"
 	"fleet.dev/fleet/pkg/scheduler/framework/runtime"
 )
@@ -89,18 +93,41 @@ func run(ctx context.Context, opts *Options, registrations []Option) error {
 	}
 	ctx, stop := context.WithCancel(klog.NewContext(ctx, klog.FromContext(ctx).WithName("scheduler")))
 	defer stop()
-	work, err := opts.elected(config.FleetConfig, s.Run)
+	candidacy, err := election.New(config.FleetConfig, opts.LeaderElection)
 	if err != nil {
 		return err
 	}
-	stopped, err := opts.serve(ctx, work.ready(s.Ready))
+	var work work
+	stopped, err := opts.Serving.Serve(ctx, opts.Kubeconfig, opts.handler(work.ready(s.Ready)))
 	if err != nil {
-		return fmt.Errorf("serve health and metrics: %w", err)
+		return err
 	}
-	err = work.run(ctx)
+	err = candidacy.Run(ctx, work.begun(s.Run))
 	stop()
 	<-stopped
 	return err
+}
+
+// work is what a process does once it is elected.
+type work struct{ running atomic.Bool }
+
+// begun notes that the work runs when it does.
+func (w *work) begun(run func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		w.running.Store(true)
+		return run(ctx)
+	}
+}
+
+// ready is the health check: a process that stands by is ready, one that works is
+// when the work is.
+func (w *work) ready(workReady func() bool) healthz.HealthChecker {
+	return healthz.NamedCheck("scheduling", func(*http.Request) error {
+		if w.running.Load() && !workReady() {
+			return errors.New("templates are not listed yet")
+		}
+		return nil
+	})
 }
 
 func addFlags(cmd *cobra.Command, opts *Options) {

@@ -4,17 +4,13 @@
 package app
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"k8s.io/apiserver/pkg/server/healthz"
 
 	"fleet.dev/fleet/pkg/scheduler/framework"
 	"fleet.dev/fleet/pkg/scheduler/framework/runtime"
@@ -92,27 +88,13 @@ func TestReadiness(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			c := &candidate{}
-			c.working.Store(tc.working)
-			checks := []healthz.HealthChecker{c.ready(func() bool { return tc.done })}
+			var w work
+			w.running.Store(tc.working)
 			recorder := httptest.NewRecorder()
-			NewOptions().handler(checks[0]).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+			NewOptions().handler(w.ready(func() bool { return tc.done })).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/readyz", nil))
 			if recorder.Code != tc.want {
 				t.Errorf("\n%s\nGET /readyz: want %d, got %d", tc.reason, tc.want, recorder.Code)
 			}
 		})
-	}
-}
-
-func TestRunWithoutElection(t *testing.T) {
-	opts := NewOptions()
-	opts.LeaderElection.LeaderElect = false
-	stopped := errors.New("stopped")
-	c, err := opts.elected(nil, func(context.Context) error { return stopped })
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.run(t.Context()); !errors.Is(err, stopped) {
-		t.Errorf("run(...): want the error of the work, got %v", err)
 	}
 }

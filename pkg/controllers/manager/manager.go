@@ -16,13 +16,14 @@ import (
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
-	typedcoordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/klog/v2"
 	kubeconfig "k8s.io/kubernetes/pkg/controller/apis/config"
+
+	"fleet.dev/fleet/pkg/election"
 )
 
 // userAgent names the process to the fleet's API server.
@@ -32,9 +33,6 @@ const userAgent = "fleet-controller-manager"
 type Manager struct {
 	config Config
 	client kubernetes.Interface
-	// leases is for leader election alone, so that it never waits for the rate
-	// limit of the controllers.
-	leases typedcoordinationv1.CoordinationV1Interface
 }
 
 // New returns a manager of the controllers that the configuration selects. It
@@ -55,22 +53,17 @@ func New(config *Config) (*Manager, error) {
 	if m.client, err = kubernetes.NewForConfig(restConfig); err != nil {
 		return nil, fmt.Errorf("make the client to the fleet: %w", err)
 	}
-	leaseConfig := rest.CopyConfig(restConfig)
-	leaseConfig.UserAgent += "/leader-election"
-	leaseConfig.Timeout = max(time.Second, config.Kube.Generic.LeaderElection.RenewDeadline.Duration/2)
-	if m.leases, err = typedcoordinationv1.NewForConfig(leaseConfig); err != nil {
-		return nil, fmt.Errorf("make the leader election client to the fleet: %w", err)
-	}
 	return m, nil
 }
 
 // Run runs the controllers until ctx ends, which is no error. With leader
 // election it first waits to lead, and returns an error when it stops leading.
 func (m *Manager) Run(ctx context.Context) error {
-	if !m.config.Kube.Generic.LeaderElection.LeaderElect {
-		return m.runControllers(ctx)
+	candidacy, err := election.New(m.config.RESTConfig, m.config.Kube.Generic.LeaderElection)
+	if err != nil {
+		return err
 	}
-	return m.lead(ctx, m.runControllers)
+	return candidacy.Run(ctx, m.runControllers)
 }
 
 // runControllers builds and runs the controllers: it waits for the fleet,
