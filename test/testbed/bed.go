@@ -154,7 +154,7 @@ func (b *Bed) Destroy(ctx context.Context) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	names := []string{"etcd", "logs", fleetName, fleetName + ".kubeconfig", stateFile, lockFile}
+	names := []string{"etcd", "etcd.sock", "logs", fleetName, fleetName + ".kubeconfig", stateFile, lockFile}
 	for _, m := range b.members {
 		names = append(names, m.Name(), m.Name()+".kubeconfig")
 	}
@@ -253,7 +253,7 @@ func (b *Bed) ensureMember(ctx context.Context, c MemberConfig) (*Member, error)
 			return m, nil
 		}
 	}
-	ports, err := freePorts(ctx, 4, b.state.ports())
+	ports, err := freePorts(ctx, 5, b.state.ports())
 	if err != nil {
 		return nil, err
 	}
@@ -261,6 +261,12 @@ func (b *Bed) ensureMember(ctx context.Context, c MemberConfig) (*Member, error)
 	s := memberState{
 		MemberConfig: c.withDefaults(number),
 		Ports:        memberPorts{APIServer: ports[0], ControllerManager: ports[1], Scheduler: ports[2], Kwok: ports[3]},
+	}
+	if c.DialsOut {
+		s.Ports.Door = ports[4]
+		if s.FleetPort, err = b.fleetPort(ctx); err != nil {
+			return nil, err
+		}
 	}
 	b.state.Members = append(b.state.Members, s)
 	if err := b.state.save(b.cfg.Dir); err != nil {
@@ -279,21 +285,31 @@ func (b *Bed) member(number int, s memberState) *Member {
 	layout := memberLayout{
 		dir: b.cfg.Dir, number: number, config: s.MemberConfig, ports: s.Ports, etcd: httpURL(b.state.Etcd.Client),
 	}
+	m := &Member{bed: b}
+	if s.DialsOut {
+		layout.etcd, layout.fleetPort = b.etcdSocket(), s.FleetPort
+		m.network = b.newNetwork(layout)
+	}
+	m.layout = layout
 	controlPlane := b.cfg.Bin
 	if s.Bin != "" {
 		controlPlane = s.Bin
 	}
 	component := func(bin, name string) *Process {
-		return b.process(s.Name+"/"+name, filepath.Join(bin, name), layout.flags(name))
+		p := b.process(s.Name+"/"+name, filepath.Join(bin, name), layout.flags(name))
+		if m.network != nil {
+			p.within = m.network.holder
+		}
+		return p
 	}
-	return &Member{
-		APIServer:         component(controlPlane, apiServer),
-		ControllerManager: component(controlPlane, controllerManager),
-		Scheduler:         component(controlPlane, scheduler),
-		Kwok:              component(b.cfg.Bin, kwok),
-		layout:            layout,
-		bed:               b,
+	m.APIServer = component(controlPlane, apiServer)
+	m.ControllerManager = component(controlPlane, controllerManager)
+	m.Scheduler = component(controlPlane, scheduler)
+	m.Kwok = component(b.cfg.Bin, kwok)
+	if m.network != nil {
+		m.Agent = b.newAgent(layout, m.network)
 	}
+	return m
 }
 
 // process makes the handle of a process, adopted if the state knows it.
@@ -327,12 +343,15 @@ func (b *Bed) startEtcd(ctx context.Context) error {
 	})
 }
 
+// etcdSocket is the client URL of etcd for members in networks of their own.
+func (b *Bed) etcdSocket() string { return "unix://" + filepath.Join(b.cfg.Dir, "etcd.sock") }
+
 func (b *Bed) etcdFlags() []string {
 	client, peer := httpURL(b.state.Etcd.Client), httpURL(b.state.Etcd.Peer)
 	return []string{
 		"--name=testbed",
 		"--data-dir=" + filepath.Join(b.cfg.Dir, "etcd"),
-		"--listen-client-urls=" + client,
+		"--listen-client-urls=" + client + "," + b.etcdSocket(),
 		"--advertise-client-urls=" + client,
 		"--listen-peer-urls=" + peer,
 		"--initial-advertise-peer-urls=" + peer,

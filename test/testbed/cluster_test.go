@@ -7,7 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
+	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -43,7 +46,7 @@ type cluster struct {
 // TestMember proves that what the other end-to-end tests stand on is a real
 // cluster, and that it can be broken and mended. The checks run in this order.
 func TestMember(t *testing.T) {
-	c := startCluster(t)
+	c := startMember(t, testbed.MemberConfig{Name: "member1", Nodes: nodes})
 	for _, tc := range []struct {
 		name   string
 		reason string
@@ -67,8 +70,8 @@ func TestMember(t *testing.T) {
 	}
 }
 
-// startCluster starts a bed with one member.
-func startCluster(t *testing.T) cluster {
+// startMember starts a bed with one member.
+func startMember(t *testing.T, config testbed.MemberConfig) cluster {
 	t.Helper()
 	repo, err := toolchain.Repo(".")
 	if err != nil {
@@ -91,16 +94,16 @@ func startCluster(t *testing.T) cluster {
 		}
 	})
 	started := time.Now()
-	member, err := bed.StartMember(t.Context(), testbed.MemberConfig{Name: "member1", Nodes: nodes})
+	member, err := bed.StartMember(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("a member starts in %.1f s", time.Since(started).Seconds())
-	config, err := member.RESTConfig()
+	restConfig, err := member.RESTConfig()
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := kubernetes.NewForConfig(config)
+	client, err := kubernetes.NewForConfig(restConfig)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -372,4 +375,59 @@ func eventually(ctx context.Context, check func(context.Context) error) error {
 		return last
 	}
 	return nil
+}
+
+// TestMemberThatDialsOut starts a member in a network of its own.
+func TestMemberThatDialsOut(t *testing.T) {
+	c := startMember(t, testbed.MemberConfig{Name: "member1", Nodes: nodes, DialsOut: true})
+	for _, tc := range []struct {
+		name   string
+		reason string
+		check  func(context.Context) error
+	}{
+		{"Deployment", "it is a cluster like any other", c.runsDeployments},
+		{"Logs", "its API server reaches its kubelets", c.servesLogs},
+		{"Unreachable", "nothing listens for it outside but the way in of tests", c.cannotBeDialled},
+		{"Killed", "with a new network everything in it starts anew, with its data", c.survivesLossOfNetwork},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if err := tc.check(t.Context()); err != nil {
+				t.Errorf("%s: %v", tc.reason, err)
+			}
+		})
+	}
+}
+
+// cannotBeDialled dials the ports that the member's processes listen on.
+func (c cluster) cannotBeDialled(ctx context.Context) error {
+	var open []string
+	for _, port := range testbed.InnerPorts(c.member) {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		if err == nil {
+			open = append(open, address)
+			err = connection.Close()
+		}
+		if err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
+			return err
+		}
+	}
+	if len(open) > 0 {
+		return fmt.Errorf("somebody listens on %v", open)
+	}
+	return nil
+}
+
+func (c cluster) survivesLossOfNetwork(ctx context.Context) error {
+	before := c.member.APIServer.PID()
+	if err := c.member.Processes()[0].Kill(ctx); err != nil {
+		return err
+	}
+	if _, err := c.bed.StartMember(ctx, c.member.Config()); err != nil {
+		return err
+	}
+	if c.member.APIServer.PID() == before {
+		return errors.New("the API server is in a network that is lost")
+	}
+	return c.awaitAvailable(ctx, "web", 2*nodes)
 }

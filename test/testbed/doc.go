@@ -14,11 +14,21 @@
 // is a "fleet server" process with its own embedded etcd. The programs come from
 // the toolchain package.
 //
+// A member with MemberConfig.DialsOut lives in a network namespace of its own, as
+// behind a firewall: its processes, the fleet's agent among them, reach the fleet's
+// port and nothing else, and nothing outside reaches them. Member.Link cuts that
+// way, heals it or breaks what is open, which affects nothing else: etcd is
+// reached through a Unix socket, and tests by the port in the member's
+// kubeconfig, each by means of their own. See command netns, which needs nsenter of
+// util-linux and no privileges.
+//
 //	<dir>/state.json                what runs: ports, pids, start times
 //	<dir>/<member>.kubeconfig       administrator of a member
 //	<dir>/fleet.kubeconfig          administrator of the fleet
 //	<dir>/logs/<process>.log
 //	<dir>/{etcd,<member>,fleet}/    data, keys, configuration
+//	<dir>/<member>/net/             ways across the border of its network
+//	<dir>/etcd.sock                 etcd, for members in networks of their own
 //
 // # What it is not
 //

@@ -52,7 +52,7 @@ func (l memberLayout) apiServerFlags() []string {
 	serverCert, serverKey := keys.pair("server")
 	proxyCert, proxyKey := keys.pair(frontProxyUser)
 	kubeletCert, kubeletKey := keys.pair(kubeletClientUser)
-	return []string{
+	out := []string{
 		"--etcd-servers=" + l.etcd,
 		"--etcd-prefix=" + l.etcdPrefix(),
 		"--bind-address=" + loopback,
@@ -79,7 +79,15 @@ func (l memberLayout) apiServerFlags() []string {
 		"--kubelet-client-key=" + kubeletKey,
 		"--kubelet-preferred-address-types=InternalIP",
 	}
+	if l.config.DialsOut {
+		// Where there is no route to anywhere it finds no address of its own.
+		out = append(out, "--advertise-address="+unroutedAddress)
+	}
+	return out
 }
+
+// unroutedAddress is an address for documentation (RFC 5737).
+const unroutedAddress = "192.0.2.1"
 
 // clientLimits lift the client-side rate limits of controllers: members must not
 // be what a benchmark of the fleet measures.

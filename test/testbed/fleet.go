@@ -42,6 +42,7 @@ type Fleet struct {
 
 	program string
 	dataDir string
+	port    int
 	// kubeconfig is a copy of the one the server writes.
 	kubeconfig string
 	report     func(line string)
@@ -67,11 +68,11 @@ func (b *Bed) ensureFleet(ctx context.Context, c FleetConfig) (*Fleet, error) {
 	if b.fleet != nil {
 		return b.fleet, nil
 	}
-	ports, err := freePorts(ctx, 1, b.state.ports())
+	port, err := b.fleetPort(ctx)
 	if err != nil {
 		return nil, err
 	}
-	b.state.Fleet = &fleetState{FleetConfig: c, Port: ports[0]}
+	b.state.Fleet = &fleetState{FleetConfig: c, Port: port}
 	if err := b.state.save(b.cfg.Dir); err != nil {
 		return nil, err
 	}
@@ -79,11 +80,28 @@ func (b *Bed) ensureFleet(ctx context.Context, c FleetConfig) (*Fleet, error) {
 	return b.fleet, nil
 }
 
+// fleetPort is the port of the fleet, chosen once, before the fleet exists if need
+// be. Callers hold b.mu and save the state.
+func (b *Bed) fleetPort(ctx context.Context) (int, error) {
+	if b.state.Fleet != nil {
+		return b.state.Fleet.Port, nil
+	}
+	if b.state.FleetPort == 0 {
+		ports, err := freePorts(ctx, 1, b.state.ports())
+		if err != nil {
+			return 0, err
+		}
+		b.state.FleetPort = ports[0]
+	}
+	return b.state.FleetPort, nil
+}
+
 // newFleet makes the handle of the fleet. Callers hold b.mu or own b.
 func (b *Bed) newFleet(s fleetState) *Fleet {
 	f := &Fleet{
 		program:    filepath.Join(b.cfg.Bin, fleetName),
 		dataDir:    filepath.Join(b.cfg.Dir, fleetName),
+		port:       s.Port,
 		kubeconfig: filepath.Join(b.cfg.Dir, fleetName+".kubeconfig"),
 		report:     b.cfg.Report,
 	}
@@ -179,13 +197,20 @@ func (f *Fleet) Run(ctx context.Context, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// Join joins a member with "fleet join" unless the fleet has a cluster of its
-// name. It does not wait; see AwaitReady.
+// Join joins a member, with "fleet join" or, if it can only dial out, by Register,
+// unless the fleet has a cluster of its name. An agent that does not run is started.
+// It does not wait; see AwaitReady.
 func (f *Fleet) Join(ctx context.Context, m *Member) error {
-	if _, err := f.cluster(ctx, m.Name()); err == nil || !apierrors.IsNotFound(err) {
+	_, err := f.cluster(ctx, m.Name())
+	switch {
+	case err == nil && m.Agent != nil:
+		return m.StartAgent(ctx)
+	case err == nil || !apierrors.IsNotFound(err):
 		return err
+	case m.Agent != nil:
+		return f.Register(ctx, m)
 	}
-	_, err := f.Run(ctx, "join", m.Name(), "--kubeconfig", m.Kubeconfig())
+	_, err = f.Run(ctx, "join", m.Name(), "--kubeconfig", m.Kubeconfig())
 	return err
 }
 

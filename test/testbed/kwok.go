@@ -46,7 +46,7 @@ const kwokConfigFile = "kwok.yaml"
 
 // writeKwokConfig fills dir with what kwok reads: kwok's own stages from the
 // binaries directory and the bed's, as documents of one file, and the pods' log.
-func writeKwokConfig(dir, bin, member string, now time.Time) error {
+func writeKwokConfig(dir, bin, member string, root bool, now time.Time) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func writeKwokConfig(dir, bin, member string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	own, err := ownStages(stageValues{Member: member, PodLog: podLog, Root: os.Geteuid() == 0})
+	own, err := ownStages(stageValues{Member: member, PodLog: podLog, Root: root})
 	if err != nil {
 		return err
 	}

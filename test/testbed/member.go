@@ -33,6 +33,9 @@ type MemberConfig struct {
 	// Zones are the nodes' topology.kubernetes.io/zone in turn, "<region>a" and
 	// "<region>b" when empty.
 	Zones []string `json:"zones"`
+	// DialsOut puts the member into a network of its own: it can dial the fleet, and
+	// nobody can dial it, but tests by its kubeconfig.
+	DialsOut bool `json:"dialsOut,omitempty"`
 	// Bin is a directory with the kube-apiserver, kube-controller-manager and
 	// kube-scheduler of another version; the bed's own when empty.
 	Bin string `json:"bin,omitempty"`
@@ -71,9 +74,14 @@ type Member struct {
 	// Kwok plays the kubelets. Start it with Member.Start: a new kwok waits
 	// for the leases of the old one, which Member.Start releases.
 	Kwok *Process
+	// Agent is the fleet's agent in a member that can only dial out, nil for
+	// others. Fleet.Register and StartAgent start it, Start does not.
+	Agent *Process
 
 	layout memberLayout
 	bed    *Bed
+	// network is that of a member that can only dial out, nil for others.
+	network *network
 }
 
 // Name is the member's name.
@@ -82,7 +90,8 @@ func (m *Member) Name() string { return m.layout.config.Name }
 // Config is what the member was made from, with defaults filled in.
 func (m *Member) Config() MemberConfig { return m.layout.config }
 
-// Kubeconfig is the file with the member's administrator.
+// Kubeconfig is the file with the member's administrator. It works on this
+// machine also when the member can only dial out: by a port that nobody else knows.
 func (m *Member) Kubeconfig() string { return m.layout.kubeconfig() }
 
 // RESTConfig is for clients that act as the member's administrator, without
@@ -92,9 +101,21 @@ func (m *Member) RESTConfig() (*rest.Config, error) { return loadConfig(m.Kubeco
 // EtcdPrefix is the prefix of the member's keys in the bed's etcd.
 func (m *Member) EtcdPrefix() string { return m.layout.etcdPrefix() }
 
+// Link is the way to the fleet of a member that can only dial out, nil for others.
+func (m *Member) Link() *Link {
+	if m.network == nil {
+		return nil
+	}
+	return &Link{forwarder: m.network.link}
+}
+
 // Processes are the member's processes in start order.
 func (m *Member) Processes() []*Process {
-	return []*Process{m.APIServer, m.ControllerManager, m.Scheduler, m.Kwok}
+	components := []*Process{m.APIServer, m.ControllerManager, m.Scheduler, m.Kwok}
+	if m.network == nil {
+		return components
+	}
+	return append(append(m.network.processes(), components...), m.Agent)
 }
 
 // Start starts what does not run of the member and waits until it schedules
@@ -121,7 +142,7 @@ func (m *Member) Start(ctx context.Context) error {
 			return fmt.Errorf("release nodes of member %q: %w", m.Name(), err)
 		}
 	}
-	for _, p := range m.Processes() {
+	for _, p := range []*Process{m.ControllerManager, m.Scheduler, m.Kwok} {
 		if err := p.Start(ctx); err != nil {
 			return err
 		}
@@ -141,10 +162,27 @@ func (m *Member) Start(ctx context.Context) error {
 
 // StartAPIServer starts the API server unless it runs and waits for /readyz.
 func (m *Member) StartAPIServer(ctx context.Context) error {
+	if err := m.startNetwork(ctx); err != nil {
+		return err
+	}
 	if err := m.APIServer.Start(ctx); err != nil {
 		return err
 	}
 	return m.awaitHealthy(ctx, m.APIServer, httpsURL(m.layout.ports.APIServer)+"/readyz")
+}
+
+// startNetwork starts the member's network if it has one. With a new namespace
+// everything starts anew: who is in the old one stays there.
+func (m *Member) startNetwork(ctx context.Context) error {
+	if m.network == nil {
+		return nil
+	}
+	if !m.network.holder.Alive() {
+		if err := m.Kill(ctx); err != nil {
+			return err
+		}
+	}
+	return m.network.start(ctx)
 }
 
 // Kill kills every process of the member at once and waits until they are gone.
@@ -181,6 +219,9 @@ func (m *Member) awaitHealthy(ctx context.Context, p *Process, url string) error
 	config, err := m.RESTConfig()
 	if err != nil {
 		return err
+	}
+	if m.network != nil {
+		config.Dial = m.network.dial
 	}
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
@@ -236,6 +277,8 @@ type memberLayout struct {
 	config MemberConfig
 	ports  memberPorts
 	etcd   string // client URL
+	// fleetPort is the port of the bed's fleet, for a member that can only dial out.
+	fleetPort int
 }
 
 // memberPorts are the ports a member listens on.
@@ -244,6 +287,13 @@ type memberPorts struct {
 	ControllerManager int `json:"controllerManager"`
 	Scheduler         int `json:"scheduler"`
 	Kwok              int `json:"kwok"`
+	// Door leads to the API server of a member that can only dial out.
+	Door int `json:"door,omitempty"`
+}
+
+// listening are the ports that processes of the member itself listen on.
+func (p memberPorts) listening() []int {
+	return []int{p.APIServer, p.ControllerManager, p.Scheduler, p.Kwok}
 }
 
 func (l memberLayout) home() string       { return filepath.Join(l.dir, l.config.Name) }
@@ -251,6 +301,7 @@ func (l memberLayout) kubeconfig() string { return filepath.Join(l.dir, l.config
 func (l memberLayout) keys() memberKeys   { return memberKeys{filepath.Join(l.home(), "pki")} }
 func (l memberLayout) etcdPrefix() string { return "/" + l.config.Name }
 func (l memberLayout) kwokDir() string    { return filepath.Join(l.home(), kwok) }
+func (l memberLayout) socketsDir() string { return filepath.Join(l.home(), "net") }
 
 // componentKubeconfig is the file with which a component reaches the API server.
 func (l memberLayout) componentKubeconfig(component string) string {
@@ -267,7 +318,6 @@ func (l memberLayout) prepare(bin string, now time.Time) error {
 	}
 	server := httpsURL(l.ports.APIServer)
 	for file, user := range map[string]string{
-		l.kubeconfig():                           adminUser,
 		l.componentKubeconfig(controllerManager): controllerManagerUser,
 		l.componentKubeconfig(scheduler):         schedulerUser,
 		l.componentKubeconfig(kwok):              kwokUser,
@@ -276,5 +326,18 @@ func (l memberLayout) prepare(bin string, now time.Time) error {
 			return err
 		}
 	}
-	return writeKwokConfig(l.kwokDir(), bin, l.config.Name, now)
+	if l.config.DialsOut {
+		server = httpsURL(l.ports.Door)
+	}
+	if err := writeKubeconfig(l.kubeconfig(), l.config.Name, server, adminUser, l.keys()); err != nil {
+		return err
+	}
+	return l.writeKwokConfig(bin, now)
+}
+
+// writeKwokConfig writes kwok's configuration. Only root can run commands of Pods
+// as somebody else, and not in a user namespace that knows one user.
+func (l memberLayout) writeKwokConfig(bin string, now time.Time) error {
+	root := os.Geteuid() == 0 && (!l.config.DialsOut || mayUnshare())
+	return writeKwokConfig(l.kwokDir(), bin, l.config.Name, root, now)
 }

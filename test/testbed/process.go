@@ -33,6 +33,10 @@ type Process struct {
 	args     []string
 	logFile  string
 	detached bool
+	// ownNetwork starts it in a network namespace of its own.
+	ownNetwork bool
+	// within is the process whose network namespace it runs in, nil for ours.
+	within *Process
 	// started records the identity of a new process.
 	started func(name string, id identity) error
 
@@ -149,13 +153,14 @@ func (p *Process) launch() error {
 	}
 	defer func() { _ = log.Close() }()
 
-	cmd := exec.Command(p.path, p.args...) //nolint:noctx // it outlives the call, and Kill ends it
+	path, args := p.path, p.args
+	if p.within != nil {
+		path, args = nsenter, enter(p.within, p)
+	}
+	cmd := exec.Command(path, args...) //nolint:noctx // it outlives the call, and Kill ends it
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = environment(os.Environ(), filepath.Dir(p.logFile))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if !p.detached {
-		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	}
+	cmd.SysProcAttr = p.attributes()
 	exited := &exit{done: make(chan struct{})}
 	startErr := make(chan error)
 	go func() {
@@ -183,6 +188,27 @@ func (p *Process) launch() error {
 		return nil
 	}
 	return err
+}
+
+// nsenter is the program of util-linux, part of every distribution.
+const nsenter = "nsenter"
+
+// attributes are what the process gets from the kernel.
+func (p *Process) attributes() *syscall.SysProcAttr {
+	out := &syscall.SysProcAttr{Setsid: true}
+	if !p.detached {
+		out.Pdeathsig = syscall.SIGKILL
+	}
+	if !p.ownNetwork {
+		return out
+	}
+	out.Cloneflags = syscall.CLONE_NEWNET
+	if !mayUnshare() {
+		out.Cloneflags |= syscall.CLONE_NEWUSER
+		out.UidMappings = []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}}
+		out.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}}
+	}
+	return out
 }
 
 // environment is what programs of a bed see: ours without the variables that

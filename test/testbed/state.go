@@ -17,6 +17,9 @@ type state struct {
 	Etcd    etcdPorts     `json:"etcd"`
 	Members []memberState `json:"members,omitempty"`
 	Fleet   *fleetState   `json:"fleet,omitempty"`
+	// FleetPort is the port of a fleet that may not exist yet, for members that
+	// dial it. 0 when nobody asked.
+	FleetPort int `json:"fleetPort,omitempty"`
 	// Processes are the identities of the processes last started, by name.
 	Processes map[string]identity `json:"processes,omitempty"`
 }
@@ -25,6 +28,8 @@ type memberState struct {
 	MemberConfig
 
 	Ports memberPorts `json:"ports"`
+	// FleetPort is what the member dials, if it can only dial out.
+	FleetPort int `json:"fleetPort,omitempty"`
 }
 
 type fleetState struct {
@@ -42,7 +47,13 @@ type etcdPorts struct {
 func (s state) ports() []int {
 	out := []int{s.Etcd.Client, s.Etcd.Peer}
 	for _, m := range s.Members {
-		out = append(out, m.Ports.APIServer, m.Ports.ControllerManager, m.Ports.Scheduler, m.Ports.Kwok)
+		out = append(out, m.Ports.listening()...)
+		if m.Ports.Door != 0 {
+			out = append(out, m.Ports.Door)
+		}
+	}
+	if s.FleetPort != 0 {
+		out = append(out, s.FleetPort)
 	}
 	if s.Fleet != nil {
 		out = append(out, s.Fleet.Port)

@@ -60,6 +60,9 @@ func Ensure(ctx context.Context, c Config) error {
 			return err
 		}
 	}
+	if err := c.run(ctx, Netns, mainDir, "build", "-v", "-buildvcs=false", "-o", filepath.Join(c.Bin, Netns), "./test/testbed/netns"); err != nil {
+		return err
+	}
 	if err := c.link(); err != nil {
 		return err
 	}

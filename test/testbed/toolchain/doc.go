@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package toolchain builds the programs a test bed runs: etcd, the Kubernetes
-// control plane, kubectl, kwok, Helm 3 and 4, and fleet itself, all from Go modules,
-// so that a machine needs nothing but Go.
+// control plane, kubectl, kwok, Helm 3 and 4, the bed's own netns, and fleet itself,
+// all from Go modules, so that a machine needs nothing but Go.
 //
 // Versions are pinned by go.mod files and nowhere else: the kube programs and
 // etcd by the repository's own module (they then share compiled packages with fleet),

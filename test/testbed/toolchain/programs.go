@@ -54,6 +54,9 @@ func programs() []program {
 	}
 }
 
+// Netns is the test bed's own program for members in networks of their own.
+const Netns = "netns"
+
 // Links are the names in the binaries directory that point at another program.
 var links = map[string]string{"helm": "helm3"}
 
