@@ -48,3 +48,33 @@ const (
 	// requests of users are sent with.
 	ImpersonatorName = "fleet-impersonator"
 )
+
+// Keys of the agent's Secret, beside tls.crt and tls.key, the certificate it
+// shows to the fleet.
+const (
+	// SecretKeyBootstrapKubeconfig holds the kubeconfig the agent registers with:
+	// address and CA of the fleet and a bootstrap token. "fleet register" writes it.
+	SecretKeyBootstrapKubeconfig = "bootstrap-kubeconfig"
+	// SecretKeyRequest holds the name of the agent's first certificate signing
+	// request, until that is answered.
+	SecretKeyRequest = "request"
+	// SecretKeyRequestKey holds the private key of that request.
+	SecretKeyRequestKey = "request.key"
+)
+
+// Annotations in members.
+const (
+	// AnnotationLeft with the value "true" on the agent's Secret says that the
+	// member has left the fleet and the agent is removing itself.
+	AnnotationLeft = "fleet.dev/left"
+	// AnnotationFleetCA on the agent's ClusterRole holds the fingerprint of the CA
+	// of the fleet the member belongs to; "fleet register" writes it.
+	AnnotationFleetCA = "fleet.dev/fleet-ca"
+	// AnnotationClusterName on the agent's ClusterRole holds the name of the member
+	// in the fleet; "fleet register" writes it.
+	AnnotationClusterName = "fleet.dev/cluster-name"
+)
+
+// LabelApp is on everything an installation of the agent consists of, with the
+// value AgentName; it is the label Kubernetes recommends for that.
+const LabelApp = "app.kubernetes.io/name"
