@@ -59,7 +59,7 @@ type AgentOptions struct {
 	// Handler serves the requests that come through the tunnel.
 	Handler http.Handler
 	// Clock paces reconnection; nil is the real one.
-	Clock clock.Clock
+	Clock clock.WithTicker
 }
 
 // Agent is the member's end of a tunnel.
@@ -68,7 +68,7 @@ type Agent struct {
 	url       *url.URL
 	transport http.RoundTripper
 	handler   http.Handler
-	clock     clock.Clock
+	clock     clock.WithTicker
 	renew     chan struct{}
 	open      atomic.Int32 // tunnels
 }

@@ -17,11 +17,10 @@
 // # Loss
 //
 // Each side asks the other every ten seconds whether it is there, and closes the
-// tunnel when for ten seconds neither an answer nor anything else came: a peer
-// that vanished without a word is noticed within twenty seconds. A link that is
-// merely full still delivers something and is kept. The agent connects again
-// after a random time between half a second and a second, which doubles with
-// every failure up to fifteen.
+// tunnel when nothing at all came for twenty: a peer that vanished without a word
+// is noticed within half a minute. A link that is merely full still delivers
+// something and is kept. The agent connects again after a random time between
+// half a second and a second, which doubles with every failure up to fifteen.
 //
 // A newer tunnel of a cluster takes the place of the older one at once. The older
 // one ends when its last stream does, so a certificate can be changed under a

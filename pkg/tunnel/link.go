@@ -17,10 +17,14 @@ import (
 )
 
 const (
-	// keepAliveInterval is the time between two questions to the peer.
-	keepAliveInterval = 10 * time.Second
-	// answerTimeout is how long an answer, or a write, may take.
-	answerTimeout = 10 * time.Second
+	// watchInterval is the time between two looks at what the peer sent.
+	watchInterval = 5 * time.Second
+	// pingInterval is the time between two questions to the peer.
+	pingInterval = 10 * time.Second
+	// maxSilence is how long nothing may come from a peer that is asked.
+	maxSilence = 20 * time.Second
+	// writeTimeout is how long a frame may wait for a link that is full.
+	writeTimeout = 20 * time.Second
 	// streamOpenTimeout bounds how long the peer takes to notice a new stream.
 	streamOpenTimeout = 30 * time.Second
 	// streamWindow is how much of a stream may be on the way or unread.
@@ -48,8 +52,9 @@ var (
 type link struct {
 	*yamux.Session
 
-	conn  *countingConn
-	clock clock.Clock
+	conn   *countingConn
+	clock  clock.WithTicker
+	asking atomic.Bool // a question is not answered yet
 
 	mu    sync.Mutex
 	cause error // guarded by mu; why the link was closed
@@ -57,11 +62,11 @@ type link struct {
 
 // newLink starts a session over conn. opens says whether this side opens
 // streams. lingers is how long a stream that this side closed may stay half open.
-func newLink(conn io.ReadWriteCloser, opens bool, lingers time.Duration, logger klog.Logger, clock clock.Clock) (*link, error) {
+func newLink(conn io.ReadWriteCloser, opens bool, lingers time.Duration, logger klog.Logger, clock clock.WithTicker) (*link, error) {
 	config := &yamux.Config{
 		AcceptBacklog:          backlog,
-		ConnectionWriteTimeout: answerTimeout,
-		KeepAliveInterval:      keepAliveInterval, // unused: see keepAlive
+		ConnectionWriteTimeout: writeTimeout,
+		KeepAliveInterval:      pingInterval, // unused: see keepAlive
 		MaxStreamWindowSize:    streamWindow,
 		StreamOpenTimeout:      streamOpenTimeout,
 		StreamCloseTimeout:     lingers,
@@ -83,20 +88,31 @@ func newLink(conn io.ReadWriteCloser, opens bool, lingers time.Duration, logger 
 // The session's own keepalive would also give up a link that is only full: the
 // answer then waits behind data that does arrive.
 func (l *link) keepAlive() {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	ticker := l.clock.NewTicker(watchInterval)
+	defer ticker.Stop()
+	received, silence, unasked := l.conn.received.Load(), time.Duration(0), pingInterval
 	for {
-		before := l.conn.received.Load()
-		_, err := l.Ping()
-		answered := err == nil
-		if !answered && l.conn.received.Load() == before {
+		select {
+		case <-ticker.C():
+		case <-l.CloseChan():
+			return
+		}
+		silence += watchInterval
+		if now := l.conn.received.Load(); now != received {
+			received, silence = now, 0
+		}
+		if silence >= maxSilence {
 			l.close(ErrStalled)
 			return
 		}
-		if answered {
-			select {
-			case <-l.clock.After(keepAliveInterval):
-			case <-l.CloseChan():
-				return
-			}
+		if unasked += watchInterval; unasked >= pingInterval && l.asking.CompareAndSwap(false, true) {
+			unasked = 0
+			asking.Go(func() {
+				defer l.asking.Store(false)
+				_, _ = l.Ping() // what counts is that something comes
+			})
 		}
 	}
 }

@@ -34,7 +34,7 @@ type Peer struct {
 // Registry holds the tunnels that are open to this process, at most one for
 // each cluster. It is safe for concurrent use.
 type Registry struct {
-	clock clock.WithDelayedExecution
+	clock clock.WithTickerAndDelayedExecution
 
 	mu      sync.Mutex
 	tunnels map[string]*tunnel // guarded by mu
@@ -43,7 +43,7 @@ type Registry struct {
 }
 
 // NewRegistry returns an empty registry.
-func NewRegistry(clock clock.WithDelayedExecution) *Registry {
+func NewRegistry(clock clock.WithTickerAndDelayedExecution) *Registry {
 	registerMetrics()
 	return &Registry{clock: clock, tunnels: map[string]*tunnel{}, all: map[*tunnel]string{}}
 }

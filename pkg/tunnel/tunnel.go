@@ -35,7 +35,7 @@ type tunnel struct {
 	draining bool // guarded by mu; a newer tunnel took over
 }
 
-func newTunnel(conn io.ReadWriteCloser, logger klog.Logger, clock clock.Clock) (*tunnel, error) {
+func newTunnel(conn io.ReadWriteCloser, logger klog.Logger, clock clock.WithTicker) (*tunnel, error) {
 	link, err := newLink(conn, true, abandonedStream, logger, clock)
 	if err != nil {
 		return nil, err
