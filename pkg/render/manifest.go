@@ -23,6 +23,7 @@ import (
 type variant struct {
 	replicas  int64
 	divided   bool   // replicas is to be set
+	part      part   // of what is counted through
 	overrides string // indices into spec.overrides
 }
 
@@ -35,6 +36,9 @@ type manifestResult struct {
 func variantOf(template *Template, spec *workv1alpha1.BindingSpec, target target) variant {
 	var key variant
 	key.replicas, key.divided = replicasFor(template, spec, target)
+	if key.divided {
+		key.part = partFor(template, spec, target)
+	}
 	var indices strings.Builder
 	for i := range spec.Overrides {
 		if appliesTo(&spec.Overrides[i], target.cluster) {
@@ -57,6 +61,7 @@ func newManifest(fleetID string, template *Template, binding workv1alpha1.Bindin
 	object := runtime.DeepCopyJSON(template.object)
 	if key.divided {
 		setReplicas(object, template.kind, key.replicas)
+		setPart(object, template.kind, key.part)
 	}
 	var applied []string
 	for i := range spec.Overrides {

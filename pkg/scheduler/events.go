@@ -31,7 +31,7 @@ func (s *Scheduler) watch(ctx context.Context) ([]clientcache.InformerSynced, er
 	bindings := handler(s.setBinding, s.removeBinding)
 	propagations := handler(
 		func(p policyv1alpha1.Propagation) { s.setPropagation(ctx, p) },
-		func(p policyv1alpha1.Propagation) { s.requeue(s.policies.Delete(policy.RefOf(p)), policy.RefOf(p)) },
+		func(p policyv1alpha1.Propagation) { s.removePropagation(policy.RefOf(p)) },
 	)
 	overrides := handler(
 		func(o policyv1alpha1.Override) { s.setOverride(ctx, o) },
@@ -103,7 +103,17 @@ func (s *Scheduler) setPropagation(ctx context.Context, p policyv1alpha1.Propaga
 		utilruntime.HandleErrorWithContext(ctx, err, "Read a propagation policy", "policy", klog.KObj(p))
 		return
 	}
+	if s.groups.follow(policy.RefOf(p), p) {
+		for _, t := range s.templates.Matching([]policy.Selector{{Group: policy.Any, Kind: policy.Any}}) {
+			s.groups.update(nil, t)
+		}
+	}
 	s.requeue(selectors, policy.RefOf(p))
+}
+
+func (s *Scheduler) removePropagation(ref policy.Ref) {
+	s.groups.follow(ref, nil)
+	s.requeue(s.policies.Delete(ref), ref)
 }
 
 func (s *Scheduler) setOverride(ctx context.Context, o policyv1alpha1.Override) {
@@ -146,6 +156,9 @@ func (s *Scheduler) removeBinding(binding workv1alpha1.Binding) {
 // OnTemplate implements source.Handler.
 func (s *Scheduler) OnTemplate(before, after *template.Template) {
 	s.add(s.mounts.update(before, after))
+	if s.groups.update(before, after) {
+		s.queue.Wake(framework.GroupMoved)
+	}
 	concerned := cmpOr(after, before)
 	switch {
 	case concerned == nil:
@@ -202,6 +215,9 @@ func (s *Scheduler) apply(key template.Key, change cache.Change) {
 	}
 	if !change.Moved {
 		return
+	}
+	if len(s.groups.of(s.templates.Get(key))) > 0 {
+		s.queue.Wake(framework.GroupMoved)
 	}
 	switch {
 	case source.IsDefinition(key):

@@ -7,6 +7,8 @@ import (
 	"cmp"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/equality"
+
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/scheduler/framework"
 	"fleet.dev/fleet/pkg/scheduler/strategy"
@@ -72,7 +74,7 @@ func (f *field) settled(subject *subject, plan *strategy.Plan) bool {
 		return true
 	}
 	workload := subject.template.Workload
-	return workload != nil && workload.Replicated && plan.Division != framework.DivideNothing && f.frozenReplicas() >= workload.Pods
+	return workload != nil && workload.Divisible && plan.Division != framework.DivideNothing && f.frozenReplicas() >= workload.Pods
 }
 
 func (f *field) frozenReplicas() (n int32) {
@@ -91,18 +93,70 @@ func (f *field) candidates() []*framework.Candidate {
 		if placed && member.Leaving {
 			continue
 		}
-		all[i] = framework.Candidate{Member: member, Placed: placed, Replicas: replicas}
+		all[i] = framework.Candidate{Member: member, Placed: placed, Replicas: replicas, Position: f.position(member.Name())}
 		out = append(out, &all[i])
 	}
 	return out
 }
 
-// withFrozen adds the frozen entries to a decision.
-func (f *field) withFrozen(clusters []workv1alpha1.TargetCluster) []workv1alpha1.TargetCluster {
-	if len(f.frozen) == 0 {
-		return clusters
+// position is the place of a member in the binding, behind all of them when it is
+// not there.
+func (f *field) position(name string) int {
+	if f.subject.placed == nil {
+		return 0
 	}
+	before := f.subject.binding.GetSpec().Clusters
+	if _, placed := f.subject.placed[name]; !placed {
+		return len(before)
+	}
+	return slices.IndexFunc(before, func(c workv1alpha1.TargetCluster) bool { return c.Name == name })
+}
+
+// terms returns the terms of a plan in the order they are tried. A template stays
+// with the term it was placed by while its policy asks for the same: only when the
+// members of that cannot take it any more those of the next are tried, and those
+// of the ones before it last.
+func (f *field) terms(plan *strategy.Plan) []strategy.Term {
+	if len(plan.Terms) < 2 || len(f.current) == 0 || !equality.Semantic.DeepEqual(f.subject.binding.GetSpec().Placement, plan.Placement) {
+		return plan.Terms
+	}
+	inUse := slices.IndexFunc(plan.Terms, func(term strategy.Term) bool {
+		request := &framework.Request{Affinity: term.Affinity, Overflow: term.Overflow}
+		return !slices.ContainsFunc(f.current, func(cluster workv1alpha1.TargetCluster) bool {
+			return request.Tier(find(f.members, cluster.Name).Cluster) == framework.Outside
+		})
+	})
+	if inUse < 0 {
+		return plan.Terms
+	}
+	return slices.Concat(plan.Terms[inUse:], plan.Terms[:inUse])
+}
+
+// arrange adds the frozen entries to a decision and puts it in the order of the
+// binding: by name, but for a StatefulSet, whose Pods are counted through in that
+// order. There the members that stay keep theirs, and those that are new come in
+// the place of the first that goes.
+func (f *field) arrange(clusters []workv1alpha1.TargetCluster) []workv1alpha1.TargetCluster {
 	out := append(slices.Clone(clusters), f.frozen...)
-	slices.SortFunc(out, func(a, b workv1alpha1.TargetCluster) int { return cmp.Compare(a.Name, b.Name) })
+	if !f.subject.template.IsStatefulSet() || len(f.subject.placed) == 0 {
+		slices.SortFunc(out, func(a, b workv1alpha1.TargetCluster) int { return cmp.Compare(a.Name, b.Name) })
+		return out
+	}
+	before := f.subject.binding.GetSpec().Clusters
+	among := func(all []workv1alpha1.TargetCluster, name string) bool {
+		return slices.ContainsFunc(all, func(c workv1alpha1.TargetCluster) bool { return c.Name == name })
+	}
+	gap := slices.IndexFunc(before, func(c workv1alpha1.TargetCluster) bool { return !among(out, c.Name) })
+	at := func(c workv1alpha1.TargetCluster) int {
+		switch i := slices.IndexFunc(before, func(old workv1alpha1.TargetCluster) bool { return old.Name == c.Name }); {
+		case i >= 0:
+			return i
+		case gap >= 0:
+			return gap
+		default:
+			return len(before)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b workv1alpha1.TargetCluster) int { return cmp.Compare(at(a), at(b)) })
 	return out
 }

@@ -124,6 +124,10 @@ func labelled(key, value string) memberOption {
 	return func(c *clusterv1alpha1.Cluster) { c.Labels = map[string]string{key: value} }
 }
 
+func region(name string) memberOption {
+	return func(c *clusterv1alpha1.Cluster) { c.Spec.Region = name }
+}
+
 func tainted(key string) memberOption {
 	return func(c *clusterv1alpha1.Cluster) {
 		c.Spec.Taints = []corev1.Taint{{Key: key, Effect: corev1.TaintEffectNoSchedule}}
@@ -300,6 +304,13 @@ func job(name string) *batchv1.Job {
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name},
 		Spec:       batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: podSpec()}},
+	}
+}
+
+func statefulSet(name string, replicas int32) *appsv1.StatefulSet {
+	return &appsv1.StatefulSet{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name},
+		Spec:       appsv1.StatefulSetSpec{Replicas: &replicas, Template: corev1.PodTemplateSpec{Spec: podSpec()}},
 	}
 }
 

@@ -193,7 +193,7 @@ func (s *Scheduler) namespaceHints(t *template.Template) map[string]string {
 	return namespace.Annotations
 }
 
-// place runs the plugins: first on the members of the first affinity, then, when
+// place runs the plugins: first on the members of the term in use, then, when
 // those cannot take the template, on those of the next.
 func (s *Scheduler) place(ctx context.Context, subject *subject, plan *strategy.Plan) ([]workv1alpha1.TargetCluster, framework.Diagnosis, error) {
 	members := s.cache.Members()
@@ -207,13 +207,13 @@ func (s *Scheduler) place(ctx context.Context, subject *subject, plan *strategy.
 	if err != nil {
 		return nil, diagnosis, err
 	}
-	for _, affinity := range plan.Affinities {
-		request.Affinity = affinity
+	for _, term := range field.terms(plan) {
+		request.Affinity, request.Overflow = term.Affinity, term.Overflow
 		diagnosis = framework.Diagnosis{Members: len(members)}
 		var clusters []workv1alpha1.TargetCluster
 		clusters, err = runCycle(ctx, subject.profile, request, field, &diagnosis)
 		if err == nil {
-			return field.withFrozen(clusters), diagnosis, nil
+			return field.arrange(clusters), diagnosis, nil
 		}
 		if _, ok := errors.AsType[*framework.FitError](err); !ok {
 			return nil, diagnosis, err
@@ -229,6 +229,8 @@ func (s *Scheduler) newRequest(subject *subject, plan *strategy.Plan, field *fie
 		Tolerations: plan.Tolerations,
 		Spread:      plan.Spread,
 		Weights:     plan.Weights,
+		Together:    s.membersOf(plan.Together, subject.key),
+		Apart:       s.membersOf(plan.Apart, subject.key),
 	}
 	if subject.kind.Custom {
 		request.Expected = s.cache.MembersOf(subject.kind.Definition())
@@ -243,10 +245,25 @@ func (s *Scheduler) newRequest(subject *subject, plan *strategy.Plan, field *fie
 	}
 	request.Demand, subject.demand = demand, demand
 	request.ClaimedBy = s.holding(subject.template.Namespace, workload.Claims)
-	if workload.Replicated {
+	if request.Divides() {
 		request.Replicas = max(workload.Pods-field.frozenReplicas(), 0)
 	}
 	return request, nil
+}
+
+// membersOf returns the members where a group is, but for one template of it; nil
+// when it is nowhere.
+func (s *Scheduler) membersOf(group *strategy.Group, but template.Key) sets.Set[string] {
+	if group == nil {
+		return nil
+	}
+	var members sets.Set[string]
+	for _, key := range s.groups.members(*group) {
+		if on := s.cache.MembersOf(key); key != but && on.Len() > 0 {
+			members = on.Union(members)
+		}
+	}
+	return members
 }
 
 // holding returns the members that hold all of the claims that are placed, nil

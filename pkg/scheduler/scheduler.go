@@ -56,6 +56,7 @@ type Scheduler struct {
 	policies  *policy.Propagations
 	overrides *policy.Overrides
 	mounts    mounts
+	groups    *groups
 	orphans   *orphans
 
 	templates templates
@@ -119,6 +120,7 @@ func newScheduler(c Config) (*Scheduler, error) {
 		policies:  policy.NewPropagations(),
 		overrides: policy.NewOverrides(),
 		mounts:    newMounts(),
+		groups:    newGroups(),
 		orphans:   newOrphans(),
 		commits:   make(chan struct{}, c.Configuration.Parallelism),
 		ready:     make(chan struct{}),

@@ -583,19 +583,30 @@ func TestExplicitPolicies(t *testing.T) {
 			}},
 			want: "m1 m2",
 		},
-		"NotKnown": {
-			reason:    "What is not known is refused.",
-			placement: policyv1alpha1.Placement{SpreadConstraints: []policyv1alpha1.SpreadConstraint{{SpreadByField: policyv1alpha1.SpreadByFieldRegion, MinGroups: 1}}},
-			want:      "",
+		"Regions": {
+			reason: "One member of each region.",
+			placement: policyv1alpha1.Placement{SpreadConstraints: []policyv1alpha1.SpreadConstraint{
+				{SpreadByField: policyv1alpha1.SpreadByFieldCluster, MinGroups: 1, MaxGroups: 2},
+				{SpreadByField: policyv1alpha1.SpreadByFieldRegion, MinGroups: 2},
+			}},
+			want: "m1 m3",
+		},
+		"TooFewRegions": {
+			reason: "There are two regions.",
+			placement: policyv1alpha1.Placement{SpreadConstraints: []policyv1alpha1.SpreadConstraint{
+				{SpreadByField: policyv1alpha1.SpreadByFieldCluster, MinGroups: 1},
+				{SpreadByField: policyv1alpha1.SpreadByFieldRegion, MinGroups: 3},
+			}},
+			want: "",
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(h *harness) {
 				h.autoPolicy()
-				h.member("m1", pods(20))
-				h.member("m2", pods(20))
-				h.member("m3", pods(80))
+				h.member("m1", pods(20), region("eu"))
+				h.member("m2", pods(20), region("eu"))
+				h.member("m3", pods(80), region("us"))
 				h.clusterPolicy("mine", "apps/v1", "Deployment", tc.placement)
 				web := h.create(deployment("web", 6))
 				h.settle()

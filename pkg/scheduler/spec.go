@@ -12,6 +12,7 @@ import (
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/framework"
 	"fleet.dev/fleet/pkg/scheduler/strategy"
 )
 
@@ -36,7 +37,7 @@ func wantedSpec(subject *subject, plan *strategy.Plan, clusters []workv1alpha1.T
 	spec.Clusters = clusters
 	spec.Overrides = overrides
 	spec.Replicas, spec.ReplicaRequirements = 0, nil
-	if workload := subject.template.Workload; workload != nil && workload.Replicated {
+	if workload := subject.template.Workload; workload != nil && (workload.Replicated || workload.Divisible && plan.Division != framework.DivideNothing) {
 		spec.Replicas, spec.ReplicaRequirements = workload.Pods, workload.Requirements
 	}
 	return spec

@@ -6,6 +6,7 @@ package division
 import (
 	"container/heap"
 	"math/bits"
+	"slices"
 )
 
 // maxWeightSum keeps twice the sum of weights inside 64 bits.
@@ -30,6 +31,34 @@ func apportion(total int64, weights, caps []int64) []int64 {
 	}
 	a.walk(left)
 	return a.seats
+}
+
+// apportionAtLeast is apportion with at least floors[i] seats for the i-th,
+// whatever its weight and cap. The floors are no more than total together.
+func apportionAtLeast(total int64, weights, caps, floors []int64) []int64 {
+	weights = slices.Clone(weights)
+	held := make([]int64, len(weights))
+	for {
+		left := total
+		for _, n := range held {
+			left -= n
+		}
+		seats := apportion(left, weights, caps)
+		short := false
+		for i, floor := range floors {
+			if held[i] == 0 && seats[i] < floor {
+				// Its share is less than it gets: it is out of the division.
+				held[i], weights[i], short = floor, 0, true
+			}
+		}
+		if short {
+			continue
+		}
+		for i := range seats {
+			seats[i] += held[i]
+		}
+		return seats
+	}
 }
 
 // apportionment is the state of one division in progress.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -164,6 +165,156 @@ func TestByCapacityOrBeyond(t *testing.T) {
 	}
 }
 
+func TestInOrder(t *testing.T) {
+	cases := map[string]struct {
+		reason   string
+		replicas int32
+		members  []Member
+		beyond   bool
+		want     []Share
+		wantErr  error
+	}{
+		"LastGrows": {
+			reason: "Only the last stretch has free numbers after it.", replicas: 9,
+			members: []Member{{Name: "b", Current: 3, Available: 90}, {Name: "a", Current: 3, Available: 9}},
+			want:    []Share{{"b", 3}, {"a", 6}},
+		},
+		"NextMember": {
+			reason: "When the last is full, another member goes on.", replicas: 9,
+			members: []Member{{Name: "b", Current: 3, Available: 90}, {Name: "a", Current: 3, Available: 1}, {Name: "c", Available: 5}},
+			want:    []Share{{"b", 3}, {"a", 4}, {"c", 2}},
+		},
+		"LastShrinks": {
+			reason: "The highest numbers go first.", replicas: 2,
+			members: []Member{{Name: "b", Current: 3}, {Name: "a", Current: 3}},
+			want:    []Share{{"b", 2}},
+		},
+		"AtLeast": {
+			reason: "Each keeps what it is to have.", replicas: 3,
+			members: []Member{{Name: "b", Current: 3, AtLeast: 1}, {Name: "a", Current: 3, AtLeast: 1}},
+			want:    []Share{{"b", 2}, {"a", 1}},
+		},
+		"Insufficient": {
+			reason: "Room before the last stretch is of no use.", replicas: 9,
+			members: []Member{{Name: "b", Current: 3, Available: 90}, {Name: "a", Current: 3, Available: 1}},
+			wantErr: &InsufficientError{Wanted: 2, Available: 0},
+		},
+		"Beyond": {
+			reason: "Or the rest waits in the last.", replicas: 9, beyond: true,
+			members: []Member{{Name: "b", Current: 3, Available: 90}, {Name: "a", Current: 3, Available: 1}},
+			want:    []Share{{"b", 3}, {"a", 6}},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			got, err := InOrder(tc.replicas, tc.members, tc.beyond)
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("\n%s\nInOrder(...): -want, +got:\n%s", tc.reason, diff)
+			}
+			if diff := cmp.Diff(fmt.Sprint(tc.wantErr), fmt.Sprint(err)); diff != "" {
+				t.Errorf("\n%s\nInOrder(...): -want error, +got error:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestInOrderKeepsStretches scales at random and expects every number that is in
+// use before and after in the member it was in.
+func TestInOrderKeepsStretches(t *testing.T) {
+	random := rand.New(rand.NewPCG(15, 16))
+	for range 30_000 {
+		members := randomMembers(random)
+		for i := range members {
+			members[i].AtLeast, members[i].Tier = 0, 0
+			if i > 0 && members[i-1].Current == 0 {
+				members[i].Current = 0
+			}
+		}
+		before := numbers(members)
+		replicas, beyond := random.Int32N(100), random.IntN(2) == 0
+		got, err := InOrder(replicas, members, beyond)
+		if err != nil && !beyond {
+			continue
+		}
+		var shares []Member
+		for _, s := range got {
+			shares = append(shares, Member{Name: s.Name, Current: s.Replicas})
+		}
+		after := numbers(shares)
+		if err != nil || len(after) != int(replicas) {
+			t.Fatalf("InOrder(%d, %+v) = %v, %v", replicas, members, got, err)
+		}
+		for n := range min(len(before), len(after)) {
+			if before[n] != after[n] {
+				t.Fatalf("InOrder(%d, %+v) = %v: number %d moves", replicas, members, got, n)
+			}
+		}
+	}
+}
+
+// numbers returns the member of each number.
+func numbers(members []Member) (out []string) {
+	for _, m := range members {
+		for range m.Current {
+			out = append(out, m.Name)
+		}
+	}
+	return out
+}
+
+func TestTiersAndFloors(t *testing.T) {
+	cases := map[string]struct {
+		reason   string
+		replicas int32
+		members  []Member
+		want     []Share
+	}{
+		"FirstTierFirst": {
+			reason: "The second tier gets what the first cannot hold.", replicas: 9,
+			members: []Member{{Name: "a", Available: 3}, {Name: "b", Available: 4}, {Name: "c", Available: 90, Tier: 1}},
+			want:    []Share{{"a", 3}, {"b", 4}, {"c", 2}},
+		},
+		"StaysInOverflow": {
+			reason: "Room in the first tier takes nothing back.", replicas: 9,
+			members: []Member{{Name: "a", Current: 3, Available: 20}, {Name: "c", Current: 6, Tier: 1}},
+			want:    []Share{{"a", 3}, {"c", 6}},
+		},
+		"OverflowGoesFirst": {
+			reason: "Shrinking empties the second tier first.", replicas: 7,
+			members: []Member{{Name: "a", Current: 6}, {Name: "c", Current: 6, Tier: 1}},
+			want:    []Share{{"a", 6}, {"c", 1}},
+		},
+		"AtLeastOne": {
+			reason: "A small member gets its one nevertheless.", replicas: 10,
+			members: []Member{{Name: "a", Available: 1000}, {Name: "b", Available: 1, AtLeast: 1}},
+			want:    []Share{{"a", 9}, {"b", 1}},
+		},
+		"KeepsOne": {
+			reason: "Shrinking leaves one where one is asked for.", replicas: 3,
+			members: []Member{{Name: "a", Current: 50, AtLeast: 1}, {Name: "b", Current: 1, AtLeast: 1}},
+			want:    []Share{{"a", 2}, {"b", 1}},
+		},
+		"Gives": {
+			reason: "Who runs all gives one to who is to have one.", replicas: 3,
+			members: []Member{{Name: "a", Current: 3}, {Name: "b", Available: 5, AtLeast: 1}},
+			want:    []Share{{"a", 2}, {"b", 1}},
+		},
+		"TooFew": {
+			reason: "With too few for all, those who run some come first.", replicas: 1,
+			members: []Member{{Name: "a", AtLeast: 1}, {Name: "b", Current: 2, AtLeast: 1}},
+			want:    []Share{{"b", 1}},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			got, err := ByCapacity(tc.replicas, tc.members)
+			if diff := cmp.Diff(tc.want, got); diff != "" || err != nil {
+				t.Errorf("\n%s\nByCapacity(...): %v, -want, +got:\n%s", tc.reason, err, diff)
+			}
+		})
+	}
+}
+
 func TestAggregate(t *testing.T) {
 	cases := map[string]struct {
 		reason   string
@@ -254,14 +405,20 @@ func TestApportionEqualsDefinition(t *testing.T) {
 	}
 }
 
+// randomMembers are members without floors and tiers half of the time.
 func randomMembers(random *rand.Rand) []Member {
 	members := make([]Member, 1+random.IntN(8))
+	plain := random.IntN(2) == 0
 	for i := range members {
 		members[i] = Member{
 			Name:      fmt.Sprintf("member%02d", i),
 			Current:   random.Int32N(1 + random.Int32N(20)),
 			Available: random.Int32N(1 + random.Int32N(40)),
 			Weight:    random.Int64N(5),
+		}
+		if !plain {
+			members[i].AtLeast = random.Int32N(3)
+			members[i].Tier = random.IntN(3)
 		}
 	}
 	return members
@@ -274,30 +431,32 @@ func sumOf(shares []Share) (sum int32) {
 	return sum
 }
 
+type divide func(int32, []Member) ([]Share, error)
+
+var divisions = map[string]divide{
+	"ByWeight":           func(r int32, m []Member) ([]Share, error) { return ByWeight(r, m), nil },
+	"ByCapacity":         ByCapacity,
+	"ByCapacityOrBeyond": func(r int32, m []Member) ([]Share, error) { return ByCapacityOrBeyond(r, m), nil },
+	"Aggregate":          Aggregate,
+}
+
 // TestProperties checks what doc.go promises on random input.
 func TestProperties(t *testing.T) {
-	divisions := map[string]func(int32, []Member) ([]Share, error){
-		"ByWeight":           func(r int32, m []Member) ([]Share, error) { return ByWeight(r, m), nil },
-		"ByCapacity":         ByCapacity,
-		"ByCapacityOrBeyond": func(r int32, m []Member) ([]Share, error) { return ByCapacityOrBeyond(r, m), nil },
-		"Aggregate":          Aggregate,
-	}
 	for name, divide := range divisions {
 		t.Run(name, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(3, 4))
-			for range 20_000 {
+			for range 30_000 {
 				checkDivision(t, name, divide, random)
 			}
 		})
 	}
 }
 
-func checkDivision(t *testing.T, name string, divide func(int32, []Member) ([]Share, error), random *rand.Rand) {
+func checkDivision(t *testing.T, name string, divide divide, random *rand.Rand) {
 	t.Helper()
 	members, replicas := randomMembers(random), random.Int32N(120)
 	got, err := divide(replicas, members)
-	var insufficient *InsufficientError
-	if errors.As(err, &insufficient) {
+	if insufficient, ok := errors.AsType[*InsufficientError](err); ok {
 		if insufficient.Wanted <= insufficient.Available {
 			t.Fatalf("%s(%d, %+v) refused although %d of %d fit", name, replicas, members, insufficient.Available, insufficient.Wanted)
 		}
@@ -306,36 +465,68 @@ func checkDivision(t *testing.T, name string, divide func(int32, []Member) ([]Sh
 	if sum := sumOf(got); sum != replicas {
 		t.Fatalf("%s(%d, %+v) = %v: sum %d", name, replicas, members, got, sum)
 	}
-	if again, _ := divide(replicas, members); !cmp.Equal(got, again) {
+	if again, _ := divide(replicas, members); !slices.Equal(got, again) {
 		t.Fatalf("%s(%d, %+v) is not deterministic: %v, %v", name, replicas, members, got, again)
 	}
-	byName := map[string]int32{}
+	after := map[string]int32{}
 	for _, s := range got {
-		byName[s.Name] = s.Replicas
+		after[s.Name] = s.Replicas
 	}
-	var current int32
-	for _, m := range members {
-		current += m.Current
-	}
+	atLeast := floors(int64(replicas), members)
 	for i, m := range members {
-		after := byName[m.Name]
-		switch {
-		case name == "ByWeight":
-		case replicas >= current && after < m.Current:
-			t.Fatalf("%s(%d, %+v) = %v: growing takes from %s", name, replicas, members, got, m.Name)
-		case replicas <= current && after > m.Current:
-			t.Fatalf("%s(%d, %+v) = %v: shrinking gives to %s", name, replicas, members, got, m.Name)
-		case name != "ByCapacityOrBeyond" && after > m.Current+m.Available:
-			t.Fatalf("%s(%d, %+v) = %v: %s has no such room", name, replicas, members, got, m.Name)
+		if int64(after[m.Name]) < atLeast[i] {
+			t.Fatalf("%s(%d, %+v) = %v: %s gets less than %d", name, replicas, members, got, m.Name, atLeast[i])
 		}
-		members[i].Current = after
+	}
+	if name == "ByWeight" {
+		return
+	}
+	checkChange(t, name, members, replicas, after, atLeast)
+	for i := range members {
+		members[i].Current = after[members[i].Name]
 	}
 	checkGrowth(t, name, divide, members, replicas)
 }
 
-// checkGrowth adds one replica to a division and expects one more on one member.
-func checkGrowth(t *testing.T, name string, divide func(int32, []Member) ([]Share, error), members []Member, replicas int32) {
+// checkChange compares a division with what was before.
+func checkChange(t *testing.T, name string, members []Member, replicas int32, after map[string]int32, atLeast []int64) {
 	t.Helper()
+	var current, forced int64
+	for i, m := range members {
+		current += int64(m.Current)
+		forced += max(int64(m.Current), atLeast[i])
+	}
+	growing, shrinking := int64(replicas) >= forced, int64(replicas) <= current
+	for i, m := range members {
+		now, floor := after[m.Name], int32(atLeast[i])
+		switch {
+		case growing && now < m.Current:
+			t.Fatalf("%s(%d, %+v) = %v: growing takes from %s", name, replicas, members, after, m.Name)
+		case shrinking && now > max(m.Current, floor):
+			t.Fatalf("%s(%d, %+v) = %v: shrinking gives to %s", name, replicas, members, after, m.Name)
+		case name != "ByCapacityOrBeyond" && now > max(m.Current+m.Available, floor):
+			t.Fatalf("%s(%d, %+v) = %v: %s has no such room", name, replicas, members, after, m.Name)
+		}
+		for j, other := range members {
+			if other.Tier >= m.Tier {
+				continue
+			}
+			if growing && now > max(m.Current, floor) && after[other.Name] < other.Current+other.Available {
+				t.Fatalf("%s(%d, %+v) = %v: %s gains before %s is full", name, replicas, members, after, m.Name, other.Name)
+			}
+			if shrinking && now > floor && after[other.Name] < max(other.Current, int32(atLeast[j])) {
+				t.Fatalf("%s(%d, %+v) = %v: %s loses before %s is empty", name, replicas, members, after, other.Name, m.Name)
+			}
+		}
+	}
+}
+
+// checkGrowth adds one replica to a division and expects one more on one member.
+func checkGrowth(t *testing.T, name string, divide divide, members []Member, replicas int32) {
+	t.Helper()
+	if floors(int64(replicas)+1, members) == nil || !slices.Equal(floors(int64(replicas), members), floors(int64(replicas)+1, members)) {
+		return
+	}
 	grown, err := divide(replicas+1, members)
 	if err != nil {
 		return
@@ -347,6 +538,162 @@ func checkGrowth(t *testing.T, name string, divide func(int32, []Member) ([]Shar
 	for _, m := range members {
 		if byName[m.Name] < m.Current {
 			t.Fatalf("%s(%d, %+v) = %v: one more replica takes from %s", name, replicas+1, members, grown, m.Name)
+		}
+	}
+}
+
+// TestEqualsReference compares divisions of few replicas over few members with
+// definitions that are simple and slow.
+func TestEqualsReference(t *testing.T) {
+	for name, divide := range divisions {
+		t.Run(name, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(11, 12))
+			for range 10_000 {
+				members := make([]Member, 1+random.IntN(4))
+				for i := range members {
+					members[i] = Member{
+						Name: string(rune('a' + i)), Current: random.Int32N(5), Available: random.Int32N(6), Weight: random.Int64N(4), Tier: random.IntN(2),
+					}
+				}
+				replicas := random.Int32N(24)
+				got, err := divide(replicas, members)
+				want := reference(name, replicas, members)
+				if (err != nil) != (want == nil) {
+					t.Fatalf("%s(%d, %+v): %v, reference %v", name, replicas, members, err, want)
+				}
+				if err == nil && !slices.Equal(got, want) {
+					t.Fatalf("%s(%d, %+v): got %v, reference %v", name, replicas, members, got, want)
+				}
+			}
+		})
+	}
+}
+
+// reference divides one replica at a time, nil when there is no room.
+func reference(name string, replicas int32, members []Member) []Share {
+	seats := make([]int64, len(members))
+	if name == "ByWeight" {
+		weights := make([]int64, len(members))
+		for i, m := range members {
+			weights[i] = m.Weight
+		}
+		if total(weights) == 0 {
+			weights = ones(len(members))
+		}
+		return shares(members, apportionOneByOne(int64(replicas), weights, nil))
+	}
+	current, room := currentOf(members), make([]int64, len(members))
+	for i, m := range members {
+		room[i] = int64(m.Available)
+	}
+	left := int64(replicas)
+	if left <= total(current) {
+		for tier := range 2 {
+			kept := inTier(current, members, tier)
+			for i, n := range apportionOneByOne(min(left, total(kept)), kept, kept) {
+				seats[i] += n
+			}
+			left = max(left-total(kept), 0)
+		}
+		return shares(members, seats)
+	}
+	left -= total(current)
+	if left > total(room) {
+		if name != "ByCapacityOrBeyond" {
+			return nil
+		}
+		sizes := make([]int64, len(members))
+		for i := range sizes {
+			sizes[i] = current[i] + room[i]
+		}
+		if total(sizes) == 0 {
+			sizes = ones(len(members))
+		}
+		for i, n := range apportionOneByOne(left-total(room), sizes, nil) {
+			seats[i] = current[i] + room[i] + n
+		}
+		return shares(members, seats)
+	}
+	copy(seats, current)
+	for tier := range 2 {
+		within := inTier(room, members, tier)
+		part := min(left, total(within))
+		left -= part
+		if name == "Aggregate" {
+			within = fewest(part, within, members)
+		}
+		for i, n := range apportionOneByOne(part, within, within) {
+			seats[i] += n
+		}
+	}
+	return shares(members, seats)
+}
+
+func inTier(of []int64, members []Member, tier int) []int64 {
+	out := make([]int64, len(of))
+	for i, m := range members {
+		if m.Tier == tier {
+			out[i] = of[i]
+		}
+	}
+	return out
+}
+
+// fewest tries every set of members that run nothing yet, beside those that do,
+// and keeps the room of the smallest that holds all; of several the one with the
+// most room, then the first.
+func fewest(added int64, room []int64, members []Member) []int64 {
+	var best []int64
+	bestSize := len(members) + 1
+	for set := range 1 << len(members) {
+		var held []int64
+		size := 0
+		for i, m := range members {
+			switch chosen := set&(1<<i) != 0; {
+			case m.Current > 0:
+				held = append(held, room[i])
+			case chosen && room[i] > 0:
+				size++
+				held = append(held, room[i])
+			default:
+				held = append(held, 0)
+			}
+		}
+		if total(held) < added {
+			continue
+		}
+		better := size < bestSize || size == bestSize && (total(held) > total(best) || total(held) == total(best) && slices.Compare(held, best) > 0)
+		if better {
+			best, bestSize = held, size
+		}
+	}
+	return best
+}
+
+// TestAtLeastEqualsDefinition compares floors with their definition: everybody
+// starts with the floor, the rest is handed out one by one.
+func TestAtLeastEqualsDefinition(t *testing.T) {
+	random := rand.New(rand.NewPCG(13, 14))
+	for range 20_000 {
+		n := 1 + random.IntN(5)
+		weights, least := make([]int64, n), make([]int64, n)
+		for i := range weights {
+			weights[i], least[i] = 1+random.Int64N(20), random.Int64N(4)
+		}
+		left := random.Int64N(40)
+		want := slices.Clone(least)
+		got := apportionAtLeast(left+total(least), weights, nil, least)
+		for ; left > 0; left-- {
+			best := 0
+			for i, w := range weights {
+				if w*(2*want[best]+1) > weights[best]*(2*want[i]+1) {
+					best = i
+				}
+			}
+			want[best]++
+		}
+		if !slices.Equal(want, got) {
+			t.Fatalf("apportionAtLeast(%v, %v): one by one %v, got %v", weights, least, want, got)
 		}
 	}
 }

@@ -11,6 +11,10 @@
 //   - The shares add up to the wanted replicas exactly, or there is an error.
 //   - Growing never takes a replica from a member, so running Pods stay where
 //     they are; shrinking never gives one and keeps the proportions.
+//   - A member gets what it is to get at least. Only where that asks for more than
+//     is added does anybody have to give.
+//   - Tiers are filled in order and emptied in reverse. What runs in a higher tier
+//     stays there when a lower one gets room.
 //   - The result depends on the arguments alone; ties go to the member that comes
 //     first in the list.
 //

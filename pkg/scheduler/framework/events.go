@@ -32,6 +32,9 @@ const (
 	MemberLeaving
 	// ClaimPlaced is a PersistentVolumeClaim that was placed or released.
 	ClaimPlaced
+	// GroupMoved is a template that others are placed with, or apart from, on other
+	// members than before.
+	GroupMoved
 )
 
 // AnyEvent is the set of all events.

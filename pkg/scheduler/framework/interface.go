@@ -61,7 +61,8 @@ type SelectPlugin interface {
 // AssignPlugin divides replicas. A profile has one.
 type AssignPlugin interface {
 	Plugin
-	// Assign returns the members with their replicas, sorted by name.
+	// Assign returns the members with their replicas, those of a StatefulSet in the
+	// order its Pods are counted through.
 	Assign(ctx context.Context, request *Request, selected []*Candidate) ([]workv1alpha1.TargetCluster, *Status)
 }
 

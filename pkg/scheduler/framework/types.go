@@ -70,11 +70,17 @@ type Candidate struct {
 	Placed bool
 	// Replicas it has of the template.
 	Replicas int32
+	// Position of the member in the binding, behind all of those when it is not
+	// there.
+	Position int
 	// Room for more replicas, beyond those it has. Only for templates that run
 	// something.
 	Room int32
 	// Score is the weighted sum of the scores of the plugins.
 	Score int64
+	// AtLeast is the fewest replicas it is to get, so that as many groups are used
+	// as the spread constraints ask for. The plugin that selects says so.
+	AtLeast int32
 }
 
 // Pick says how many members are chosen.
@@ -135,6 +141,9 @@ type Request struct {
 	Replicas int32
 	// Affinity narrows the members; nil narrows nothing.
 	Affinity *affinity.Affinity
+	// Overflow selects more members, in order, for what those of Affinity have no
+	// room for.
+	Overflow []*affinity.Affinity
 	// Tolerations of taints of members.
 	Tolerations []corev1.Toleration
 	// Spread bounds the groups of members used.
@@ -146,9 +155,49 @@ type Request struct {
 	// ClaimedBy are the members that hold the volumes the template mounts; nil
 	// when it mounts none that is placed.
 	ClaimedBy sets.Set[string]
+	// Together are the members of other templates that are to share the member,
+	// Apart of those that are not to; nil when those are nowhere.
+	Together, Apart sets.Set[string]
 	// Expected are the members that will serve the kind of the template once its
 	// CustomResourceDefinition has reached them.
 	Expected sets.Set[string]
+}
+
+// Outside is the tier of a member that no affinity of a request selects.
+const Outside = -1
+
+// Tier says by which affinity a member is selected: 0 by Affinity, 1 and up by
+// one of Overflow.
+func (r *Request) Tier(cluster *clusterv1alpha1.Cluster) int {
+	if r.Affinity.Matches(cluster) {
+		return 0
+	}
+	for i, overflow := range r.Overflow {
+		if overflow.Matches(cluster) {
+			return i + 1
+		}
+	}
+	return Outside
+}
+
+// WeightOf is the highest of the weights that select the member; without any
+// weights it is the same for all.
+func (r *Request) WeightOf(cluster *clusterv1alpha1.Cluster) int64 {
+	if len(r.Weights) == 0 {
+		return 1
+	}
+	var highest int64
+	for _, weight := range r.Weights {
+		if weight.Affinity.Matches(cluster) {
+			highest = max(highest, weight.Weight)
+		}
+	}
+	return highest
+}
+
+// Divides reports whether the members share the replicas.
+func (r *Request) Divides() bool {
+	return r.Strategy.Division != DivideNothing && r.Template.Workload != nil && r.Template.Workload.Divisible
 }
 
 // Weight is the static weight of some members.

@@ -6,6 +6,7 @@ package strategy
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -20,15 +21,14 @@ import (
 
 // Errors for what a policy or a hint asks for and this scheduler does not do.
 var (
-	// ErrWorkloadAffinity refuses placement.workloadAffinity.
-	ErrWorkloadAffinity = errors.New("placement.workloadAffinity is not evaluated by this scheduler")
-	// ErrOverflowAffinities refuses placement.clusterAffinities[].overflowAffinities.
-	ErrOverflowAffinities = errors.New("placement.clusterAffinities[].overflowAffinities are not evaluated by this scheduler")
-	// ErrDivideStatefulSet refuses to divide a StatefulSet: without disjoint
-	// ordinals its Pods would have the same names.
-	ErrDivideStatefulSet = errors.New("a StatefulSet is not divided by this scheduler")
+	// ErrOverflowNeedsCapacity refuses overflowAffinities where no division looks
+	// at room: nothing would ever overflow.
+	ErrOverflowNeedsCapacity = errors.New("placement.clusterAffinities[].overflowAffinities need replicas that are divided by capacity")
 	// ErrNoReplicas refuses to divide what has no replicas.
 	ErrNoReplicas = errors.New("a resource without spec.replicas cannot be divided")
+	// ErrIndexed refuses to divide a Job whose Pods have an index: each member
+	// would count from 0.
+	ErrIndexed = errors.New("a Job with completionMode Indexed cannot be divided")
 )
 
 // Facts are where things are, as far as the strategy depends on it.
@@ -48,9 +48,12 @@ type Plan struct {
 	// Placement is what the binding records: that of the policy, or what a hint
 	// made of it.
 	Placement *policyv1alpha1.Placement
-	// Affinities are tried in order until one leaves a member; there is at least
-	// one, which may be nil.
-	Affinities []*affinity.Affinity
+	// Terms are tried in order until one has members that can take the template;
+	// there is at least one.
+	Terms []Term
+	// Together and Apart are the groups of templates this one is placed with, and
+	// apart from; nil when there is none.
+	Together, Apart *Group
 	// Tolerations, Spread and Weights are those of the request.
 	Tolerations []corev1.Toleration
 	Spread      []policyv1alpha1.SpreadConstraint
@@ -58,6 +61,27 @@ type Plan struct {
 	// Hold says why the template is not placed for now, empty when it is. Nothing
 	// is wrong then; what is placed stays.
 	Hold string
+}
+
+// Term is one choice of members.
+type Term struct {
+	// Name of the term in the policy, empty when it has one only.
+	Name string
+	// Affinity selects the members; nil selects all.
+	Affinity *affinity.Affinity
+	// Overflow selects more of them, in order, for what the others have no room
+	// for.
+	Overflow []*affinity.Affinity
+}
+
+// Group is the templates of one namespace with the same value of a label.
+type Group struct {
+	// Namespace of the templates.
+	Namespace string
+	// Key of the label.
+	Key string
+	// Value of the label.
+	Value string
 }
 
 // Input is what a plan is made from.
@@ -82,7 +106,7 @@ func For(in Input, facts Facts) (*Plan, error) {
 		}
 	}
 	placement := &in.Match.Policy.GetSpec().Placement
-	plan, err := fromPlacement(placement)
+	plan, err := fromPlacement(in.Template, placement)
 	if err != nil {
 		return nil, err
 	}
@@ -94,43 +118,73 @@ func For(in Input, facts Facts) (*Plan, error) {
 
 // fromPlacement reads the parts of a placement that mean the same with and without
 // auto.
-func fromPlacement(from *policyv1alpha1.Placement) (*Plan, error) {
-	if from.WorkloadAffinity != nil {
-		return nil, ErrWorkloadAffinity
-	}
+func fromPlacement(t *template.Template, from *policyv1alpha1.Placement) (*Plan, error) {
 	plan := &Plan{Placement: from, Tolerations: from.ClusterTolerations, Spread: from.SpreadConstraints}
-	for _, term := range from.ClusterAffinities {
-		if len(term.OverflowAffinities) > 0 {
-			return nil, ErrOverflowAffinities
-		}
-		compiled, err := affinity.Compile(&term.ClusterAffinity)
-		if err != nil {
-			return nil, fmt.Errorf("read clusterAffinities %q: %w", term.AffinityName, err)
-		}
-		plan.Affinities = append(plan.Affinities, compiled)
+	if groups := from.WorkloadAffinity; groups != nil && t.Workload != nil {
+		plan.Together, plan.Apart = groupOf(t, groups.Affinity), groupOf(t, groups.AntiAffinity)
 	}
-	if len(plan.Affinities) > 0 {
+	for i := range from.ClusterAffinities {
+		term, err := newTerm(&from.ClusterAffinities[i])
+		if err != nil {
+			return nil, fmt.Errorf("read clusterAffinities %q: %w", from.ClusterAffinities[i].AffinityName, err)
+		}
+		plan.Terms = append(plan.Terms, term)
+	}
+	if len(plan.Terms) > 0 {
 		return plan, nil
 	}
 	compiled, err := affinity.Compile(from.ClusterAffinity)
 	if err != nil {
 		return nil, err
 	}
-	plan.Affinities = []*affinity.Affinity{compiled}
+	plan.Terms = []Term{{Affinity: compiled}}
 	return plan, nil
+}
+
+func newTerm(from *policyv1alpha1.ClusterAffinityTerm) (Term, error) {
+	compiled, err := affinity.Compile(&from.ClusterAffinity)
+	if err != nil {
+		return Term{}, err
+	}
+	term := Term{Name: from.AffinityName, Affinity: compiled}
+	for i := range from.OverflowAffinities {
+		overflow, err := affinity.Compile(&from.OverflowAffinities[i])
+		if err != nil {
+			return Term{}, fmt.Errorf("read overflowAffinities[%d]: %w", i, err)
+		}
+		term.Overflow = append(term.Overflow, overflow)
+	}
+	return term, nil
+}
+
+// groupOf returns the group the template is in, nil when it lacks the label.
+func groupOf(t *template.Template, term *policyv1alpha1.WorkloadAffinityTerm) *Group {
+	if term == nil {
+		return nil
+	}
+	value, ok := t.Labels[term.GroupByLabelKey]
+	if !ok {
+		return nil
+	}
+	return &Group{Namespace: t.Namespace, Key: term.GroupByLabelKey, Value: value}
 }
 
 // explicit completes the plan with the division a policy asks for. Kinds without
 // replicas are always duplicated.
 func explicit(t *template.Template, scheduling *policyv1alpha1.ReplicaSchedulingStrategy, plan *Plan) error {
 	duplicate(plan)
-	replicated := t.Workload != nil && t.Workload.Replicated
-	if !replicated || scheduling == nil || scheduling.ReplicaSchedulingType == policyv1alpha1.Duplicated {
+	divides := scheduling != nil && scheduling.ReplicaSchedulingType != policyv1alpha1.Duplicated
+	switch {
+	case t.Workload == nil || !t.Workload.Replicated && !t.IsJob():
+		// Where some of it may overflow to, all of it goes.
 		return nil
+	case !divides:
+		return refuseOverflow(plan)
+	case !t.Workload.Divisible:
+		return ErrIndexed
 	}
-	if t.Kind.Kind == "StatefulSet" {
-		return ErrDivideStatefulSet
-	}
+	// What a Job has to complete cannot be divided anew.
+	plan.Once = t.IsJob()
 	preference := scheduling.WeightPreference
 	switch {
 	case scheduling.ReplicaDivisionPreference == policyv1alpha1.Aggregated:
@@ -139,7 +193,14 @@ func explicit(t *template.Template, scheduling *policyv1alpha1.ReplicaScheduling
 		plan.Division = framework.DivideByCapacity
 	default:
 		plan.Division = framework.DivideByWeight
-		return weights(preference, plan)
+		return errors.Join(refuseOverflow(plan), weights(preference, plan))
+	}
+	return nil
+}
+
+func refuseOverflow(plan *Plan) error {
+	if slices.ContainsFunc(plan.Terms, func(term Term) bool { return len(term.Overflow) > 0 }) {
+		return ErrOverflowNeedsCapacity
 	}
 	return nil
 }
@@ -166,8 +227,8 @@ func automatic(in Input, facts Facts, plan *Plan) error {
 		if err != nil {
 			return fmt.Errorf("read annotation %s: %w", wellknown.AnnotationClusters, err)
 		}
-		for i := range plan.Affinities {
-			plan.Affinities[i] = plan.Affinities[i].And(selected)
+		for i := range plan.Terms {
+			plan.Terms[i] = plan.Terms[i].and(selected)
 		}
 	}
 	switch placement {
@@ -179,13 +240,22 @@ func automatic(in Input, facts Facts, plan *Plan) error {
 		plan.Placement.Auto = nil
 		plan.Placement.ReplicaScheduling = &policyv1alpha1.ReplicaSchedulingStrategy{ReplicaSchedulingType: policyv1alpha1.Duplicated}
 	case wellknown.PlacementSingle:
-		single(plan)
+		single(in.Template, plan)
 	case wellknown.PlacementDivided:
 		return divided(in.Template, plan)
 	default:
 		return fmt.Errorf("read annotation %s: %q is none of auto, duplicated, divided and single", wellknown.AnnotationPlacement, placement)
 	}
 	return nil
+}
+
+// and narrows a term.
+func (t Term) and(by *affinity.Affinity) Term {
+	narrowed := Term{Name: t.Name, Affinity: t.Affinity.And(by)}
+	for _, overflow := range t.Overflow {
+		narrowed.Overflow = append(narrowed.Overflow, overflow.And(by))
+	}
+	return narrowed
 }
 
 // hintsFor returns the hints of the template, else of its namespace. How a
@@ -208,12 +278,12 @@ func byKind(in Input, facts Facts, plan *Plan) {
 	switch in.Kind.Auto {
 	case template.AutoDivided:
 		if len(t.Workload.Claims) > 0 {
-			single(plan)
+			single(t, plan)
 			return
 		}
 		divideByRoom(plan)
 	case template.AutoSingle:
-		single(plan)
+		single(t, plan)
 	case template.AutoOnce:
 		once(in, plan)
 	case template.AutoWithPods:
@@ -256,23 +326,23 @@ func divideByRoom(plan *Plan) {
 }
 
 func divided(t *template.Template, plan *Plan) error {
-	switch {
-	case t.Workload == nil || !t.Workload.Replicated:
+	if t.Workload == nil || !t.Workload.Replicated {
 		return ErrNoReplicas
-	case t.Kind.Kind == "StatefulSet":
-		return ErrDivideStatefulSet
 	}
 	divideByRoom(plan)
 	return nil
 }
 
-func single(plan *Plan) {
+func single(t *template.Template, plan *Plan) {
 	plan.Pick = framework.PickOne
-	plan.Division = framework.DivideByCapacityOrBeyond
+	plan.Division = framework.DivideNothing
+	if t.Workload != nil && t.Workload.Replicated {
+		plan.Division = framework.DivideByCapacityOrBeyond
+	}
 }
 
 func once(in Input, plan *Plan) {
-	single(plan)
+	single(in.Template, plan)
 	plan.Once = true
 	if in.Template.Workload.Finished {
 		plan.Hold = "it ran to its end"

@@ -5,6 +5,7 @@ package strategy
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -48,7 +49,7 @@ func TestAutomatic(t *testing.T) {
 	duplicated := framework.Strategy{Pick: framework.PickAll, Division: framework.DivideNothing, Follow: framework.MemberAdded}
 	followed := framework.Strategy{Pick: framework.PickAll, Division: framework.DivideNothing, Keep: true, Within: sets.New("m1")}
 	single := framework.Strategy{Pick: framework.PickOne, Division: framework.DivideByCapacityOrBeyond}
-	once := framework.Strategy{Pick: framework.PickOne, Division: framework.DivideByCapacityOrBeyond, Once: true}
+	once := framework.Strategy{Pick: framework.PickOne, Division: framework.DivideNothing, Once: true}
 	cases := map[string]struct {
 		reason   string
 		kind     schema.GroupVersionKind
@@ -111,6 +112,10 @@ func TestAutomatic(t *testing.T) {
 func TestErrors(t *testing.T) {
 	divided := policyv1alpha1.Placement{ReplicaScheduling: &policyv1alpha1.ReplicaSchedulingStrategy{ReplicaSchedulingType: policyv1alpha1.Divided}}
 	overflow := policyv1alpha1.Placement{ClusterAffinities: []policyv1alpha1.ClusterAffinityTerm{{OverflowAffinities: []policyv1alpha1.ClusterAffinity{{}}}}}
+	withOverflow := func(p policyv1alpha1.Placement) policyv1alpha1.Placement {
+		p.ClusterAffinities = overflow.ClusterAffinities
+		return p
+	}
 	hint := func(key, value string) map[string]string { return map[string]string{key: value} }
 	cases := map[string]struct {
 		reason    string
@@ -119,13 +124,12 @@ func TestErrors(t *testing.T) {
 		placement policyv1alpha1.Placement
 		want      error
 	}{
-		"WorkloadAffinity":  {reason: "Not known, so refused.", kind: kind("apps", "Deployment"), placement: policyv1alpha1.Placement{WorkloadAffinity: &policyv1alpha1.WorkloadAffinity{}}, want: ErrWorkloadAffinity},
-		"Overflow":          {reason: "Not known, so refused.", kind: kind("apps", "Deployment"), placement: overflow, want: ErrOverflowAffinities},
-		"StatefulSet":       {reason: "Its Pods would have the same names.", kind: kind("apps", "StatefulSet"), placement: divided, want: ErrDivideStatefulSet},
-		"HintedStatefulSet": {reason: "Nor by a hint.", kind: kind("apps", "StatefulSet"), placement: auto, hints: hint(wellknown.AnnotationPlacement, "divided"), want: ErrDivideStatefulSet},
-		"HintedPod":         {reason: "There is nothing to divide.", kind: kind("", "Pod"), placement: auto, hints: hint(wellknown.AnnotationPlacement, "divided"), want: ErrNoReplicas},
-		"WrongHint":         {reason: "A hint that is none.", kind: kind("apps", "Deployment"), placement: auto, hints: hint(wellknown.AnnotationPlacement, "x")},
-		"WrongSelector":     {reason: "A selector that is none.", kind: kind("apps", "Deployment"), placement: auto, hints: hint(wellknown.AnnotationClusters, "a in")},
+		"OverflowDuplicated": {reason: "Copies do not overflow.", kind: kind("apps", "Deployment"), placement: overflow, want: ErrOverflowNeedsCapacity},
+		"OverflowWeighted":   {reason: "Nor does a division that looks at no room.", kind: kind("apps", "Deployment"), placement: withOverflow(divided), want: ErrOverflowNeedsCapacity},
+		"IndexedJob":         {reason: "Its Pods would have the same indexes.", kind: kind("batch", "Job"), placement: divided, want: ErrIndexed},
+		"HintedPod":          {reason: "There is nothing to divide.", kind: kind("", "Pod"), placement: auto, hints: hint(wellknown.AnnotationPlacement, "divided"), want: ErrNoReplicas},
+		"WrongHint":          {reason: "A hint that is none.", kind: kind("apps", "Deployment"), placement: auto, hints: hint(wellknown.AnnotationPlacement, "x")},
+		"WrongSelector":      {reason: "A selector that is none.", kind: kind("apps", "Deployment"), placement: auto, hints: hint(wellknown.AnnotationClusters, "a in")},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -133,7 +137,7 @@ func TestErrors(t *testing.T) {
 				Template: &template.Template{
 					Kind:       tc.kind,
 					ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "x", Annotations: tc.hints},
-					Workload:   &template.Workload{Replicated: tc.kind.Kind != "Pod"},
+					Workload:   &template.Workload{Replicated: tc.kind.Group == "apps", Divisible: tc.kind.Group == "apps"},
 				},
 				Kind:  template.KindOf(tc.kind, true, false),
 				Match: match(tc.placement, policy.Any),
@@ -167,5 +171,80 @@ func TestDuplicatedHintIsRecorded(t *testing.T) {
 	}
 	if in.Match.Policy.GetSpec().Placement.Auto == nil {
 		t.Error("the policy itself was changed")
+	}
+}
+
+func TestExplicitStrategies(t *testing.T) {
+	divided := func(preference policyv1alpha1.ReplicaDivisionPreference, weights *policyv1alpha1.ClusterPreferences) policyv1alpha1.Placement {
+		return policyv1alpha1.Placement{ReplicaScheduling: &policyv1alpha1.ReplicaSchedulingStrategy{
+			ReplicaSchedulingType: policyv1alpha1.Divided, ReplicaDivisionPreference: preference, WeightPreference: weights,
+		}}
+	}
+	dynamic := &policyv1alpha1.ClusterPreferences{DynamicWeight: policyv1alpha1.DynamicWeightByAvailableReplicas}
+	replicated := &template.Workload{Replicated: true, Divisible: true}
+	overflowing := divided(policyv1alpha1.Aggregated, nil)
+	overflowing.ClusterAffinities = []policyv1alpha1.ClusterAffinityTerm{
+		{AffinityName: "first", OverflowAffinities: []policyv1alpha1.ClusterAffinity{{}, {}}},
+		{AffinityName: "second"},
+	}
+	cases := map[string]struct {
+		reason    string
+		kind      schema.GroupVersionKind
+		workload  *template.Workload
+		placement policyv1alpha1.Placement
+		want      framework.Strategy
+		terms     []string
+	}{
+		"Weighted":    {reason: "Without a preference by weight.", kind: kind("apps", "Deployment"), workload: replicated, placement: divided("", nil), want: framework.Strategy{Pick: framework.PickAll, Division: framework.DivideByWeight, Follow: framework.MemberAdded}, terms: []string{"+0"}},
+		"StatefulSet": {reason: "By room, with ordinals of their own.", kind: kind("apps", "StatefulSet"), workload: replicated, placement: divided(policyv1alpha1.Weighted, dynamic), want: framework.Strategy{Pick: framework.PickAll, Division: framework.DivideByCapacity, Follow: framework.MemberAdded}, terms: []string{"+0"}},
+		"Job":         {reason: "What it has to complete is divided once.", kind: kind("batch", "Job"), workload: &template.Workload{Divisible: true}, placement: divided(policyv1alpha1.Aggregated, nil), want: framework.Strategy{Pick: framework.PickAll, Division: framework.DivideAggregated, Once: true, Follow: framework.MemberAdded}, terms: []string{"+0"}},
+		"DaemonSet":   {reason: "It has no replicas to divide.", kind: kind("apps", "DaemonSet"), workload: &template.Workload{}, placement: divided("", nil), want: framework.Strategy{Pick: framework.PickAll, Division: framework.DivideNothing, Follow: framework.MemberAdded}, terms: []string{"+0"}},
+		"Overflow":    {reason: "Terms are kept in their order.", kind: kind("apps", "Deployment"), workload: replicated, placement: overflowing, want: framework.Strategy{Pick: framework.PickAll, Division: framework.DivideAggregated, Follow: framework.MemberAdded}, terms: []string{"first+2", "second+0"}},
+		"ConfigMap":   {reason: "Configuration goes wherever its users may.", kind: kind("", "ConfigMap"), placement: overflowing, want: framework.Strategy{Pick: framework.PickAll, Division: framework.DivideNothing, Follow: framework.MemberAdded}, terms: []string{"first+2", "second+0"}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			plan, err := For(Input{
+				Template: &template.Template{Kind: tc.kind, ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "x"}, Workload: tc.workload},
+				Kind:     template.KindOf(tc.kind, true, false),
+				Match:    match(tc.placement, tc.kind.Kind),
+			}, nowhere)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, plan.Strategy); diff != "" {
+				t.Errorf("\n%s\nstrategy: -want, +got:\n%s", tc.reason, diff)
+			}
+			var terms []string
+			for _, term := range plan.Terms {
+				terms = append(terms, fmt.Sprintf("%s+%d", term.Name, len(term.Overflow)))
+			}
+			if diff := cmp.Diff(tc.terms, terms); diff != "" {
+				t.Errorf("\n%s\nterms: -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestGroups(t *testing.T) {
+	placement := policyv1alpha1.Placement{WorkloadAffinity: &policyv1alpha1.WorkloadAffinity{
+		Affinity:     &policyv1alpha1.WorkloadAffinityTerm{GroupByLabelKey: "app"},
+		AntiAffinity: &policyv1alpha1.WorkloadAffinityTerm{GroupByLabelKey: "tier"},
+	}}
+	plan, err := For(Input{
+		Template: &template.Template{
+			Kind: kind("apps", "Deployment"), ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "x", Labels: map[string]string{"app": "web"}},
+			Workload: &template.Workload{},
+		},
+		Match: match(placement, policy.Any),
+	}, nowhere)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&Group{Namespace: "shop", Key: "app", Value: "web"}, plan.Together); diff != "" {
+		t.Errorf("together: -want, +got:\n%s", diff)
+	}
+	if plan.Apart != nil {
+		t.Errorf("a template without the label is in no group, got %+v", plan.Apart)
 	}
 }

@@ -72,8 +72,11 @@ type Workload struct {
 	// Pods is the number of Pods the template asks for at a time, at least as
 	// far as its spec tells; 0 for DaemonSets and CronJobs.
 	Pods int32
-	// Replicated says that spec.replicas exists and can be divided.
+	// Replicated says that spec.replicas exists.
 	Replicated bool
+	// Divisible says that members can share the Pods: spec.replicas, or the
+	// parallelism of a Job whose Pods have no index.
+	Divisible bool
 	// Requirements of one Pod.
 	Requirements *workv1alpha1.ReplicaRequirements
 	// Claims are the names of the PersistentVolumeClaims its Pods mount, sorted.
@@ -86,6 +89,14 @@ type Workload struct {
 // Key returns the key of the template.
 func (t *Template) Key() Key {
 	return Key{Group: t.Kind.Group, Kind: t.Kind.Kind, Namespace: t.Namespace, Name: t.Name}
+}
+
+// IsJob reports whether the object is a Job.
+func (t *Template) IsJob() bool { return t.Kind.Group == "batch" && t.Kind.Kind == "Job" }
+
+// IsStatefulSet reports whether the object is a StatefulSet.
+func (t *Template) IsStatefulSet() bool {
+	return t.Kind.Group == "apps" && t.Kind.Kind == "StatefulSet"
 }
 
 // Reference returns how a binding names the template.
@@ -120,6 +131,7 @@ func (w *Workload) sameDecision(other *Workload) bool {
 		return w == other
 	}
 	return w.Pods == other.Pods &&
+		w.Divisible == other.Divisible &&
 		slices.Equal(w.Claims, other.Claims) &&
 		equality.Semantic.DeepEqual(w.Requirements, other.Requirements)
 }

@@ -136,7 +136,8 @@ func TestRead(t *testing.T) {
 		}
 		return w
 	}
-	replicated := func(w *Workload) { w.Replicated = true }
+	replicated := func(w *Workload) { w.Replicated, w.Divisible = true, true }
+	divisible := func(w *Workload) { w.Divisible = true }
 	finished := func(w *Workload) { w.Finished = true }
 	cases := map[string]struct {
 		reason string
@@ -169,7 +170,7 @@ func TestRead(t *testing.T) {
 				ObjectMeta: meta, Spec: batchv1.JobSpec{Parallelism: ptr.To[int32](2), Template: template},
 				Status: batchv1.JobStatus{Conditions: []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue}}},
 			},
-			want: Traits{Workload: workload(2, finished)},
+			want: Traits{Workload: workload(2, finished, divisible)},
 		},
 		"SuspendedJob": {
 			reason: "Other conditions are not the end.",
@@ -178,7 +179,13 @@ func TestRead(t *testing.T) {
 				ObjectMeta: meta, Spec: batchv1.JobSpec{Template: template},
 				Status: batchv1.JobStatus{Conditions: []batchv1.JobCondition{{Type: batchv1.JobSuspended, Status: corev1.ConditionTrue}}},
 			},
-			want: Traits{Workload: workload(1)},
+			want: Traits{Workload: workload(1, divisible)},
+		},
+		"IndexedJob": {
+			reason: "The indexes of two members would be the same.",
+			kind:   batchv1.SchemeGroupVersion.WithKind("Job"),
+			object: &batchv1.Job{ObjectMeta: meta, Spec: batchv1.JobSpec{CompletionMode: ptr.To(batchv1.IndexedCompletion), Template: template}},
+			want:   Traits{Workload: workload(1)},
 		},
 		"Pod": {
 			reason: "A Pod that succeeded ran to its end.",

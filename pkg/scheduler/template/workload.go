@@ -47,6 +47,8 @@ func readPod(p *corev1.Pod) Traits {
 
 func readJob(j *batchv1.Job) Traits {
 	workload := newWorkload(j.Namespace, ptr.Deref(j.Spec.Parallelism, 1), &j.Spec.Template.Spec)
+	// Each member would count its indexes from 0.
+	workload.Divisible = ptr.Deref(j.Spec.CompletionMode, batchv1.NonIndexedCompletion) != batchv1.IndexedCompletion
 	for _, c := range j.Status.Conditions {
 		ended := c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed
 		workload.Finished = workload.Finished || ended && c.Status == corev1.ConditionTrue
@@ -78,7 +80,7 @@ func onlyServiceAccounts(subjects []rbacv1.Subject) bool {
 
 func replicated(namespace string, replicas *int32, spec *corev1.PodSpec) Traits {
 	workload := newWorkload(namespace, ptr.Deref(replicas, 1), spec)
-	workload.Replicated = true
+	workload.Replicated, workload.Divisible = true, true
 	return Traits{Workload: workload}
 }
 

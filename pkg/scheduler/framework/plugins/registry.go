@@ -15,6 +15,7 @@ import (
 	"fleet.dev/fleet/pkg/scheduler/framework/plugins/spreadconstraint"
 	"fleet.dev/fleet/pkg/scheduler/framework/plugins/tainttoleration"
 	"fleet.dev/fleet/pkg/scheduler/framework/plugins/volumeaffinity"
+	"fleet.dev/fleet/pkg/scheduler/framework/plugins/workloadaffinity"
 	"fleet.dev/fleet/pkg/scheduler/framework/runtime"
 )
 
@@ -32,6 +33,7 @@ func NewRegistry() runtime.Registry {
 		spreadconstraint.Name: spreadconstraint.New,
 		tainttoleration.Name:  tainttoleration.New,
 		volumeaffinity.Name:   volumeaffinity.New,
+		workloadaffinity.Name: workloadaffinity.New,
 	}
 }
 
@@ -42,6 +44,7 @@ func Default() []runtime.Enabled {
 		{Name: clusterleaving.Name},
 		{Name: clusteraccepted.Name},
 		{Name: clusteraffinity.Name},
+		{Name: workloadaffinity.Name},
 		{Name: clusterready.Name},
 		{Name: tainttoleration.Name, Weight: 3},
 		{Name: apienablement.Name},

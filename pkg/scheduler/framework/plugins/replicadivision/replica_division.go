@@ -40,8 +40,7 @@ func (ReplicaDivision) Events() framework.Event {
 // out, but a template with no replicas at all stays where it is, or is put on the
 // best member, so that somebody reports a status for it.
 func (ReplicaDivision) Assign(_ context.Context, request *framework.Request, selected []*framework.Candidate) ([]workv1alpha1.TargetCluster, *framework.Status) {
-	workload := request.Template.Workload
-	if workload == nil || !workload.Replicated || request.Strategy.Division == framework.DivideNothing {
+	if !request.Divides() {
 		return withoutReplicas(selected), nil
 	}
 	if request.Replicas == 0 {
@@ -64,40 +63,34 @@ func (ReplicaDivision) Assign(_ context.Context, request *framework.Request, sel
 }
 
 func divide(request *framework.Request, selected []*framework.Candidate) ([]division.Share, error) {
+	counted := request.Template.IsStatefulSet() && slices.ContainsFunc(selected, func(c *framework.Candidate) bool { return c.Replicas > 0 })
+	if counted {
+		selected = slices.Clone(selected)
+		slices.SortStableFunc(selected, func(a, b *framework.Candidate) int { return cmp.Compare(a.Position, b.Position) })
+	}
 	members := make([]division.Member, 0, len(selected))
 	for _, candidate := range selected {
 		members = append(members, division.Member{
 			Name:      candidate.Name(),
 			Current:   candidate.Replicas,
 			Available: candidate.Room,
-			Weight:    weightOf(request, candidate),
+			Weight:    request.WeightOf(candidate.Cluster),
+			AtLeast:   candidate.AtLeast,
+			Tier:      request.Tier(candidate.Cluster),
 		})
 	}
-	switch request.Strategy.Division {
-	case framework.DivideByWeight:
+	switch how := request.Strategy.Division; {
+	case how == framework.DivideByWeight:
 		return division.ByWeight(request.Replicas, members), nil
-	case framework.DivideByCapacity:
+	case counted:
+		return division.InOrder(request.Replicas, members, how == framework.DivideByCapacityOrBeyond)
+	case how == framework.DivideByCapacity:
 		return division.ByCapacity(request.Replicas, members)
-	case framework.DivideAggregated:
+	case how == framework.DivideAggregated:
 		return division.Aggregate(request.Replicas, members)
 	default:
 		return division.ByCapacityOrBeyond(request.Replicas, members), nil
 	}
-}
-
-// weightOf is the highest weight that selects the member; without any weights it
-// is the same for all.
-func weightOf(request *framework.Request, candidate *framework.Candidate) int64 {
-	if len(request.Weights) == 0 {
-		return 1
-	}
-	var highest int64
-	for _, weight := range request.Weights {
-		if weight.Affinity.Matches(candidate.Cluster) {
-			highest = max(highest, weight.Weight)
-		}
-	}
-	return highest
 }
 
 func withoutReplicas(selected []*framework.Candidate) []workv1alpha1.TargetCluster {

@@ -27,7 +27,7 @@ func TestAssign(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	replicated := &template.Workload{Replicated: true}
+	replicated := &template.Workload{Replicated: true, Divisible: true}
 	cases := map[string]struct {
 		reason   string
 		workload *template.Workload
