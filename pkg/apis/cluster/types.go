@@ -200,3 +200,13 @@ type ClusterAgent struct {
 	Version  string
 	LastSeen *metav1.Time
 }
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// ClusterProxyOptions are the query options of a request that is proxied to a
+// member.
+type ClusterProxyOptions struct {
+	metav1.TypeMeta
+
+	Path string
+}

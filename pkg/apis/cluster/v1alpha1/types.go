@@ -385,3 +385,17 @@ type ClusterAgent struct {
 	// +optional
 	LastSeen *metav1.Time `json:"lastSeen,omitempty"`
 }
+
+// +k8s:conversion-gen:explicit-from=net/url.Values
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// ClusterProxyOptions are the query options of a request that is proxied to a
+// member.
+type ClusterProxyOptions struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// path is the path to ask the member's API server for; it is what follows
+	// proxy in the URL, for example /api/v1/pods.
+	// +optional
+	Path string `json:"path,omitempty"`
+}
