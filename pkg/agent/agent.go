@@ -48,6 +48,9 @@ type Config struct {
 	// Store keeps the credentials. Nil means the Secret fleet-system/fleet-agent
 	// in the member.
 	Store Store
+	// Bootstrap is a kubeconfig that takes the place of the stored one, and when
+	// it is another one registers the member again. Nil means the stored one.
+	Bootstrap []byte
 	// Lifetime is the life of certificates to ask for, from ten minutes to
 	// identity.MaxLifetime, which 0 means. The fleet may issue shorter ones.
 	Lifetime time.Duration
@@ -117,6 +120,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := own(ctx, a.metadata); err != nil {
 		klog.FromContext(ctx).Error(err, "Parts of the installation will stay behind when the cluster leaves the fleet")
 	}
+	if err := a.storeBootstrap(ctx); err != nil {
+		return nil //nolint:nilerr // ctx ended
+	}
 	for ctx.Err() == nil {
 		credentials, err := a.register(ctx, id)
 		if err == nil {
@@ -152,6 +158,28 @@ func (a *Agent) awaitMember(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
+}
+
+// storeBootstrap stores the bootstrap kubeconfig of the configuration, unless it
+// is there. Everything that came from another one goes. A member that has left
+// stays out until it is registered again on purpose.
+func (a *Agent) storeBootstrap(ctx context.Context) error {
+	for len(a.config.Bootstrap) > 0 {
+		err := a.store.Update(ctx, func(stored *Credentials) error {
+			if !stored.Left && !bytes.Equal(stored.Bootstrap, a.config.Bootstrap) {
+				*stored = Credentials{Bootstrap: a.config.Bootstrap}
+			}
+			return nil
+		})
+		if err == nil {
+			return nil
+		}
+		klog.FromContext(ctx).Info("Waiting for this cluster to keep the bootstrap kubeconfig", "reason", err.Error())
+		if err := a.pause(ctx, memberInterval); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // register returns credentials with a certificate for this member. It waits for

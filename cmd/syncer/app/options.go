@@ -4,202 +4,130 @@
 package app
 
 import (
-	"context"
 	"fmt"
-	"hash/fnv"
-	"net"
-	"regexp"
-	"strings"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
-	genericapiserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/apiserver/pkg/server/options"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
-	"k8s.io/client-go/tools/clientcmd"
 	cliflag "k8s.io/component-base/cli/flag"
 	componentbaseconfig "k8s.io/component-base/config"
 	leaderelectionoptions "k8s.io/component-base/config/options"
 	"k8s.io/component-base/logs"
 	logsapi "k8s.io/component-base/logs/api/v1"
-	cmapp "k8s.io/controller-manager/app"
-	"k8s.io/controller-manager/pkg/healthz"
 
+	"fleet.dev/fleet/pkg/apis/cluster/identity"
+	"fleet.dev/fleet/pkg/apis/wellknown"
+	"fleet.dev/fleet/pkg/election"
+	"fleet.dev/fleet/pkg/serving"
 	"fleet.dev/fleet/pkg/syncer"
 )
 
+// Modes.
 const (
-	// modePush is the only mode so far.
 	modePush = "push"
+	modePull = "pull"
+)
+
+const (
 	// securePort is where health and metrics are served by default.
 	securePort = 10359
+	// leastCertificateDuration is what the API of certificate signing requests
+	// and the stock signer agree to.
+	leastCertificateDuration = 10 * time.Minute
 )
 
 // Options is what the flags set.
 type Options struct {
-	// Kubeconfig reaches the fleet; empty means the service account of the pod
-	// this process runs in.
-	Kubeconfig string
-	// Mode is push.
+	// Mode is push or pull.
 	Mode string
-	// Members are regular expressions, each for whole names of Clusters. None
-	// means all members.
-	Members []string
 	// Workers is how many works of one member are looked at together.
-	Workers        int
+	Workers int
+	Push    PushOptions
+	Pull    PullOptions
+	// LeaderElection names its Lease by mode, unless a flag does.
 	LeaderElection componentbaseconfig.LeaderElectionConfiguration
-	// SecureServing is where health and metrics are served; port 0 is nowhere.
-	SecureServing *options.SecureServingOptions
-	// Authentication and Authorization ask the fleet who may read metrics, with
-	// Kubeconfig unless they name another.
-	Authentication *options.DelegatingAuthenticationOptions
-	Authorization  *options.DelegatingAuthorizationOptions
-	Logs           *logs.Options
+	// Serving is where health and metrics are served.
+	Serving *serving.Options
+	Logs    *logs.Options
 }
 
 // NewOptions returns the defaults.
 func NewOptions() *Options {
-	o := &Options{
-		Mode:    modePush,
-		Workers: syncer.DefaultWorkers,
-		LeaderElection: componentbaseconfig.LeaderElectionConfiguration{
-			LeaderElect:       true,
-			LeaseDuration:     metav1.Duration{Duration: 15 * time.Second},
-			RenewDeadline:     metav1.Duration{Duration: 10 * time.Second},
-			RetryPeriod:       metav1.Duration{Duration: 2 * time.Second},
-			ResourceLock:      "leases",
-			ResourceName:      "fleet-syncer",
-			ResourceNamespace: metav1.NamespaceSystem,
-		},
-		SecureServing:  options.NewSecureServingOptions(),
-		Authentication: options.NewDelegatingAuthenticationOptions(),
-		Authorization:  options.NewDelegatingAuthorizationOptions(),
+	return &Options{
+		Mode:           modePush,
+		Workers:        syncer.DefaultWorkers,
+		Pull:           PullOptions{CertificateDuration: identity.MaxLifetime},
+		LeaderElection: election.Defaults(wellknown.SyncerName, metav1.NamespaceSystem),
+		Serving:        serving.NewOptions("syncer", securePort),
 		Logs:           logs.NewOptions(),
 	}
-	// An empty directory means a self-signed certificate in memory.
-	o.SecureServing.ServerCert.CertDirectory = ""
-	o.SecureServing.ServerCert.PairName = "syncer"
-	o.SecureServing.BindPort = securePort
-	o.Authentication.RemoteKubeConfigFileOptional = true
-	o.Authentication.TolerateInClusterLookupFailure = true
-	o.Authorization.RemoteKubeConfigFileOptional = true
-	return o
 }
 
 // Flags returns the flags in the groups of the help text.
 func (o *Options) Flags() cliflag.NamedFlagSets {
 	var fss cliflag.NamedFlagSets
 	generic := fss.FlagSet("generic")
-	generic.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig,
-		"Path to a kubeconfig of the fleet. Empty means the service account of the pod this runs in.")
 	generic.StringVar(&o.Mode, "mode", o.Mode,
-		"Who opens the connection to a member. Only push, in which this process does, is available.")
-	generic.StringSliceVar(&o.Members, "members", o.Members,
-		"Members to serve: names of Clusters, or regular expressions that match whole names, separated by commas. Empty means all in Push mode.")
+		"Who opens the connection between fleet and member: push, in which this process connects to members, or pull, in which it runs in a member and connects to the fleet.")
 	generic.IntVar(&o.Workers, "workers-per-member", o.Workers,
 		"How many works of one member are looked at together.")
 	leaderelectionoptions.BindLeaderElectionFlags(&o.LeaderElection, generic)
 	utilfeature.DefaultMutableFeatureGate.AddFlag(generic)
 
-	o.SecureServing.AddFlags(fss.FlagSet("secure serving"))
-	o.Authentication.AddFlags(fss.FlagSet("authentication"))
-	o.Authorization.AddFlags(fss.FlagSet("authorization"))
+	o.Push.addFlags(fss.FlagSet("push mode"))
+	o.Pull.addFlags(fss.FlagSet("pull mode"))
+	o.Serving.AddFlags(&fss)
 	logsapi.AddFlags(o.Logs, fss.FlagSet("logs"))
 	return fss
 }
 
-// config validates the options and returns the syncer's configuration.
-func (o *Options) config() (syncer.Config, error) {
-	serves, err := o.serves()
-	if err := utilerrors.NewAggregate(append(o.validate(), err)); err != nil {
-		return syncer.Config{}, err
+// component validates the options and returns what to run.
+func (o *Options) component() (*component, error) {
+	if err := utilerrors.NewAggregate(o.validate()); err != nil {
+		return nil, err
 	}
-	fleetConfig, err := clientcmd.BuildConfigFromFlags("", o.Kubeconfig)
-	if err != nil {
-		return syncer.Config{}, fmt.Errorf("load the kubeconfig of the fleet (--kubeconfig): %w", err)
+	if o.Mode == modePull {
+		return o.Pull.component(o.Workers)
 	}
-	return syncer.Config{FleetConfig: fleetConfig, Members: syncer.Push(serves), Workers: o.Workers}, nil
+	return o.Push.component(o.Workers)
 }
 
 func (o *Options) validate() []error {
 	var errs []error
-	if o.Mode != modePush {
-		errs = append(errs, fmt.Errorf("--mode is %q, must be %q", o.Mode, modePush))
+	switch o.Mode {
+	case modePush:
+		errs = slices.Concat(o.Push.validate(), o.Pull.unused())
+	case modePull:
+		errs = slices.Concat(o.Pull.validate(), o.Push.unused())
+	default:
+		errs = append(errs, fmt.Errorf("--mode is %q, must be %q or %q", o.Mode, modePush, modePull))
 	}
 	if o.Workers < 1 {
 		errs = append(errs, fmt.Errorf("--workers-per-member is %d, must be at least 1", o.Workers))
 	}
-	errs = append(errs, o.SecureServing.Validate()...)
-	errs = append(errs, o.Authentication.Validate()...)
-	return append(errs, o.Authorization.Validate()...)
+	if err := election.Validate(o.LeaderElection); err != nil {
+		errs = append(errs, err)
+	}
+	return append(errs, o.Serving.Validate()...)
 }
 
-// serves returns the choice of members, nil for all.
-func (o *Options) serves() (func(string) bool, error) {
-	if len(o.Members) == 0 {
-		return nil, nil
+// election returns the settings of the election, with the Lease of the mode: in
+// push mode that of those that serve the same members, in the fleet; in pull mode
+// the agent's own, in the member.
+func (o *Options) election() componentbaseconfig.LeaderElectionConfiguration {
+	settings := o.LeaderElection
+	if o.Mode == modePush {
+		settings.ResourceName = o.Push.leaseName(settings.ResourceName)
+		return settings
 	}
-	var patterns []string
-	for _, member := range o.Members {
-		if _, err := regexp.Compile(member); err != nil {
-			return nil, fmt.Errorf("--members has %q: %w", member, err)
-		}
-		patterns = append(patterns, "(?:"+member+")")
+	byDefault := NewOptions().LeaderElection
+	if settings.ResourceName == byDefault.ResourceName {
+		settings.ResourceName = wellknown.AgentName
 	}
-	whole, err := regexp.Compile("^(?:" + strings.Join(patterns, "|") + ")$")
-	if err != nil {
-		return nil, fmt.Errorf("--members is %q: %w", o.Members, err)
+	if settings.ResourceNamespace == byDefault.ResourceNamespace {
+		settings.ResourceNamespace = wellknown.NamespaceSystem
 	}
-	return whole.MatchString, nil
-}
-
-// leaseName returns the name of the lease of those that serve the same members.
-func (o *Options) leaseName() string {
-	if len(o.Members) == 0 {
-		return o.LeaderElection.ResourceName
-	}
-	hash := fnv.New32a()
-	_, _ = hash.Write([]byte(strings.Join(o.Members, ",")))
-	return fmt.Sprintf("%s-%08x", o.LeaderElection.ResourceName, hash.Sum32())
-}
-
-// serve serves /healthz and /metrics until ctx ends, and returns a channel that
-// is closed when it has stopped.
-func (o *Options) serve(ctx context.Context) (<-chan struct{}, error) {
-	o.defaultKubeconfigs()
-	if err := o.SecureServing.MaybeDefaultWithSelfSignedCerts("localhost", nil, []net.IP{net.IPv4(127, 0, 0, 1)}); err != nil {
-		return nil, fmt.Errorf("make a serving certificate: %w", err)
-	}
-	var serving *genericapiserver.SecureServingInfo
-	if err := o.SecureServing.ApplyTo(&serving); err != nil {
-		return nil, err
-	}
-	if serving == nil { // --secure-port=0
-		closed := make(chan struct{})
-		close(closed)
-		return closed, nil
-	}
-	var authentication genericapiserver.AuthenticationInfo
-	if err := o.Authentication.ApplyTo(&authentication, serving, nil); err != nil {
-		return nil, err
-	}
-	var authorization genericapiserver.AuthorizationInfo
-	if err := o.Authorization.ApplyTo(&authorization); err != nil {
-		return nil, err
-	}
-	mux := cmapp.NewBaseHandler(&componentbaseconfig.DebuggingConfiguration{}, healthz.NewMutableHealthzHandler())
-	stopped, _, err := serving.Serve(cmapp.BuildHandlerChain(mux, &authorization, &authentication), 0, ctx.Done())
-	return stopped, err
-}
-
-// defaultKubeconfigs lets the fleet itself authenticate and authorize requests
-// for metrics, unless the flags say otherwise.
-func (o *Options) defaultKubeconfigs() {
-	if o.Authentication.RemoteKubeConfigFile == "" {
-		o.Authentication.RemoteKubeConfigFile = o.Kubeconfig
-	}
-	if o.Authorization.RemoteKubeConfigFile == "" {
-		o.Authorization.RemoteKubeConfigFile = o.Kubeconfig
-	}
+	return settings
 }
