@@ -13,6 +13,7 @@ import (
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes"
@@ -28,7 +29,6 @@ const (
 	// bootstrapConfigMap remembers in wellknown.NamespaceSystem what was created
 	// once, so that an administrator's deletion is not undone by a restart.
 	bootstrapConfigMap = "fleet-bootstrap"
-	flowSchemaName     = "fleet-components"
 	// defaultPolicyKey is set once the default policy was created.
 	defaultPolicyKey = "default-policy-created"
 	// bootstrapRetry is the pause between attempts while the server comes up.
@@ -38,8 +38,10 @@ const (
 )
 
 // addBootstrapHooks makes the fleet's own objects exist before /readyz is ok.
-func addBootstrapHooks(server *genericapiserver.GenericAPIServer) error {
-	roles := &rbacrest.PolicyData{ClusterRoles: clusterRoles(), ClusterRoleBindings: clusterRoleBindings(), RoleBindings: roleBindings()}
+func addBootstrapHooks(server *genericapiserver.GenericAPIServer, info clusterInfo) error {
+	roles := &rbacrest.PolicyData{
+		ClusterRoles: clusterRoles(), ClusterRoleBindings: clusterRoleBindings(), Roles: roles(), RoleBindings: roleBindings(),
+	}
 	if err := server.AddPostStartHook("fleet/bootstrap-roles", roles.EnsureRBACPolicy()); err != nil {
 		return err
 	}
@@ -55,7 +57,8 @@ func addBootstrapHooks(server *genericapiserver.GenericAPIServer) error {
 		ctx, cancel := context.WithTimeout(hook, bootstrapTimeout)
 		defer cancel()
 		return errors.Join(
-			retryUntilDone(ctx, "create FlowSchema "+flowSchemaName, func(ctx context.Context) error { return tryFlowSchema(ctx, kube) }),
+			retryUntilDone(ctx, "create FlowSchemas", func(ctx context.Context) error { return tryFlowSchemas(ctx, kube) }),
+			retryUntilDone(ctx, "create ConfigMap cluster-info", func(ctx context.Context) error { return info.try(ctx, kube) }),
 			retryUntilDone(ctx, "create ClusterPropagationPolicy "+wellknown.DefaultPolicyName, func(ctx context.Context) error {
 				return tryDefaultPolicy(ctx, kube, fleet)
 			}),
@@ -78,19 +81,44 @@ func retryUntilDone(ctx context.Context, what string, try func(context.Context) 
 	return nil
 }
 
-// tryFlowSchema gives the fleet's components the share of the API server that
-// upstream gives kube-controller-manager, so that users' load cannot starve them.
-func tryFlowSchema(ctx context.Context, kube kubernetes.Interface) error {
-	var subjects []flowcontrolv1.Subject
-	for _, user := range []string{wellknown.UserScheduler, wellknown.UserControllerManager, wellknown.UserSyncer} {
-		subjects = append(subjects, flowcontrolv1.Subject{Kind: flowcontrolv1.SubjectKindUser, User: &flowcontrolv1.UserSubject{Name: user}})
+// tryFlowSchemas gives the fleet's components and the agents of members shares of
+// the API server, so that users' load cannot starve them.
+func tryFlowSchemas(ctx context.Context, kube kubernetes.Interface) error {
+	for _, flow := range flowSchemas() {
+		_, err := kube.FlowcontrolV1().FlowSchemas().Create(ctx, flow, metav1.CreateOptions{})
+		if err != nil && !apierrors.IsAlreadyExists(err) { // an administrator may have edited it
+			return err
+		}
 	}
+	return nil
+}
+
+func flowSchemas() []*flowcontrolv1.FlowSchema {
+	var components []flowcontrolv1.Subject
+	for _, user := range []string{wellknown.UserScheduler, wellknown.UserControllerManager, wellknown.UserSyncer} {
+		components = append(components, flowcontrolv1.Subject{Kind: flowcontrolv1.SubjectKindUser, User: &flowcontrolv1.UserSubject{Name: user}})
+	}
+	var agents []flowcontrolv1.Subject
+	for _, group := range []string{wellknown.GroupClusters, wellknown.GroupExpiredClusters} {
+		agents = append(agents, flowcontrolv1.Subject{Kind: flowcontrolv1.SubjectKindGroup, Group: &flowcontrolv1.GroupSubject{Name: group}})
+	}
+	return []*flowcontrolv1.FlowSchema{
+		// What upstream gives kube-controller-manager.
+		flowSchema("fleet-components", "workload-high", 800, components),
+		// What upstream gives service accounts; one agent cannot starve another.
+		flowSchema("fleet-agents", "workload-low", 900, agents),
+	}
+}
+
+// flowSchema puts all requests of the subjects into a priority level, each user
+// in a flow of its own.
+func flowSchema(name, level string, precedence int32, subjects []flowcontrolv1.Subject) *flowcontrolv1.FlowSchema {
 	all := []string{"*"}
-	_, err := kube.FlowcontrolV1().FlowSchemas().Create(ctx, &flowcontrolv1.FlowSchema{
-		ObjectMeta: metav1.ObjectMeta{Name: flowSchemaName},
+	return &flowcontrolv1.FlowSchema{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: flowcontrolv1.FlowSchemaSpec{
-			PriorityLevelConfiguration: flowcontrolv1.PriorityLevelConfigurationReference{Name: "workload-high"},
-			MatchingPrecedence:         800, // as upstream's kube-controller-manager
+			PriorityLevelConfiguration: flowcontrolv1.PriorityLevelConfigurationReference{Name: level},
+			MatchingPrecedence:         precedence,
 			DistinguisherMethod:        &flowcontrolv1.FlowDistinguisherMethod{Type: flowcontrolv1.FlowDistinguisherMethodByUserType},
 			Rules: []flowcontrolv1.PolicyRulesWithSubjects{{
 				Subjects:         subjects,
@@ -98,11 +126,7 @@ func tryFlowSchema(ctx context.Context, kube kubernetes.Interface) error {
 				NonResourceRules: []flowcontrolv1.NonResourcePolicyRule{{Verbs: all, NonResourceURLs: all}},
 			}},
 		},
-	}, metav1.CreateOptions{})
-	if apierrors.IsAlreadyExists(err) {
-		return nil // an administrator may have edited it
 	}
-	return err
 }
 
 // tryDefaultPolicy creates the policy that places everything without a policy of
@@ -113,11 +137,20 @@ func tryDefaultPolicy(ctx context.Context, kube kubernetes.Interface, fleet flee
 		return err
 	}
 	memory := kube.CoreV1().ConfigMaps(wellknown.NamespaceSystem)
-	_, err := memory.Get(ctx, bootstrapConfigMap, metav1.GetOptions{})
-	if err == nil || !apierrors.IsNotFound(err) {
+	known, err := memory.Get(ctx, bootstrapConfigMap, metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
+	if err == nil && known.Data[defaultPolicyKey] != "" {
+		return nil
+	}
+	missing := err != nil
 	if _, err := fleet.PolicyV1alpha1().ClusterPropagationPolicies().Create(ctx, defaultPolicy(), metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	if !missing {
+		patch := fmt.Appendf(nil, `{"data":{%q:"true"}}`, defaultPolicyKey)
+		_, err = memory.Patch(ctx, bootstrapConfigMap, types.MergePatchType, patch, metav1.PatchOptions{})
 		return err
 	}
 	_, err = memory.Create(ctx, &corev1.ConfigMap{

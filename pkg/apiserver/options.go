@@ -57,6 +57,8 @@ func NewOptions() *Options {
 	// There is no in-cluster network that would reach this address.
 	o.EndpointReconcilerType = string(reconcilers.NoneEndpointReconcilerType)
 	o.Authorization.Modes = []string{"RBAC"}
+	// Members in Pull mode start with a token.
+	o.Authentication.BootstrapToken.Enable = true
 	// Members decide what may run privileged; Pod Security admission still applies here.
 	o.AllowPrivileged = true
 	o.Admission.GenericAdmission.DefaultOffPlugins = DefaultOffAdmissionPlugins()
@@ -113,6 +115,10 @@ func (o *Options) complete(ctx context.Context, lock *dirLock) (CompletedOptions
 	if ip := o.SecureServing.BindAddress; ip.IsLoopback() && o.GenericServerRunOptions.AdvertiseAddress == nil {
 		o.GenericServerRunOptions.AdvertiseAddress = ip
 	}
+	// Agents reach the server by this address: the certificate has to name it.
+	if err := o.GenericServerRunOptions.DefaultAdvertiseAddress(o.SecureServing.SecureServingOptions); err != nil {
+		return CompletedOptions{}, err
+	}
 	files, err := o.ensurePKI()
 	if err != nil {
 		return CompletedOptions{}, err
@@ -157,10 +163,10 @@ func (o *Options) ensurePKI() (*pki.Files, error) {
 			ips.Insert(ip.String())
 		}
 	}
-	for _, san := range o.TLSSANs {
+	for _, san := range append([]string{o.GenericServerRunOptions.ExternalHost}, o.TLSSANs...) {
 		if ip := netutils.ParseIPSloppy(san); ip != nil {
 			ips.Insert(ip.String())
-		} else {
+		} else if san != "" {
 			names.Insert(san)
 		}
 	}

@@ -8,7 +8,10 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/authentication/user"
+	bootstrapapi "k8s.io/cluster-bootstrap/token/api"
 
+	"fleet.dev/fleet/pkg/apis/cluster/identity"
 	"fleet.dev/fleet/pkg/apis/wellknown"
 )
 
@@ -52,9 +55,35 @@ var namespaceRoles = []struct {
 	{wellknown.UserSyncer, metav1.NamespaceSystem, "extension-apiserver-authentication-reader"},
 }
 
-// roleBindings give the components their namespaced roles.
+const (
+	// roleClusterInfo lets a cluster that has nothing but a bootstrap token read
+	// what it then verifies with that token.
+	roleClusterInfo = "system:fleet:cluster-info"
+	// roleBootstrapper lets it ask for a certificate. What it may ask for is checked
+	// by admission plugin ClusterRestriction, and fetching it is up to the authorizer
+	// of agents, since RBAC cannot say "of one's own".
+	roleBootstrapper = "system:fleet:agent-bootstrapper"
+)
+
+// roles are the fleet's own namespaced roles.
+func roles() map[string][]rbacv1.Role {
+	info := rbacv1.Role{ObjectMeta: bootstrapMeta(roleClusterInfo), Rules: []rbacv1.PolicyRule{{
+		APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{bootstrapapi.ConfigMapClusterInfo}, Verbs: []string{"get"},
+	}}}
+	info.Namespace = metav1.NamespacePublic
+	return map[string][]rbacv1.Role{metav1.NamespacePublic: {info}}
+}
+
+// roleBindings give the components their namespaced roles, and everybody the
+// role to read cluster-info.
 func roleBindings() map[string][]rbacv1.RoleBinding {
-	bindings := map[string][]rbacv1.RoleBinding{}
+	anonymous := rbacv1.RoleBinding{
+		ObjectMeta: bootstrapMeta(roleClusterInfo),
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: roleClusterInfo},
+		Subjects:   []rbacv1.Subject{userSubject(user.Anonymous)},
+	}
+	anonymous.Namespace = metav1.NamespacePublic
+	bindings := map[string][]rbacv1.RoleBinding{metav1.NamespacePublic: {anonymous}}
 	for _, held := range namespaceRoles {
 		binding := rbacv1.RoleBinding{
 			ObjectMeta: bootstrapMeta(bindingName(held.user, held.role)),
@@ -71,8 +100,12 @@ func bindingName(user, role string) string {
 	return user + ":" + strings.TrimPrefix(role, "system:controller:")
 }
 
-func userSubject(user string) rbacv1.Subject {
-	return rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}
+func groupSubject(group string) rbacv1.Subject {
+	return rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: group}
+}
+
+func userSubject(name string) rbacv1.Subject {
+	return rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: name}
 }
 
 // clusterRoles are the components' roles and the aggregated view, edit and admin
@@ -104,11 +137,21 @@ func clusterRoles() []rbacv1.ClusterRole {
 			leases, events,
 		),
 		clusterRole(wellknown.UserControllerManager, "",
-			rule([]string{"cluster.fleet.dev"}, []string{"clusters"}, append(readVerbs, "update", "patch")),
+			// Registration makes the Clusters of agents and, for tokens that say so,
+			// accepts them.
+			rule([]string{"cluster.fleet.dev"}, []string{"clusters"}, append(readVerbs, "create", "update", "patch", wellknown.VerbAccept)),
 			rule([]string{"cluster.fleet.dev"}, []string{"clusters/status", "clusters/finalizers"}, []string{"update", "patch"}),
+			rule([]string{"certificates.k8s.io"}, []string{"certificatesigningrequests/approval"}, []string{"update"}),
+			rbacv1.PolicyRule{
+				APIGroups: []string{"certificates.k8s.io"}, Resources: []string{"signers"},
+				ResourceNames: []string{identity.Signer}, Verbs: []string{"approve"},
+			},
 			rule([]string{"work.fleet.dev"}, bindings, append(readVerbs, "update", "patch")),
 			rule([]string{""}, []string{"namespaces"}, append(readVerbs, "create", "delete")),
 			leases, events,
+		),
+		clusterRole(roleBootstrapper, "",
+			rule([]string{"certificates.k8s.io"}, []string{"certificatesigningrequests"}, []string{"create"}),
 		),
 		clusterRole("system:fleet:view", "view",
 			rule([]string{"policy.fleet.dev"}, []string{"propagationpolicies", "overridepolicies"}, readVerbs),
@@ -118,7 +161,7 @@ func clusterRoles() []rbacv1.ClusterRole {
 			rule([]string{"policy.fleet.dev"}, []string{"propagationpolicies", "overridepolicies"}, append(writeVerbs, "deletecollection")),
 		),
 		clusterRole("fleet-admin", "",
-			rule([]string{"cluster.fleet.dev"}, []string{"clusters"}, append(readVerbs, writeVerbs...)),
+			rule([]string{"cluster.fleet.dev"}, []string{"clusters"}, append(readVerbs, append(writeVerbs, wellknown.VerbAccept)...)),
 			rule([]string{"policy.fleet.dev"}, policies, append(readVerbs, append(writeVerbs, "deletecollection")...)),
 			// Not works: they hold the Secrets that go to members.
 			rule([]string{"work.fleet.dev"}, bindings, readVerbs),
@@ -139,6 +182,9 @@ func clusterRoleBindings() []rbacv1.ClusterRoleBinding {
 		binding.Name = bindingName(user, "auth-delegator")
 		bindings = append(bindings, binding)
 	}
+	bootstrapper := clusterRoleBinding(roleBootstrapper, roleBootstrapper)
+	bootstrapper.Subjects = []rbacv1.Subject{groupSubject(wellknown.GroupAgentBootstrappers)}
+	bindings = append(bindings, bootstrapper)
 	for _, role := range controllerRoles {
 		binding := clusterRoleBinding(wellknown.UserControllerManager, role)
 		binding.Name = bindingName(wellknown.UserControllerManager, role)

@@ -74,7 +74,11 @@ func (s *Server) assemble() error {
 	if err := fleet.install(kube.ControlPlane); err != nil {
 		return fmt.Errorf("assemble fleet groups: %w", err)
 	}
-	if err := addBootstrapHooks(kube.ControlPlane.GenericAPIServer); err != nil {
+	info, err := newClusterInfo(s.options)
+	if err != nil {
+		return err
+	}
+	if err := addBootstrapHooks(kube.ControlPlane.GenericAPIServer, info); err != nil {
 		return err
 	}
 	aggregator := cfg.aggregator.Complete()

@@ -27,6 +27,10 @@ const (
 	AnnotationUnjoinForce = "fleet.dev/unjoin-force"
 )
 
+// ExtraRegistration is the key in the extra of an agent's user that holds the
+// registration its certificate descends from; the API server's authenticator sets it.
+const ExtraRegistration = "cluster.fleet.dev/registration"
+
 // TaintClusterUnschedulable is put on a Cluster by "fleet cordon".
 const TaintClusterUnschedulable = "cluster.fleet.dev/unschedulable"
 
