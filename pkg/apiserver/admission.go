@@ -4,7 +4,10 @@
 package apiserver
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/util/sets"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/kubernetes/pkg/kubeapiserver/options"
 	"k8s.io/kubernetes/plugin/pkg/admission/nodedeclaredfeatures"
 	"k8s.io/kubernetes/plugin/pkg/admission/nodetaint"
@@ -16,7 +19,21 @@ import (
 	"k8s.io/kubernetes/plugin/pkg/admission/storage/persistentvolume/resize"
 	"k8s.io/kubernetes/plugin/pkg/admission/storage/storageclass/setdefault"
 	"k8s.io/kubernetes/plugin/pkg/admission/storage/storageobjectinuseprotection"
+
+	"fleet.dev/fleet/pkg/apiserver/admission/clusteracceptance"
+	"fleet.dev/fleet/pkg/apiserver/admission/clusterid"
+	"fleet.dev/fleet/pkg/apiserver/admission/clusterrestriction"
+	"fleet.dev/fleet/pkg/apiserver/agentauth"
 )
+
+// registerAdmissionPlugins adds the fleet's plugins to upstream's, on by default.
+func registerAdmissionPlugins(options *genericoptions.AdmissionOptions, clusters *agentauth.Clusters) {
+	clusterrestriction.Register(options.Plugins)
+	clusteracceptance.Register(options.Plugins)
+	clusterid.Register(options.Plugins, clusters)
+	own := []string{clusterrestriction.PluginName, clusteracceptance.PluginName, clusterid.PluginName}
+	options.RecommendedPluginOrder = slices.Concat(own, options.RecommendedPluginOrder)
+}
 
 // DefaultOffAdmissionPlugins are the plugins that do not run unless asked for:
 // upstream's, and those that presume that Pods run, nodes register or volumes

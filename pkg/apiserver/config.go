@@ -31,6 +31,7 @@ type config struct {
 	aggregator    *aggregatorapiserver.Config
 	kube          *controlplane.Config
 	apiExtensions *apiextensionsapiserver.Config
+	agents        *agents
 }
 
 // wrapStorage replaces the storage options of every server in the chain.
@@ -53,6 +54,10 @@ func newConfig(opts CompletedOptions, wrap wrapStorage) (*config, error) {
 	}
 	storeFleetGroupsAsJSON(storageFactory)
 	generic.RESTOptionsGetter = wrap(generic.RESTOptionsGetter)
+	agents, err := newAgents(opts, generic)
+	if err != nil {
+		return nil, err
+	}
 
 	kube, serviceResolver, initializers, err := kubeapiserver.CreateKubeAPIServerConfig(
 		opts.CompletedOptions, generic, informers, storageFactory)
@@ -74,7 +79,8 @@ func newConfig(opts CompletedOptions, wrap wrapStorage) (*config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure the aggregator: %w", err)
 	}
-	return &config{aggregator: aggregator, kube: kube, apiExtensions: apiExtensions}, nil
+	agents.watchSessions(&aggregator.GenericConfig.Config)
+	return &config{aggregator: aggregator, kube: kube, apiExtensions: apiExtensions, agents: agents}, nil
 }
 
 // openAPIDefinitions are upstream's and the fleet's; where both have a type

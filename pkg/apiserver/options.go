@@ -20,6 +20,7 @@ import (
 	netutils "k8s.io/utils/net"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
+	"fleet.dev/fleet/pkg/apiserver/agentauth"
 	"fleet.dev/fleet/pkg/pki"
 )
 
@@ -44,6 +45,11 @@ type Options struct {
 	TLSSANs []string
 	// EmbeddedEtcd configures the etcd that runs when --etcd-servers is empty.
 	EmbeddedEtcd EmbeddedEtcdOptions
+	// Agents are about members in Pull mode.
+	Agents AgentOptions
+
+	// clusters is what admission and authorization know of members.
+	clusters *agentauth.Clusters
 }
 
 // NewOptions returns kube-apiserver's defaults with the fleet's changes.
@@ -52,6 +58,8 @@ func NewOptions() *Options {
 		ServerRunOptions: kubeoptions.NewServerRunOptions(),
 		DataDir:          DefaultDataDir,
 		EmbeddedEtcd:     newEmbeddedEtcdOptions(),
+		Agents:           newAgentOptions(),
+		clusters:         &agentauth.Clusters{},
 	}
 	o.ServiceClusterIPRanges = serviceClusterIPRange
 	// There is no in-cluster network that would reach this address.
@@ -62,6 +70,7 @@ func NewOptions() *Options {
 	// Members decide what may run privileged; Pod Security admission still applies here.
 	o.AllowPrivileged = true
 	o.Admission.GenericAdmission.DefaultOffPlugins = DefaultOffAdmissionPlugins()
+	registerAdmissionPlugins(o.Admission.GenericAdmission, o.clusters)
 	// Leases of nodes belong to members.
 	o.SystemNamespaces = []string{"kube-system", "kube-public", "default"}
 	return o
@@ -75,6 +84,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 		"Created with mode 0700; a second server must not share it.")
 	fs.StringSliceVar(&o.TLSSANs, "tls-san", o.TLSSANs, "DNS names and IP addresses to add to the generated serving certificate, comma separated.")
 	o.EmbeddedEtcd.addFlags(fs)
+	o.Agents.addFlags(fs)
 	return fss
 }
 
@@ -82,10 +92,12 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 type completedOptions struct {
 	kubeoptions.CompletedOptions
 
-	pki   *pki.Files
-	etcd  EmbeddedEtcdOptions
-	embed bool
-	lock  *dirLock
+	pki      *pki.Files
+	etcd     EmbeddedEtcdOptions
+	embed    bool
+	agents   AgentOptions
+	clusters *agentauth.Clusters
+	lock     *dirLock
 }
 
 // CompletedOptions are options ready for New.
@@ -138,7 +150,7 @@ func (o *Options) complete(ctx context.Context, lock *dirLock) (CompletedOptions
 		return CompletedOptions{}, err
 	}
 	return CompletedOptions{&completedOptions{
-		CompletedOptions: kube, pki: files, etcd: o.EmbeddedEtcd, embed: embed, lock: lock,
+		CompletedOptions: kube, pki: files, etcd: o.EmbeddedEtcd, embed: embed, agents: o.Agents, clusters: o.clusters, lock: lock,
 	}}, nil
 }
 
@@ -236,7 +248,7 @@ func Identities() []pki.Identity {
 
 // Validate returns every mistake in the options, each naming its flag.
 func (o CompletedOptions) Validate() []error {
-	errs := o.CompletedOptions.Validate()
+	errs := append(o.CompletedOptions.Validate(), o.agents.validate()...)
 	if o.embed {
 		errs = append(errs, o.etcd.validate()...)
 	}

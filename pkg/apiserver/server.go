@@ -74,6 +74,9 @@ func (s *Server) assemble() error {
 	if err := fleet.install(kube.ControlPlane); err != nil {
 		return fmt.Errorf("assemble fleet groups: %w", err)
 	}
+	if err := cfg.agents.install(kube.ControlPlane.GenericAPIServer); err != nil {
+		return err
+	}
 	info, err := newClusterInfo(s.options)
 	if err != nil {
 		return err

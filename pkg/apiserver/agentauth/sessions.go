@@ -17,8 +17,6 @@ import (
 // them ends. Authorization alone looks only when a request begins.
 type Sessions struct {
 	clusters *Clusters
-	// long says which requests take long.
-	long genericapirequest.LongRunningRequestCheck
 
 	mu   sync.Mutex
 	open map[string]sets.Set[*session]
@@ -32,22 +30,22 @@ type session struct {
 
 // NewSessions returns an empty set of sessions. The clusters must be connected
 // and not run yet.
-func NewSessions(clusters *Clusters, long genericapirequest.LongRunningRequestCheck) (*Sessions, error) {
-	s := &Sessions{clusters: clusters, long: long, open: map[string]sets.Set[*session]{}}
+func NewSessions(clusters *Clusters) (*Sessions, error) {
+	s := &Sessions{clusters: clusters, open: map[string]sets.Set[*session]{}}
 	if err := clusters.onChange(s.changed); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// Handler serves requests that are authorized already. Those of an agent that
-// take long end when the context of the request does.
-func (s *Sessions) Handler(next http.Handler) http.Handler {
+// Handler serves requests that are authorized already. When trust ends, so does
+// the context of those requests of the agent that long says take long.
+func (s *Sessions) Handler(next http.Handler, long genericapirequest.LongRunningRequestCheck) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		u, _ := genericapirequest.UserFrom(req.Context())
 		info, _ := genericapirequest.RequestInfoFrom(req.Context())
 		agent, ok := AgentOf(u)
-		if !ok || info == nil || !s.long(req, info) {
+		if !ok || info == nil || !long(req, info) {
 			next.ServeHTTP(w, req)
 			return
 		}

@@ -39,7 +39,7 @@ func TestRights(t *testing.T) {
 				"update deployments.apps", "update deployments.apps/status", "create deployments.apps", "delete configmaps",
 				"update propagationpolicies.policy.fleet.dev", "delete clusterpropagationpolicies.policy.fleet.dev",
 				"update works.work.fleet.dev/status", "create workfeedbacks.work.fleet.dev", "deletecollection resourcebindings.work.fleet.dev",
-				"create secrets", "update clusterroles.rbac.authorization.k8s.io", "impersonate users", "create pods/exec",
+				"accept clusters.cluster.fleet.dev", "create secrets", "update clusterroles.rbac.authorization.k8s.io", "impersonate users", "create pods/exec",
 			},
 		},
 		"syncer": {
@@ -54,20 +54,21 @@ func TestRights(t *testing.T) {
 				"get propagationpolicies.policy.fleet.dev", "list clusterpropagationpolicies.policy.fleet.dev", "list overridepolicies.policy.fleet.dev",
 				"get resourcebindings.work.fleet.dev", "update resourcebindings.work.fleet.dev/status", "update clusterresourcebindings.work.fleet.dev",
 				"update clusters.cluster.fleet.dev", "create clusters.cluster.fleet.dev", "delete clusters.cluster.fleet.dev",
-				"create secrets", "update secrets", "create namespaces", "get clusterroles.rbac.authorization.k8s.io", "impersonate users",
+				"accept clusters.cluster.fleet.dev", "create secrets", "update secrets", "create namespaces", "get clusterroles.rbac.authorization.k8s.io", "impersonate users",
 			},
 		},
 		"controller-manager": {
 			user: wellknown.UserControllerManager,
 			may: []string{
 				"update clusters.cluster.fleet.dev", "update clusters.cluster.fleet.dev/status", "update clusters.cluster.fleet.dev/finalizers",
+				"create clusters.cluster.fleet.dev", "accept clusters.cluster.fleet.dev", "update certificatesigningrequests.certificates.k8s.io/approval",
 				"update resourcebindings.work.fleet.dev", "patch clusterresourcebindings.work.fleet.dev", "create namespaces", "delete namespaces",
 				"delete configmaps", "list databases.example.com", "delete databases.example.com", // garbage collector, namespaces
 				"update resourcequotas/status", "update leases.coordination.k8s.io", "create events",
 			},
 			// The garbage collector's role, upstream's, may update and delete anything.
 			mayNot: []string{
-				"create clusters.cluster.fleet.dev", "create resourcebindings.work.fleet.dev", "create propagationpolicies.policy.fleet.dev",
+				"approve signers.certificates.k8s.io", "create resourcebindings.work.fleet.dev", "create propagationpolicies.policy.fleet.dev",
 				"create workfeedbacks.work.fleet.dev", "create deployments.apps", "create pods/exec", "impersonate users",
 				"create clusterrolebindings.rbac.authorization.k8s.io",
 			},
