@@ -28,6 +28,11 @@ func TestDiscovery(t *testing.T) {
 	sub := func(r resource, verbs metav1.Verbs) metav1.APIResource {
 		return metav1.APIResource{Name: r.plural + "/status", Kind: r.kind, Namespaced: r.namespace != "", Verbs: verbs}
 	}
+	tombstones := func(r resource) metav1.APIResource {
+		made := sub(r, status)
+		made.Name = r.plural + "/tombstones"
+		return made
+	}
 	feedback := named(workFeedbacks, "workfeedback", metav1.Verbs{"create"})
 	feedback.Categories = nil // there is nothing to get
 	want := map[string][]metav1.APIResource{
@@ -41,8 +46,10 @@ func TestDiscovery(t *testing.T) {
 		"work.fleet.dev/v1alpha1": {
 			named(clusterResourceBindings, "clusterresourcebinding", write, "crb"),
 			sub(clusterResourceBindings, status),
+			tombstones(clusterResourceBindings),
 			named(resourceBindings, "resourcebinding", write, "rb"),
 			sub(resourceBindings, status),
+			tombstones(resourceBindings),
 			feedback,
 			named(works, "work", read),
 			sub(works, status),
@@ -78,7 +85,7 @@ func TestTables(t *testing.T) {
 		resource resource
 		want     string
 	}{
-		"Cluster":           {clusters, "Name,Mode,Ready,Version,Nodes,Age,Provider,Region,Zones,API Endpoint"},
+		"Cluster":           {clusters, "Name,Mode,Ready,Version,Nodes,CPU,Memory,Age,Provider,Region,Zones,API Endpoint"},
 		"PropagationPolicy": {propagationPolicies, "Name,Priority,Placement,Age,Selects"},
 		"OverridePolicy":    {overridePolicies, "Name,Selects,Rules,Age"},
 		"ResourceBinding":   {resourceBindings, "Name,Kind,Template,Clusters,Scheduled,Applied,Age,Policy"},

@@ -34,6 +34,8 @@ type REST struct {
 type Storage struct {
 	Binding *REST
 	Status  *resource.StatusREST
+	// Tombstones takes tombstones away that no member will confirm.
+	Tombstones *resource.StatusREST
 	// Feedback writes status and confirmed tombstones. It is not served: only the
 	// intake of feedback uses it.
 	Feedback *genericregistry.Store
@@ -73,9 +75,10 @@ func newStorage(definition resource.Definition, strategy resource.Strategy[work.
 	// A finalizer that goes would delete the binding past Delete below.
 	store.ShouldDeleteDuringUpdate = emptyWhenFinalized
 	return &Storage{
-		Binding:  &REST{store},
-		Status:   resource.NewStatusREST(store, newStatusStrategy(strategy)),
-		Feedback: store.WithStrategy(newFeedbackStrategy(strategy)),
+		Binding:    &REST{store},
+		Status:     resource.NewStatusREST(store, newStatusStrategy(strategy)),
+		Tombstones: resource.NewStatusREST(store, newTombstoneStrategy(strategy)),
+		Feedback:   store.WithStrategy(newFeedbackStrategy(strategy)),
 	}, nil
 }
 

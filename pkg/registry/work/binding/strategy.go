@@ -87,6 +87,20 @@ func newFeedbackStrategy(strategy resource.Strategy[work.Binding]) resource.Stat
 	return status
 }
 
+// newTombstoneStrategy is for the subresource tombstones: it takes tombstones away
+// that no member will confirm, with what the member said last, and changes
+// nothing else.
+func newTombstoneStrategy(strategy resource.Strategy[work.Binding]) resource.StatusStrategy[work.Binding] {
+	tombstones := newFeedbackStrategy(strategy)
+	confirm := tombstones.KeepSpec
+	tombstones.KeepSpec = func(b, old work.Binding) {
+		confirm(b, old)
+		*b.GetStatus() = *old.GetStatus()
+		b.GetStatus().AggregatedStatus = reportsOf(b.GetSpec(), old.GetStatus().AggregatedStatus)
+	}
+	return tombstones
+}
+
 // decisionOf is what makes a generation: the spec without its tombstones. Works
 // carry the generation, so counting a confirmation of one member would send every
 // other member its work again.

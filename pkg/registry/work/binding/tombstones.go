@@ -49,6 +49,22 @@ func nextTombstones(updated, old *work.BindingSpec) []work.Tombstone {
 	return next
 }
 
+// reportsOf returns the reports of members that have, or still have to let go,
+// something of the binding.
+func reportsOf(spec *work.BindingSpec, reports []work.AggregatedStatusItem) []work.AggregatedStatusItem {
+	members := spec.Holders()
+	for _, tombstone := range spec.Tombstones {
+		members.Insert(tombstone.ClusterName)
+	}
+	var kept []work.AggregatedStatusItem
+	for i := range reports {
+		if members.Has(reports[i].ClusterName) {
+			kept = append(kept, reports[i])
+		}
+	}
+	return kept
+}
+
 // confirmTombstones returns those of old that the writer, who speaks for the
 // members, kept. It cannot add or change any.
 func confirmTombstones(updated, old *work.BindingSpec) []work.Tombstone {

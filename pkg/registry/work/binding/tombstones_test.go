@@ -224,3 +224,25 @@ func TestRefuseUnlessEmpty(t *testing.T) {
 		})
 	}
 }
+
+func TestTombstoneStrategy(t *testing.T) {
+	old := &work.ResourceBinding{Spec: with(decision("a", "m3"),
+		work.Tombstone{ClusterName: "m1", UID: "a"}, work.Tombstone{ClusterName: "m1", UID: "b"}, work.Tombstone{ClusterName: "m2", UID: "a"})}
+	old.Generation = 4
+	old.Status.AggregatedStatus = []work.AggregatedStatusItem{{ClusterName: "m1"}, {ClusterName: "m2"}, {ClusterName: "m3", Applied: true}}
+	updated := old.DeepCopy()
+	updated.Labels = map[string]string{"not": "mine"}
+	updated.Spec.Clusters = nil
+	updated.Spec.Tombstones = []work.Tombstone{{ClusterName: "m2", UID: "a"}, {ClusterName: "m9", UID: "a"}}
+	updated.Status = work.BindingStatus{}
+
+	strategy := newTombstoneStrategy(newStrategy(runtime.NewScheme(), true, clock.RealClock{}))
+	strategy.PrepareForUpdate(t.Context(), updated, old)
+
+	want := old.DeepCopy()
+	want.Spec.Tombstones = []work.Tombstone{{ClusterName: "m2", UID: "a"}}
+	want.Status.AggregatedStatus = []work.AggregatedStatusItem{{ClusterName: "m2"}, {ClusterName: "m3", Applied: true}}
+	if diff := cmp.Diff(want, updated); diff != "" {
+		t.Errorf("tombstones may be taken away, with what their members said last, and nothing else changes, -want +got:\n%s", diff)
+	}
+}

@@ -50,12 +50,14 @@ func resources(typer runtime.ObjectTyper, getter generic.RESTOptionsGetter, sink
 		return nil, err
 	}
 	return map[string]rest.Storage{
-		"resourcebindings":               bindings.Binding,
-		"resourcebindings/status":        bindings.Status,
-		"clusterresourcebindings":        clusterBindings.Binding,
-		"clusterresourcebindings/status": clusterBindings.Status,
-		"works":                          works,
-		"works/status":                   workStatus,
-		"workfeedbacks":                  workfeedback.NewREST(sink),
+		"resourcebindings":                   bindings.Binding,
+		"resourcebindings/status":            bindings.Status,
+		"resourcebindings/tombstones":        bindings.Tombstones,
+		"clusterresourcebindings":            clusterBindings.Binding,
+		"clusterresourcebindings/status":     clusterBindings.Status,
+		"clusterresourcebindings/tombstones": clusterBindings.Tombstones,
+		"works":                              works,
+		"works/status":                       workStatus,
+		"workfeedbacks":                      workfeedback.NewREST(sink),
 	}, nil
 }
