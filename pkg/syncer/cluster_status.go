@@ -4,8 +4,10 @@
 package syncer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -181,7 +183,7 @@ func (c *clusterStatus) observe(cluster *clusterv1alpha1.Cluster, health member.
 			status.KubernetesVersion = health.Version
 		}
 		if !apis.Empty() {
-			status.APIEnablements = apis.Enablements()
+			status.APIEnablements = keepUndiscovered(apis, status.APIEnablements)
 			complete := completeCondition(apis)
 			complete.ObservedGeneration = generation
 			meta.SetStatusCondition(&status.Conditions, complete)
@@ -191,6 +193,39 @@ func (c *clusterStatus) observe(cluster *clusterv1alpha1.Cluster, health member.
 			status.Provider, status.Region, status.Zones = sum.place.Provider, sum.place.Region, sum.place.Zones
 		}
 	}, known
+}
+
+// keepUndiscovered returns what the member serves. Of the versions whose discovery
+// fails, what was known before stays: this process may never have seen them, which
+// is no sign that they are gone.
+func keepUndiscovered(apis *member.APIs, before []clusterv1alpha1.APIEnablement) []clusterv1alpha1.APIEnablement {
+	enablements := apis.Enablements()
+	for _, version := range apis.Incomplete() {
+		of := func(e clusterv1alpha1.APIEnablement) bool { return e.GroupVersion == version }
+		known := slices.IndexFunc(before, of)
+		if known < 0 {
+			continue
+		}
+		found := slices.IndexFunc(enablements, of)
+		if found < 0 {
+			enablements = append(enablements, before[known])
+			continue
+		}
+		enablements[found].Resources = union(enablements[found].Resources, before[known].Resources)
+	}
+	slices.SortFunc(enablements, func(a, b clusterv1alpha1.APIEnablement) int { return cmp.Compare(a.GroupVersion, b.GroupVersion) })
+	return enablements
+}
+
+// union adds to resources those of before that are missing, sorted by name.
+func union(resources, before []clusterv1alpha1.APIResource) []clusterv1alpha1.APIResource {
+	for _, resource := range before {
+		if !slices.ContainsFunc(resources, func(r clusterv1alpha1.APIResource) bool { return r.Name == resource.Name }) {
+			resources = append(resources, resource)
+		}
+	}
+	slices.SortFunc(resources, func(a, b clusterv1alpha1.APIResource) int { return cmp.Compare(a.Name, b.Name) })
+	return resources
 }
 
 // readyCondition returns the condition Ready, false while it is too early to

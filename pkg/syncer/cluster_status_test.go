@@ -6,6 +6,7 @@ package syncer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	kubefake "k8s.io/client-go/kubernetes/fake"
 	"k8s.io/utils/clock"
 
@@ -32,11 +34,14 @@ status:
 
 // keepStatus runs a clusterStatus of the rig's member and returns what reads the
 // Cluster, and what counts the writes of its status.
-func (r *rig) keepStatus() (get func() *clusterv1alpha1.Cluster, writes func() int) {
+func (r *rig) keepStatus(changes ...func(*clusterv1alpha1.Cluster)) (get func() *clusterv1alpha1.Cluster, writes func() int) {
 	r.Helper()
 	clusters := r.fleet.ClusterV1alpha1().Clusters()
 	cluster := &clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: "one"}}
 	cluster.Status.Conditions = []metav1.Condition{{Type: "Unjoining", Status: metav1.ConditionFalse, Reason: "NotAsked"}}
+	for _, change := range changes {
+		change(cluster)
+	}
 	if _, err := clusters.Create(r.Context(), cluster, metav1.CreateOptions{}); err != nil {
 		r.Fatal(err)
 	}
@@ -105,6 +110,51 @@ func TestClusterStatus(t *testing.T) {
 	if got := writes() - before; got != 0 {
 		t.Errorf("%d writes right after one before: numbers that change all the time would be written all the time", got)
 	}
+}
+
+// TestUndiscoveredStays starts a syncer while part of the discovery of its member
+// fails: what was known before it started stays, until the member says that it is
+// gone.
+func TestUndiscoveredStays(t *testing.T) {
+	metrics := schema.GroupVersionKind{Group: "metrics.k8s.io", Version: "v1beta1", Kind: "NodeMetrics"}
+	known := clusterv1alpha1.APIEnablement{
+		GroupVersion: "metrics.k8s.io/v1beta1",
+		Resources:    []clusterv1alpha1.APIResource{{Name: "nodes", Kind: "NodeMetrics"}},
+	}
+	r := newIdleRig(t)
+	r.member.Serve(fake.Kind{GroupVersionKind: metrics, Resource: "nodes"})
+	r.member.FailDiscovery(metrics.GroupVersion())
+	r.start()
+	get, _ := r.keepStatus(func(c *clusterv1alpha1.Cluster) {
+		c.Status.APIEnablements = []clusterv1alpha1.APIEnablement{{GroupVersion: "gone/v1"}, known}
+	})
+	enabled := func(version string) bool {
+		return slices.ContainsFunc(get().Status.APIEnablements, func(e clusterv1alpha1.APIEnablement) bool {
+			return e.GroupVersion == version && (version != known.GroupVersion || cmp.Equal(e, known))
+		})
+	}
+	r.eventually("part of discovery", func() error {
+		if !meta.IsStatusConditionFalse(get().Status.Conditions, clusterv1alpha1.ClusterConditionCompleteAPIEnablements) || !enabled("v1") {
+			return fmt.Errorf("not discovered yet: %v", get().Status)
+		}
+		return nil
+	})
+	if !enabled(known.GroupVersion) {
+		t.Error("a version whose discovery fails is no longer listed: what runs there would be moved away")
+	}
+	if enabled("gone/v1") {
+		t.Error("a version that is not listed any more, and does not fail, is still listed")
+	}
+
+	r.member.FailDiscovery(schema.GroupVersion{})
+	r.member.Withdraw(metrics)
+	r.session.member.Refresh()
+	r.eventually("all of discovery", func() error {
+		if !meta.IsStatusConditionTrue(get().Status.Conditions, clusterv1alpha1.ClusterConditionCompleteAPIEnablements) || enabled(known.GroupVersion) {
+			return fmt.Errorf("not discovered yet: %v", get().Status)
+		}
+		return nil
+	})
 }
 
 func TestReadyCondition(t *testing.T) {
@@ -189,7 +239,7 @@ func TestHeartbeat(t *testing.T) {
 	renew("first", "get", "create")
 	renew("again", "update")
 	lease, err := kube.CoordinationV1().Leases("fleet-cluster-one").Get(t.Context(), "one", metav1.GetOptions{})
-	if err != nil || *lease.Spec.HolderIdentity != "me" || *lease.Spec.LeaseDurationSeconds != 40 || lease.Spec.RenewTime == nil {
+	if err != nil || *lease.Spec.HolderIdentity != "me" || *lease.Spec.LeaseDurationSeconds != 35 || lease.Spec.RenewTime == nil {
 		t.Errorf("lease: %v, %v", lease, err)
 	}
 	if err := kube.CoordinationV1().Leases("fleet-cluster-one").Delete(t.Context(), "one", metav1.DeleteOptions{}); err != nil {

@@ -22,8 +22,9 @@ import (
 const (
 	// leaseInterval is the time between two renewals.
 	leaseInterval = 10 * time.Second
-	// leaseDuration is how long a renewal counts.
-	leaseDuration = 40 * time.Second
+	// leaseDuration is how long a renewal counts: as long as the cluster controller
+	// gives it.
+	leaseDuration = 35 * time.Second
 )
 
 // heartbeat renews the lease fleet-cluster-<name>/<name> while the member

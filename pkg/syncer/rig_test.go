@@ -53,12 +53,19 @@ type rig struct {
 // newRig returns a running session whose member is usable.
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	r := newIdleRig(t)
+	r.start()
+	return r
+}
+
+// newIdleRig returns a rig without a session.
+func newIdleRig(t *testing.T) *rig {
+	t.Helper()
 	r := &rig{
 		T: t, member: fake.Start(t), fleet: fleetfake.NewSimpleClientset(),
 		items: map[string]workv1alpha1.FeedbackItem{}, news: make(chan struct{}, 1), apisChanged: func() {},
 	}
 	r.fleet.PrependReactor("create", "workfeedbacks", r.takeFeedback)
-	r.start()
 	return r
 }
 

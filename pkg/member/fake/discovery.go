@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -17,9 +18,11 @@ import (
 func (m *Member) serveDiscovery(w http.ResponseWriter, r *http.Request) bool {
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	m.mu.Lock()
-	kinds := slices.Clone(m.kinds)
+	kinds, undiscovered := slices.Clone(m.kinds), m.undiscovered
 	m.mu.Unlock()
 	switch {
+	case !undiscovered.Empty() && r.URL.Path == "/apis/"+undiscovered.String():
+		answerError(w, apierrors.NewServiceUnavailable("the API server behind it is down"))
 	case r.URL.Path == "/api":
 		answer(w, http.StatusOK, metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"}})
 	case r.URL.Path == "/apis":

@@ -58,6 +58,8 @@ type Member struct {
 	token    string
 	fail     func(Request) *apierrors.StatusError
 	unready  string
+	// undiscovered is the version whose discovery fails.
+	undiscovered schema.GroupVersion
 	// normalize is what the server makes of objects it is sent.
 	normalize func(*unstructured.Unstructured)
 }
@@ -120,6 +122,14 @@ func (m *Member) FailRequests(fail func(Request) *apierrors.StatusError) {
 	m.fail = fail
 }
 
+// FailDiscovery makes discovery of one version fail, as when its aggregated API
+// server is down. The empty version makes all of it work again.
+func (m *Member) FailDiscovery(gv schema.GroupVersion) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.undiscovered = gv
+}
+
 // Normalize has the Member change every object it is sent before it is stored.
 func (m *Member) Normalize(normalize func(*unstructured.Unstructured)) {
 	m.mu.Lock()
@@ -132,6 +142,13 @@ func (m *Member) Serve(kind Kind) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.kinds = append(m.kinds, kind)
+}
+
+// Withdraw stops serving a kind.
+func (m *Member) Withdraw(kind schema.GroupVersionKind) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.kinds = slices.DeleteFunc(m.kinds, func(k Kind) bool { return k.GroupVersionKind == kind })
 }
 
 // Requests returns how many requests came since the last ResetRequests, as
