@@ -26,6 +26,13 @@ func rule(groups, resources, verbs []string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{APIGroups: groups, Resources: resources, Verbs: verbs}
 }
 
+// bindable allows to give others a role one does not hold.
+func bindable(role string) rbacv1.PolicyRule {
+	allowed := rule([]string{rbacv1.GroupName}, []string{"clusterroles"}, []string{"bind"})
+	allowed.ResourceNames = []string{role}
+	return allowed
+}
+
 // controllerRoles are upstream's roles of the stock controllers that run in the
 // fleet's controller manager.
 var controllerRoles = []string{
@@ -130,11 +137,14 @@ func clusterRoles() []rbacv1.ClusterRole {
 			rule([]string{"work.fleet.dev"}, []string{"works"}, readVerbs),
 			rule([]string{"work.fleet.dev"}, []string{"works/status"}, []string{"update", "patch"}),
 			rule([]string{"work.fleet.dev"}, []string{"workfeedbacks"}, []string{"create"}),
-			// Credentials of push members; their names are not known beforehand.
-			rule([]string{""}, []string{"secrets"}, []string{"get"}),
 			// The fleet's id is the uid of kube-system.
 			rule([]string{""}, []string{"namespaces"}, []string{"get"}),
 			leases, events,
+		),
+		// Credentials of push members, bound in their namespaces one by one by the
+		// cluster controller.
+		clusterRole(wellknown.RoleCredentials, "",
+			rule([]string{""}, []string{"secrets"}, []string{"get", "update"}),
 		),
 		clusterRole(wellknown.UserControllerManager, "",
 			// Registration makes the Clusters of agents and, for tokens that say so,
@@ -147,7 +157,12 @@ func clusterRoles() []rbacv1.ClusterRole {
 				ResourceNames: []string{identity.Signer}, Verbs: []string{"approve"},
 			},
 			rule([]string{"work.fleet.dev"}, bindings, append(readVerbs, "update", "patch")),
+			// What members that are gone will never confirm.
+			rule([]string{"work.fleet.dev"}, []string{"resourcebindings/tombstones", "clusterresourcebindings/tombstones"}, []string{"patch", "update"}),
 			rule([]string{""}, []string{"namespaces"}, append(readVerbs, "create", "delete")),
+			// The syncer's access to the credentials of one member.
+			rule([]string{rbacv1.GroupName}, []string{"rolebindings"}, append(readVerbs, "create")),
+			bindable(wellknown.RoleCredentials),
 			leases, events,
 		),
 		clusterRole(roleBootstrapper, "",

@@ -34,6 +34,11 @@ const ExtraRegistration = "cluster.fleet.dev/registration"
 // TaintClusterUnschedulable is put on a Cluster by "fleet cordon".
 const TaintClusterUnschedulable = "cluster.fleet.dev/unschedulable"
 
+// RoleCredentials is the ClusterRole by which the push syncer reads and rotates
+// the credentials of members. It is bound in the namespaces of members in Push
+// mode only.
+const RoleCredentials = "system:fleet:syncer:credentials"
+
 // VerbAccept on clusters is the right to accept a member that joined by itself.
 const VerbAccept = "accept"
 

@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	coordinationlisters "k8s.io/client-go/listers/coordination/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
+	rbaclisters "k8s.io/client-go/listers/rbac/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/workqueue"
@@ -37,11 +38,21 @@ import (
 // workers is how many Clusters are reconciled at a time.
 const workers = 4
 
+// Reasons of Events about a Cluster, beside those of its conditions.
+const (
+	reasonTainted       = "Tainted"
+	reasonTaintRemoved  = "TaintRemoved"
+	reasonUnjoining     = "Unjoining"
+	reasonUnjoined      = "Unjoined"
+	reasonObjectsRemain = "ObjectsMayRemain"
+	reasonReleasedAll   = "ObjectsReleased"
+)
+
 // Dependencies is what the controller is made from. All are required.
 type Dependencies struct {
 	KubeClient  kubernetes.Interface
 	FleetClient fleetclient.Interface
-	// KubeInformers gives Namespaces and Leases.
+	// KubeInformers gives Namespaces, Leases and RoleBindings.
 	KubeInformers informers.SharedInformerFactory
 	// FleetInformers gives Clusters and bindings; it should have the transform
 	// Trim.
@@ -60,11 +71,14 @@ type Controller struct {
 	clusters   clusterlisters.ClusterLister
 	namespaces corelisters.NamespaceLister
 	leases     coordinationlisters.LeaseLister
+	// roleBindings are those of the syncer, among others.
+	roleBindings rbaclisters.RoleBindingLister
 	// bindings are the informers of both scopes, indexed by byCluster.
 	bindings []cache.SharedIndexInformer
 	synced   []cache.InformerSynced
 
 	heartbeats *heartbeats
+	history    *history
 	queue      workqueue.TypedRateLimitingInterface[string]
 }
 
@@ -74,23 +88,27 @@ func New(d Dependencies) (*Controller, error) {
 	clusterInformer := d.FleetInformers.Cluster().V1alpha1().Clusters()
 	namespaceInformer := d.KubeInformers.Core().V1().Namespaces()
 	leaseInformer := d.KubeInformers.Coordination().V1().Leases()
+	roleBindingInformer := d.KubeInformers.Rbac().V1().RoleBindings()
 	work := d.FleetInformers.Work().V1alpha1()
 	c := &Controller{
-		kubeClient:  d.KubeClient,
-		fleetClient: d.FleetClient,
-		recorder:    d.Recorder,
-		clusters:    clusterInformer.Lister(),
-		namespaces:  namespaceInformer.Lister(),
-		leases:      leaseInformer.Lister(),
-		bindings:    []cache.SharedIndexInformer{work.ResourceBindings().Informer(), work.ClusterResourceBindings().Informer()},
-		heartbeats:  newHeartbeats(d.Clock),
+		kubeClient:   d.KubeClient,
+		fleetClient:  d.FleetClient,
+		recorder:     d.Recorder,
+		clusters:     clusterInformer.Lister(),
+		namespaces:   namespaceInformer.Lister(),
+		leases:       leaseInformer.Lister(),
+		roleBindings: roleBindingInformer.Lister(),
+		bindings:     []cache.SharedIndexInformer{work.ResourceBindings().Informer(), work.ClusterResourceBindings().Informer()},
+		heartbeats:   newHeartbeats(d.Clock),
+		history:      newHistory(d.Clock),
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(workqueue.DefaultTypedControllerRateLimiter[string](),
 			workqueue.TypedRateLimitingQueueConfig[string]{Name: "cluster", Clock: d.Clock}),
 	}
 	watched := map[cache.SharedIndexInformer]cache.ResourceEventHandler{
-		clusterInformer.Informer():   c.onChange(c.enqueueCluster),
-		namespaceInformer.Informer(): c.onChange(c.enqueueNamespace),
-		leaseInformer.Informer():     c.onChange(c.observeLease),
+		clusterInformer.Informer():     c.onChange(c.enqueueCluster),
+		namespaceInformer.Informer():   c.onChange(c.enqueueNamespace),
+		leaseInformer.Informer():       c.onChange(c.observeLease),
+		roleBindingInformer.Informer(): c.onChange(c.enqueueRoleBinding),
 	}
 	for _, informer := range c.bindings {
 		if err := informer.AddIndexers(cache.Indexers{byCluster: indexByCluster}); err != nil {
@@ -163,7 +181,8 @@ func (c *Controller) reconcile(ctx context.Context, name string) (time.Duration,
 	cluster, err := c.clusters.Get(name)
 	if apierrors.IsNotFound(err) {
 		c.heartbeats.forget(name)
-		return 0, nil
+		c.history.forget(name)
+		return 0, c.sweep(ctx, name)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("get cluster %q: %w", name, err)
@@ -174,6 +193,10 @@ func (c *Controller) reconcile(ctx context.Context, name string) (time.Duration,
 	if err := c.ensureNamespace(ctx, clusterv1alpha1.MemberNamespace(name)); err != nil {
 		return 0, err
 	}
+	if err := c.ensureSyncerAccess(ctx, cluster); err != nil {
+		return 0, err
+	}
+	c.announce(cluster)
 	age, err := c.heartbeatAge(cluster)
 	if err != nil {
 		return 0, err
@@ -183,12 +206,63 @@ func (c *Controller) reconcile(ctx context.Context, name string) (time.Duration,
 			return 0, err
 		}
 	}
-	_, err = c.update(ctx, cluster, func(cl *clusterv1alpha1.Cluster) bool {
-		finalized := addFinalizer(cl)
-		return setTaint(cl, wantedTaint(cl)) || finalized
-	})
+	hold, err := c.taint(ctx, cluster)
 	// Once the grace is over only an event changes anything: the next heartbeat.
-	return max(0, LeaseGrace-age), err
+	return sooner(max(0, LeaseGrace-age), hold), err
+}
+
+// sooner returns the shorter of two times; 0 is never.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
+}
+
+// announce records an Event when the condition Ready is not what it was.
+func (c *Controller) announce(cluster *clusterv1alpha1.Cluster) {
+	ready := meta.FindStatusCondition(cluster.Status.Conditions, clusterv1alpha1.ClusterConditionReady)
+	if !c.history.observe(cluster.Name, ready) || ready == nil {
+		return
+	}
+	switch ready.Status {
+	case metav1.ConditionTrue:
+		c.recorder.Eventf(cluster, corev1.EventTypeNormal, ready.Reason, "The member is ready: %s", ready.Message)
+	case metav1.ConditionUnknown:
+		c.recorder.Eventf(cluster, corev1.EventTypeWarning, ready.Reason, "The member is lost: %s", ready.Message)
+	default:
+		c.recorder.Eventf(cluster, corev1.EventTypeWarning, ready.Reason, "The member is not ready: %s", ready.Message)
+	}
+}
+
+// taint keeps finalizer and taint as they should be. It returns for how much
+// longer a member that is ready again keeps its taint, 0 if it has none to lose.
+func (c *Controller) taint(ctx context.Context, cluster *clusterv1alpha1.Cluster) (hold time.Duration, err error) {
+	hold = c.history.hold(cluster.Name)
+	var before, want string
+	changed, err := c.update(ctx, cluster, func(cl *clusterv1alpha1.Cluster) bool {
+		finalized := addFinalizer(cl)
+		before, want = ownTaint(cl), wantedTaint(cl)
+		if want == "" && hold > 0 {
+			want = before
+		}
+		return setTaint(cl, want) || finalized
+	})
+	if changed && before != want {
+		c.announceTaint(cluster, before, want)
+	}
+	if want == "" {
+		hold = 0
+	}
+	return hold, err
+}
+
+func (c *Controller) announceTaint(cluster *clusterv1alpha1.Cluster, before, now string) {
+	if now == "" {
+		c.recorder.Eventf(cluster, corev1.EventTypeNormal, reasonTaintRemoved, "Taint %s is gone: the member may take templates again", before)
+		return
+	}
+	c.recorder.Eventf(cluster, corev1.EventTypeNormal, reasonTainted, "Taint %s keeps new templates away from the member", now)
 }
 
 // heartbeatAge returns how long ago the member was heard of.
@@ -202,16 +276,12 @@ func (c *Controller) heartbeatAge(cluster *clusterv1alpha1.Cluster) (time.Durati
 	return c.heartbeats.observeLease(cluster.Name, lease), nil
 }
 
-// declareUnheard writes Ready=Unknown, once. The taint follows with the event
-// of that write.
+// declareUnheard writes Ready=Unknown, once. Event and taint follow with the
+// event of that write.
 func (c *Controller) declareUnheard(ctx context.Context, cluster *clusterv1alpha1.Cluster) error {
-	changed, err := c.updateStatus(ctx, cluster, func(status *clusterv1alpha1.ClusterStatus) bool {
+	_, err := c.updateStatus(ctx, cluster, func(status *clusterv1alpha1.ClusterStatus) bool {
 		return markUnheard(status, cluster.Generation)
 	})
-	if changed {
-		c.recorder.Eventf(cluster, corev1.EventTypeWarning, clusterv1alpha1.ClusterReasonStatusUnknown,
-			"The syncer of this member has not renewed its lease for %s; nothing new is placed there", LeaseGrace)
-	}
 	return err
 }
 
@@ -307,6 +377,12 @@ func (c *Controller) enqueueCluster(cluster metav1.Object) {
 
 func (c *Controller) enqueueNamespace(namespace metav1.Object) {
 	if name, ok := clusterv1alpha1.ClusterOfNamespace(namespace.GetName()); ok {
+		c.queue.Add(name)
+	}
+}
+
+func (c *Controller) enqueueRoleBinding(binding metav1.Object) {
+	if name, ok := clusterv1alpha1.ClusterOfNamespace(binding.GetNamespace()); ok && binding.GetName() == wellknown.RoleCredentials {
 		c.queue.Add(name)
 	}
 }

@@ -34,6 +34,8 @@ type rig struct {
 	ctx   context.Context
 	kube  *kubefake.Clientset
 	fleet *fleetfake.Clientset
+	// recorded are the Events that nobody looked at yet.
+	recorded chan string
 }
 
 // run starts the controller, hands the rig to test, and stops everything.
@@ -44,13 +46,13 @@ func run(t *testing.T, test func(r *rig)) {
 		r := &rig{
 			t: t, ctx: ctx,
 			kube:  kubefake.NewClientset(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-system", UID: "fleet-id"}}),
-			fleet: fleetfake.NewClientset(),
+			fleet: fleetfake.NewClientset(), recorded: make(chan string, 1000),
 		}
 		kubeInformers := informers.NewSharedInformerFactory(r.kube, 0)
 		fleetFactory := fleetinformers.NewSharedInformerFactoryWithOptions(r.fleet, 0, fleetinformers.WithTransform(Trim))
 		controller, err := New(Dependencies{
 			KubeClient: r.kube, FleetClient: r.fleet, KubeInformers: kubeInformers, FleetInformers: fleetFactory,
-			Recorder: &record.FakeRecorder{}, Clock: clock.RealClock{},
+			Recorder: &record.FakeRecorder{Events: r.recorded}, Clock: clock.RealClock{},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -78,9 +80,32 @@ func (r *rig) pass(d time.Duration) {
 	synctest.Wait()
 }
 
+// events returns the Events since it was last called.
+func (r *rig) events() []string {
+	var all []string
+	for {
+		select {
+		case event := <-r.recorded:
+			all = append(all, event)
+		default:
+			return all
+		}
+	}
+}
+
+func (r *rig) wantEvents(reason string, want ...string) {
+	r.t.Helper()
+	if diff := cmp.Diff(want, r.events()); diff != "" {
+		r.t.Errorf("\n%s\nevents: -want, +got:\n%s", reason, diff)
+	}
+}
+
 func (r *rig) join(name string) {
 	r.t.Helper()
-	cluster := &clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: name, UID: "member-uid"}}
+	cluster := &clusterv1alpha1.Cluster{
+		ObjectMeta: metav1.ObjectMeta{Name: name, UID: "member-uid"},
+		Spec:       clusterv1alpha1.ClusterSpec{SyncMode: clusterv1alpha1.Push},
+	}
 	if _, err := r.fleet.ClusterV1alpha1().Clusters().Create(r.ctx, cluster, metav1.CreateOptions{}); err != nil {
 		r.t.Fatal(err)
 	}
@@ -91,7 +116,9 @@ func (r *rig) report(name string, status metav1.ConditionStatus) {
 	r.t.Helper()
 	r.heartbeat(name)
 	cluster := r.cluster(name)
-	meta.SetStatusCondition(&cluster.Status.Conditions, metav1.Condition{Type: clusterv1alpha1.ClusterConditionReady, Status: status, Reason: "Reported"})
+	meta.SetStatusCondition(&cluster.Status.Conditions, metav1.Condition{
+		Type: clusterv1alpha1.ClusterConditionReady, Status: status, Reason: "Reported" + string(status), Message: "so it says",
+	})
 	if _, err := r.fleet.ClusterV1alpha1().Clusters().UpdateStatus(r.ctx, cluster, metav1.UpdateOptions{}); err != nil {
 		r.t.Fatal(err)
 	}
@@ -190,9 +217,14 @@ func TestHealth(t *testing.T) {
 		}
 		r.wantHealth("A member that never reported takes nothing.", "m1", health{Taints: []string{notReady}})
 
+		r.wantEvents("Why it takes nothing can be read.", "Normal Tainted Taint cluster.fleet.dev/not-ready keeps new templates away from the member")
+
 		r.report("m1", metav1.ConditionTrue)
 		r.pass(time.Second)
 		r.wantHealth("A member that reports itself ready takes everything.", "m1", health{Ready: metav1.ConditionTrue})
+		r.wantEvents("And that it is ready.",
+			"Normal ReportedTrue The member is ready: so it says",
+			"Normal TaintRemoved Taint cluster.fleet.dev/not-ready is gone: the member may take templates again")
 
 		settled := len(r.writes())
 		for range 30 {
@@ -204,17 +236,24 @@ func TestHealth(t *testing.T) {
 		if writes := r.writes()[settled:]; len(writes) > 0 {
 			t.Errorf("\nHeartbeats cause no writes.\nwrites: %v", writes)
 		}
+		r.wantEvents("And no Events.")
 
 		r.pass(LeaseGrace - 11*time.Second)
 		r.wantHealth("Nothing happens before the grace is over.", "m1", health{Ready: metav1.ConditionTrue})
 		r.pass(2 * time.Second)
 		r.wantHealth("A lost member takes nothing new.", "m1", health{Ready: metav1.ConditionUnknown, Taints: []string{unreachable}})
 
+		r.wantEvents("It is said once that it is lost.",
+			"Warning ClusterStatusUnknown The member is lost: the syncer of this member has not renewed its lease for 35s",
+			"Normal Tainted Taint cluster.fleet.dev/unreachable keeps new templates away from the member")
+
 		settled = len(r.writes())
 		r.pass(time.Hour)
 		if writes := r.writes()[settled:]; len(writes) > 0 {
 			t.Errorf("\nA lost member causes no writes while it is lost.\nwrites: %v", writes)
 		}
+
+		r.wantEvents("And no Events.")
 
 		r.report("m1", metav1.ConditionFalse)
 		r.pass(time.Second)
@@ -223,6 +262,80 @@ func TestHealth(t *testing.T) {
 		r.report("m1", metav1.ConditionTrue)
 		r.pass(time.Second)
 		r.wantHealth("A member that recovered takes everything.", "m1", health{Ready: metav1.ConditionTrue})
+	})
+}
+
+// TestFlapping has a member come and go: each loss taints it at once, and it is
+// trusted again later and later.
+func TestFlapping(t *testing.T) {
+	const notReady = "cluster.fleet.dev/not-ready:NoSchedule"
+	run(t, func(r *rig) {
+		r.join("m1")
+		r.pass(time.Second)
+		r.report("m1", metav1.ConditionTrue)
+		r.pass(time.Second)
+		for _, step := range []struct {
+			reason string
+			hold   time.Duration
+		}{
+			{"The first loss is forgiven at once.", 0},
+			{"The second costs ten seconds.", 10 * time.Second},
+			{"Each further one five more.", 15 * time.Second},
+		} {
+			r.report("m1", metav1.ConditionFalse)
+			r.pass(time.Second)
+			r.wantHealth("A loss taints at once.", "m1", health{Ready: metav1.ConditionFalse, Taints: []string{notReady}})
+			r.report("m1", metav1.ConditionTrue)
+			if step.hold > 0 {
+				r.pass(step.hold - time.Second)
+				r.wantHealth(step.reason, "m1", health{Ready: metav1.ConditionTrue, Taints: []string{notReady}})
+			}
+			r.pass(2 * time.Second)
+			r.wantHealth(step.reason, "m1", health{Ready: metav1.ConditionTrue})
+		}
+		for range 60 {
+			r.heartbeat("m1")
+			r.pass(11 * time.Second)
+		}
+		r.report("m1", metav1.ConditionFalse)
+		r.pass(time.Second)
+		r.report("m1", metav1.ConditionTrue)
+		r.pass(time.Second)
+		r.wantHealth("After ten quiet minutes the losses are forgotten.", "m1", health{Ready: metav1.ConditionTrue})
+	})
+}
+
+// TestSyncerAccess lets the syncer read the credentials of members in Push mode,
+// one namespace each.
+func TestSyncerAccess(t *testing.T) {
+	run(t, func(r *rig) {
+		r.join("m1")
+		pull := &clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: "m2"}, Spec: clusterv1alpha1.ClusterSpec{SyncMode: clusterv1alpha1.Pull}}
+		if _, err := r.fleet.ClusterV1alpha1().Clusters().Create(r.ctx, pull, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		bindings := func() []string {
+			r.pass(time.Second)
+			list, err := r.kube.RbacV1().RoleBindings("").List(r.ctx, metav1.ListOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, b := range list.Items {
+				names = append(names, b.Namespace+"/"+b.Name+" "+b.RoleRef.Name+" to "+b.Subjects[0].Name)
+			}
+			return names
+		}
+		want := []string{"fleet-cluster-m1/system:fleet:syncer:credentials system:fleet:syncer:credentials to system:fleet:syncer"}
+		if diff := cmp.Diff(want, bindings()); diff != "" {
+			t.Errorf("\nThe credentials of a member in Push mode are readable, and there are none of one in Pull mode.\nbindings: -want, +got:\n%s", diff)
+		}
+		if err := r.kube.RbacV1().RoleBindings("fleet-cluster-m1").Delete(r.ctx, wellknown.RoleCredentials, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, bindings()); diff != "" {
+			t.Errorf("\nOne that is deleted is made again.\nbindings: -want, +got:\n%s", diff)
+		}
 	})
 }
 

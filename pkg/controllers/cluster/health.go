@@ -20,8 +20,9 @@ import (
 )
 
 // LeaseGrace is how long a member's lease may stay unrenewed. Syncers renew
-// every ten seconds; upstream gives nodes the same time.
-const LeaseGrace = 40 * time.Second
+// every ten seconds, so three renewals may be lost, and a member that is cut off
+// is Unknown within forty seconds, the time upstream gives nodes.
+const LeaseGrace = 35 * time.Second
 
 // unheard says whether the Cluster is marked as not heard of.
 func unheard(cluster *clusterv1alpha1.Cluster) bool {
@@ -64,19 +65,32 @@ func wantedTaint(cluster *clusterv1alpha1.Cluster) string {
 	}
 }
 
+// ownTaint returns the key of the controller's taint that the Cluster has, empty
+// for none.
+func ownTaint(cluster *clusterv1alpha1.Cluster) string {
+	for i := range cluster.Spec.Taints {
+		if owned(&cluster.Spec.Taints[i]) {
+			return cluster.Spec.Taints[i].Key
+		}
+	}
+	return ""
+}
+
+// owned says whether a taint is one of this controller's.
+func owned(taint *corev1.Taint) bool {
+	return taint.Effect == corev1.TaintEffectNoSchedule && slices.Contains(taintKeys, taint.Key)
+}
+
 // setTaint makes want the only one of this controller's taints and reports
 // whether it changed something. Other taints, and their order, stay.
 func setTaint(cluster *clusterv1alpha1.Cluster, want string) bool {
-	owned := func(taint corev1.Taint) bool {
-		return taint.Effect == corev1.TaintEffectNoSchedule && slices.Contains(taintKeys, taint.Key)
-	}
 	present := false
 	taints := slices.DeleteFunc(slices.Clone(cluster.Spec.Taints), func(taint corev1.Taint) bool {
-		if owned(taint) && taint.Key == want {
+		if owned(&taint) && taint.Key == want {
 			present = true
 			return false
 		}
-		return owned(taint)
+		return owned(&taint)
 	})
 	if want != "" && !present {
 		taints = append(taints, corev1.Taint{Key: want, Effect: corev1.TaintEffectNoSchedule})

@@ -36,7 +36,8 @@ const (
 //
 //  1. the taint terminating, which keeps new templates away
 //  2. every binding drops the member, and thereby gets a tombstone for it
-//  3. the member confirms the tombstones (feedback removes them)
+//  3. the member confirms the tombstones (feedback removes them), or somebody
+//     says that it never will (AnnotationUnjoinForce), and they are abandoned
 //  4. its namespace goes, and with it lease, credentials and served works
 //  5. the finalizer goes, and with it the Cluster
 //
@@ -50,12 +51,15 @@ func (c *Controller) unjoin(ctx context.Context, cluster *clusterv1alpha1.Cluste
 		return err
 	}
 	if started {
-		c.recorder.Eventf(cluster, corev1.EventTypeNormal, clusterv1alpha1.ClusterConditionUnjoining, "The fleet's objects on this member are being %s", outcome(cluster))
+		c.recorder.Eventf(cluster, corev1.EventTypeNormal, reasonUnjoining, "The fleet's objects on this member are being %s", outcome(cluster))
 	}
 
 	bindings, err := c.bindingsOf(cluster.Name)
 	if err != nil {
 		return err
+	}
+	if len(bindings) > 0 && forced(cluster) {
+		return c.abandon(ctx, cluster, bindings)
 	}
 	if len(bindings) > 0 {
 		message := fmt.Sprintf("objects the member has not yet confirmed as %s: %d", outcome(cluster), len(bindings))
@@ -65,16 +69,44 @@ func (c *Controller) unjoin(ctx context.Context, cluster *clusterv1alpha1.Cluste
 		)
 	}
 
-	namespace := clusterv1alpha1.MemberNamespace(cluster.Name)
-	gone, err := c.deleteNamespace(ctx, namespace)
-	if err != nil {
+	gone, err := c.removeNamespace(ctx, cluster)
+	if err != nil || !gone {
 		return err
 	}
-	if !gone {
-		return c.reportUnjoining(ctx, cluster, clusterv1alpha1.ClusterReasonRemovingNamespace, fmt.Sprintf("namespace %s is being deleted", namespace))
+	left, err := c.update(ctx, cluster, removeFinalizer)
+	if left {
+		c.recorder.Event(cluster, corev1.EventTypeNormal, reasonUnjoined, "The member has left the fleet")
 	}
-	_, err = c.update(ctx, cluster, removeFinalizer)
 	return err
+}
+
+// removeNamespace deletes the member's namespace, once no binding touches the
+// member, and reports whether it is gone.
+func (c *Controller) removeNamespace(ctx context.Context, cluster *clusterv1alpha1.Cluster) (gone bool, err error) {
+	name := clusterv1alpha1.MemberNamespace(cluster.Name)
+	namespace, err := c.namespaces.Get(name)
+	switch {
+	case apierrors.IsNotFound(err):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("get namespace %q: %w", name, err)
+	case namespace.DeletionTimestamp.IsZero():
+		// The informers may be behind: with the namespace goes what the member's
+		// syncer learns of its tombstones by.
+		held, err := c.anyBindingLive(ctx, cluster.Name)
+		if err != nil {
+			return false, err
+		}
+		if held {
+			c.queue.AddAfter(cluster.Name, progressPeriod)
+			return false, nil
+		}
+		if err := c.deleteNamespace(ctx, namespace); err != nil {
+			return false, err
+		}
+		c.recorder.Eventf(cluster, corev1.EventTypeNormal, reasonReleasedAll, "Nothing of the fleet is left to release on this member; its namespace %s is being deleted", name)
+	}
+	return false, c.reportUnjoining(ctx, cluster, clusterv1alpha1.ClusterReasonRemovingNamespace, fmt.Sprintf("namespace %s is being deleted", name))
 }
 
 func removeFinalizer(cluster *clusterv1alpha1.Cluster) bool {
@@ -112,17 +144,24 @@ func (c *Controller) bindingsOf(name string) ([]workv1alpha1.Binding, error) {
 // dropFrom makes every binding that still wants something on the member drop
 // it. Bindings that have tombstones only are left to the member.
 func (c *Controller) dropFrom(ctx context.Context, cluster *clusterv1alpha1.Cluster, bindings []workv1alpha1.Binding) error {
+	return each(bindings, func(binding workv1alpha1.Binding) error {
+		if !wants(binding.GetSpec(), cluster.Name) {
+			return nil
+		}
+		return c.dropFromBinding(ctx, cluster, klog.KObj(binding))
+	})
+}
+
+// each rewrites bindings, so many at a time.
+func each(bindings []workv1alpha1.Binding, rewrite func(workv1alpha1.Binding) error) error {
 	errs := make([]error, len(bindings))
 	slots := make(chan struct{}, dropParallelism)
 	var wg sync.WaitGroup
 	for i, binding := range bindings {
-		if !wants(binding.GetSpec(), cluster.Name) {
-			continue
-		}
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			errs[i] = c.dropFromBinding(ctx, cluster, klog.KObj(binding))
+			errs[i] = rewrite(binding)
 		})
 	}
 	wg.Wait()
@@ -216,26 +255,16 @@ func (c *Controller) reportUnjoining(ctx context.Context, cluster *clusterv1alph
 	return err
 }
 
-// deleteNamespace deletes a namespace and reports whether it is gone.
-func (c *Controller) deleteNamespace(ctx context.Context, name string) (gone bool, err error) {
-	namespace, err := c.namespaces.Get(name)
-	if apierrors.IsNotFound(err) {
-		return true, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("get namespace %q: %w", name, err)
-	}
-	if !namespace.DeletionTimestamp.IsZero() {
-		return false, nil
-	}
-	err = c.kubeClient.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(namespace.UID))})
+func (c *Controller) deleteNamespace(ctx context.Context, namespace *corev1.Namespace) error {
+	err := c.kubeClient.CoreV1().Namespaces().Delete(ctx, namespace.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(namespace.UID))})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-		return false, fmt.Errorf("delete namespace %q: %w", name, err)
+		return fmt.Errorf("delete namespace %q: %w", namespace.Name, err)
 	}
-	return false, nil
+	return nil
 }
 
-// enqueueTouched looks at the members of a binding that are being unjoined.
+// enqueueTouched looks at the members of a binding that are being unjoined, and
+// at those that have tombstones and no Cluster.
 func (c *Controller) enqueueTouched(objects ...any) {
 	for _, object := range objects {
 		if unknown, ok := object.(cache.DeletedFinalStateUnknown); ok {
@@ -246,7 +275,8 @@ func (c *Controller) enqueueTouched(objects ...any) {
 			continue
 		}
 		for name := range touched(binding.GetSpec()) {
-			if cluster, err := c.clusters.Get(name); err == nil && !cluster.DeletionTimestamp.IsZero() {
+			cluster, err := c.clusters.Get(name)
+			if err == nil && !cluster.DeletionTimestamp.IsZero() || apierrors.IsNotFound(err) && buried(binding.GetSpec(), name) {
 				c.queue.AddAfter(name, progressPeriod)
 			}
 		}

@@ -30,6 +30,7 @@ var readInFull = map[schema.GroupVersionResource]bool{
 	{Group: "certificates.k8s.io", Version: "v1", Resource: "certificatesigningrequests"}:           true,
 	{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}:                               true,
 	{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"}:                   true,
+	{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"}:                   true,
 	{Group: "resource.k8s.io", Version: "v1", Resource: "deviceclasses"}:                            true, // quota
 	{Group: "resource.k8s.io", Version: "v1", Resource: "resourceclaims"}:                           true, // quota
 }

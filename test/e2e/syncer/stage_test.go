@@ -25,6 +25,7 @@ import (
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/controllers/cluster"
 	"fleet.dev/fleet/pkg/syncer"
 	"fleet.dev/fleet/test/e2e/witness"
 	"fleet.dev/fleet/test/integration/harness"
@@ -130,6 +131,9 @@ func (s *stage) join() {
 		ObjectMeta: metav1.ObjectMeta{Name: memberName},
 		Data:       map[string][]byte{wellknown.SecretKeyToken: []byte(token.Status.Token), wellknown.SecretKeyCABundle: ca},
 	}, metav1.CreateOptions{})
+	s.must(err)
+	// There is no cluster controller here.
+	_, err = s.fleet.Kube.RbacV1().RoleBindings(namespace).Create(s.Context(), cluster.SyncerAccess(memberName), metav1.CreateOptions{})
 	s.must(err)
 	_, err = s.fleet.Fleet.ClusterV1alpha1().Clusters().Create(s.Context(), &clusterv1alpha1.Cluster{
 		ObjectMeta: metav1.ObjectMeta{Name: memberName},

@@ -46,7 +46,7 @@ func TestRights(t *testing.T) {
 			user: wellknown.UserSyncer,
 			may: []string{
 				"watch clusters.cluster.fleet.dev", "patch clusters.cluster.fleet.dev/status", "watch works.work.fleet.dev",
-				"patch works.work.fleet.dev/status", "create workfeedbacks.work.fleet.dev", "get secrets", "get namespaces",
+				"patch works.work.fleet.dev/status", "create workfeedbacks.work.fleet.dev", "get namespaces",
 				"update leases.coordination.k8s.io", "create events",
 			},
 			mayNot: []string{
@@ -54,7 +54,7 @@ func TestRights(t *testing.T) {
 				"get propagationpolicies.policy.fleet.dev", "list clusterpropagationpolicies.policy.fleet.dev", "list overridepolicies.policy.fleet.dev",
 				"get resourcebindings.work.fleet.dev", "update resourcebindings.work.fleet.dev/status", "update clusterresourcebindings.work.fleet.dev",
 				"update clusters.cluster.fleet.dev", "create clusters.cluster.fleet.dev", "delete clusters.cluster.fleet.dev",
-				"accept clusters.cluster.fleet.dev", "create secrets", "update secrets", "create namespaces", "get clusterroles.rbac.authorization.k8s.io", "impersonate users",
+				"patch resourcebindings.work.fleet.dev/tombstones", "accept clusters.cluster.fleet.dev", "get secrets", "list secrets", "create secrets", "update secrets", "create namespaces", "get clusterroles.rbac.authorization.k8s.io", "impersonate users",
 			},
 		},
 		"controller-manager": {
@@ -64,13 +64,13 @@ func TestRights(t *testing.T) {
 				"create clusters.cluster.fleet.dev", "accept clusters.cluster.fleet.dev", "update certificatesigningrequests.certificates.k8s.io/approval",
 				"update resourcebindings.work.fleet.dev", "patch clusterresourcebindings.work.fleet.dev", "create namespaces", "delete namespaces",
 				"delete configmaps", "list databases.example.com", "delete databases.example.com", // garbage collector, namespaces
-				"update resourcequotas/status", "update leases.coordination.k8s.io", "create events",
+				"patch resourcebindings.work.fleet.dev/tombstones", "create rolebindings.rbac.authorization.k8s.io", "update resourcequotas/status", "update leases.coordination.k8s.io", "create events",
 			},
 			// The garbage collector's role, upstream's, may update and delete anything.
 			mayNot: []string{
 				"approve signers.certificates.k8s.io", "create resourcebindings.work.fleet.dev", "create propagationpolicies.policy.fleet.dev",
 				"create workfeedbacks.work.fleet.dev", "create deployments.apps", "create pods/exec", "impersonate users",
-				"create clusterrolebindings.rbac.authorization.k8s.io",
+				"create clusterrolebindings.rbac.authorization.k8s.io", "bind clusterroles.rbac.authorization.k8s.io",
 			},
 		},
 		"admin": {

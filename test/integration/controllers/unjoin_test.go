@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/wellknown"
@@ -66,6 +67,76 @@ func TestUnjoin(t *testing.T) {
 				t.Errorf("the member's namespace goes before the Cluster: want not found, got %v", err)
 			}
 		})
+	}
+}
+
+// TestForcedUnjoin deletes a Cluster whose member is dead, and changes one's mind
+// about waiting for it.
+func TestForcedUnjoin(t *testing.T) {
+	fleet := start(t)
+	join(t, fleet, "dead", nil)
+	join(t, fleet, "alive", nil)
+	uid := place(t, fleet, "in-dead", "dead", "alive")
+	clusters := fleet.Fleet.ClusterV1alpha1().Clusters()
+	if err := clusters.Delete(t.Context(), "dead", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "what the fleet put on the member is to be deleted", func(ctx context.Context) (bool, error) {
+		spec, err := specOf(ctx, fleet, "in-dead")
+		return err == nil && cmp.Equal([]workv1alpha1.Tombstone{{ClusterName: "dead", UID: uid}}, spec.Tombstones), err
+	})
+	force := []byte(`{"metadata":{"annotations":{"` + wellknown.AnnotationUnjoinForce + `":"true"}}}`)
+	must[*clusterv1alpha1.Cluster](t)(clusters.Patch(t.Context(), "dead", types.MergePatchType, force, metav1.PatchOptions{}))
+	eventually(t, "the Cluster goes without a word of the member", func(ctx context.Context) (bool, error) {
+		_, err := clusters.Get(ctx, "dead", metav1.GetOptions{})
+		return apierrors.IsNotFound(err), nil
+	})
+	spec := must[*workv1alpha1.BindingSpec](t)(specOf(t.Context(), fleet, "in-dead"))
+	want := []workv1alpha1.TargetCluster{{Name: "alive"}}
+	if diff := cmp.Diff(want, spec.Clusters); diff != "" || len(spec.Tombstones) > 0 {
+		t.Errorf("nothing of the member stays, everything of others does: tombstones %v, clusters -want +got:\n%s", spec.Tombstones, diff)
+	}
+	eventually(t, "an Event says what may be left", func(ctx context.Context) (bool, error) {
+		events, err := fleet.Kube.CoreV1().Events(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.name=dead,reason=ObjectsMayRemain"})
+		return err == nil && len(events.Items) == 1, err
+	})
+	// The finalizer is the controller's; one who takes it off leaves tombstones
+	// that nobody confirms.
+	if err := clusters.Delete(t.Context(), "alive", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the other member is to delete its object", func(ctx context.Context) (bool, error) {
+		spec, err := specOf(ctx, fleet, "in-dead")
+		return err == nil && len(spec.Tombstones) == 1, err
+	})
+	unfinalize := []byte(`{"metadata":{"finalizers":null}}`)
+	must[*clusterv1alpha1.Cluster](t)(clusters.Patch(t.Context(), "alive", types.MergePatchType, unfinalize, metav1.PatchOptions{}))
+	eventually(t, "tombstones of a Cluster that does not exist go", func(ctx context.Context) (bool, error) {
+		_, err := clusters.Get(ctx, "alive", metav1.GetOptions{})
+		spec, specErr := specOf(ctx, fleet, "in-dead")
+		return apierrors.IsNotFound(err) && specErr == nil && len(spec.Tombstones) == 0, nil
+	})
+}
+
+// TestSyncerAccess gives the syncer the credentials of one member, and no other
+// Secret of the fleet.
+func TestSyncerAccess(t *testing.T) {
+	fleet := start(t)
+	join(t, fleet, "one", nil)
+	syncer := kubernetes.NewForConfigOrDie(fleet.ConfigFor(t, "syncer"))
+	for _, namespace := range []string{"fleet-cluster-one", metav1.NamespaceDefault} {
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "one"}}
+		must[*corev1.Secret](t)(fleet.Kube.CoreV1().Secrets(namespace).Create(t.Context(), secret, metav1.CreateOptions{}))
+	}
+	eventually(t, "the syncer reads the credentials of the member", func(ctx context.Context) (bool, error) {
+		_, err := syncer.CoreV1().Secrets("fleet-cluster-one").Get(ctx, "one", metav1.GetOptions{})
+		return true, err
+	})
+	if _, err := syncer.CoreV1().Secrets(metav1.NamespaceDefault).Get(t.Context(), "one", metav1.GetOptions{}); !apierrors.IsForbidden(err) {
+		t.Errorf("the syncer reads a Secret that is no member's: want 403, got %v", err)
+	}
+	if _, err := syncer.CoreV1().Secrets("fleet-cluster-one").List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
+		t.Errorf("the syncer lists Secrets: want 403, got %v", err)
 	}
 }
 
@@ -127,8 +198,8 @@ func join(t *testing.T, fleet *harness.APIServer, name string, annotations map[s
 }
 
 // place makes ConfigMap settings in the namespace and a binding that puts it on
-// the member, as the scheduler would. It returns the uid of the ConfigMap.
-func place(t *testing.T, fleet *harness.APIServer, namespace, member string) types.UID {
+// the members, as the scheduler would. It returns the uid of the ConfigMap.
+func place(t *testing.T, fleet *harness.APIServer, namespace string, members ...string) types.UID {
 	t.Helper()
 	if _, err := fleet.Kube.CoreV1().Namespaces().Get(t.Context(), namespace, metav1.GetOptions{}); apierrors.IsNotFound(err) {
 		newNamespace(t, fleet, namespace)
@@ -139,8 +210,10 @@ func place(t *testing.T, fleet *harness.APIServer, namespace, member string) typ
 		ObjectMeta: metav1.ObjectMeta{Name: workv1alpha1.BindingName("ConfigMap", "settings")},
 		Spec: workv1alpha1.BindingSpec{
 			Resource: workv1alpha1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: namespace, Name: "settings", UID: template.UID},
-			Clusters: []workv1alpha1.TargetCluster{{Name: member}},
 		},
+	}
+	for _, member := range members {
+		binding.Spec.Clusters = append(binding.Spec.Clusters, workv1alpha1.TargetCluster{Name: member})
 	}
 	must[*workv1alpha1.ResourceBinding](t)(fleet.Fleet.WorkV1alpha1().ResourceBindings(namespace).Create(t.Context(), binding, metav1.CreateOptions{}))
 	return template.UID
