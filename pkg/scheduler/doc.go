@@ -26,13 +26,15 @@
 // is written when a template cannot be placed, and when it turns out that it is
 // placed well after all; that members were chosen the server records in the
 // write that chooses them. The scheduler is the only
-// writer of what it decides; gracefulEvictionTasks, requiredBy,
-// rescheduleTriggeredAt, suspension.scheduling and tombstones of a binding are
-// others'.
+// writer of what it decides; requiredBy, rescheduleTriggeredAt,
+// suspension.scheduling and tombstones of a binding are others'. Others may make
+// gracefulEvictionTasks too; they end here.
 //
 // # What is never done
 //
 //   - A decision that fails leaves every placement as it is.
+//   - A workload that moves is not taken off its old member before the new one
+//     runs it (evictions.go).
 //   - Nothing is taken off a member because the member is down, does not list an
 //     API for a while, got a taint or lost its workloads. What is on a member that
 //     is being unjoined is for the cluster controller, which knows whether to

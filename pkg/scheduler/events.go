@@ -137,13 +137,14 @@ func (s *Scheduler) requeue(selectors []policy.Selector, ref policy.Ref) {
 }
 
 // setBinding learns of a binding. One that is as this scheduler wrote it, but for
-// its status, concerns nobody; one whose last tombstone went may be removed.
+// its status, concerns nobody; one whose last tombstone went may be removed, and one
+// whose new members are healthy may leave the old ones.
 func (s *Scheduler) setBinding(binding workv1alpha1.Binding) {
 	key := template.KeyOf(binding.GetSpec().Resource)
 	known := s.cache.Binding(key)
 	s.apply(key, s.cache.SetBinding(binding))
 	lastConfirmed := known != nil && len(known.GetSpec().Tombstones) > 0 && len(binding.GetSpec().Tombstones) == 0
-	if known == nil || known.GetUID() != binding.GetUID() || known.GetGeneration() < binding.GetGeneration() || lastConfirmed {
+	if known == nil || known.GetUID() != binding.GetUID() || known.GetGeneration() < binding.GetGeneration() || lastConfirmed || evictable(binding) {
 		s.queue.Add(key)
 	}
 }

@@ -27,6 +27,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/ptr"
@@ -242,7 +243,7 @@ func (h *harness) deleteAs(last *template.Template) {
 }
 
 // clustersOf prints where a template is: "m1=3 m2=3 -m3 ~m4" with tombstones
-// that delete and that release.
+// that delete and that release, "!m5" with one that is being evicted.
 func (h *harness) clustersOf(key template.Key) string {
 	binding := h.store.of(key)
 	if binding == nil {
@@ -255,6 +256,9 @@ func (h *harness) clustersOf(key template.Key) string {
 			text += "=" + strconv.Itoa(int(cluster.Replicas))
 		}
 		out = append(out, text)
+	}
+	for _, task := range binding.GetSpec().GracefulEvictionTasks {
+		out = append(out, "!"+task.FromCluster)
 	}
 	for _, tombstone := range binding.GetSpec().Tombstones {
 		sign := "-"
@@ -546,17 +550,20 @@ func (f *fakeBindings) Patch(_ context.Context, binding workv1alpha1.Binding, pa
 func (f *fakeBindings) updateLocked(updated, old workv1alpha1.Binding) workv1alpha1.Binding {
 	now, was := updated.GetSpec(), old.GetSpec()
 	var next []workv1alpha1.Tombstone
-	stays := func(member string, uid types.UID) bool {
-		return uid == now.Resource.UID && slices.ContainsFunc(now.Clusters, func(c workv1alpha1.TargetCluster) bool { return c.Name == member })
+	stays := func(member string, uid types.UID) bool { return uid == now.Resource.UID && now.Holders().Has(member) }
+	for i := range now.GracefulEvictionTasks {
+		if task := &now.GracefulEvictionTasks[i]; task.CreationTimestamp == nil {
+			task.CreationTimestamp = ptr.To(metav1.Now())
+		}
 	}
 	for _, tombstone := range was.Tombstones {
 		if !stays(tombstone.ClusterName, tombstone.UID) {
 			next = append(next, tombstone)
 		}
 	}
-	for _, cluster := range was.Clusters {
-		if !stays(cluster.Name, was.Resource.UID) {
-			made := workv1alpha1.Tombstone{ClusterName: cluster.Name, UID: was.Resource.UID, Orphan: true}
+	for _, member := range sets.List(was.Holders()) {
+		if !stays(member, was.Resource.UID) {
+			made := workv1alpha1.Tombstone{ClusterName: member, UID: was.Resource.UID, Orphan: true}
 			made.Orphan = slices.Contains(now.Tombstones, made)
 			next = append(next, made)
 		}
@@ -602,6 +609,28 @@ func (f *fakeBindings) confirm(key template.Key) {
 	old := f.bindings[bindingKey(key.Namespace, workv1alpha1.BindingNameForGroupKind(key.GroupKind(), key.Name))]
 	updated := old.DeepCopyObject().(workv1alpha1.Binding)
 	updated.GetSpec().Tombstones = nil
+	f.storeLocked(updated)
+}
+
+// healthy has members report that they run what was decided last.
+func (f *fakeBindings) healthy(key template.Key, members ...string) {
+	f.wasHealthy(key, 0, members...)
+}
+
+// wasHealthy has members report on a decision that was made some before the last.
+func (f *fakeBindings) wasHealthy(key template.Key, before int64, members ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	old := f.bindings[bindingKey(key.Namespace, workv1alpha1.BindingNameForGroupKind(key.GroupKind(), key.Name))]
+	updated := old.DeepCopyObject().(workv1alpha1.Binding)
+	status := updated.GetStatus()
+	for _, member := range members {
+		status.AggregatedStatus = slices.DeleteFunc(status.AggregatedStatus, func(i workv1alpha1.AggregatedStatusItem) bool { return i.ClusterName == member })
+		status.AggregatedStatus = append(status.AggregatedStatus, workv1alpha1.AggregatedStatusItem{
+			ClusterName: member, Applied: true, Health: workv1alpha1.ResourceHealthy,
+			TemplateUID: old.GetSpec().Resource.UID, BindingGeneration: old.GetGeneration() - before,
+		})
+	}
 	f.storeLocked(updated)
 }
 

@@ -77,7 +77,7 @@ func TestOrderedAffinities(t *testing.T) {
 
 		h.clusterPolicy("mine", "apps/v1", "Deployment", byRoom(term("first", named("m1"))))
 		h.settle()
-		h.want(web, "m1=8 -m2", "A policy that asks for something else does.")
+		h.want(web, "m1=8 !m2", "A policy that asks for something else does.")
 	})
 }
 

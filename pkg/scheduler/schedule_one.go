@@ -51,6 +51,7 @@ func (s *Scheduler) scheduleOne(ctx context.Context) bool {
 
 	// 2. Decide.
 	decision := s.decide(ctx, subject)
+	s.evict(decision)
 
 	// 3. Have the decision count for the next one.
 	if err := s.reserve(ctx, decision); err != nil {
@@ -60,7 +61,7 @@ func (s *Scheduler) scheduleOne(ctx context.Context) bool {
 	metrics.Decisions.WithLabelValues(decision.result).Inc()
 
 	// 4. Have it decided anew when something happens that may change it.
-	s.queue.Park(key, decision.wakeOn)
+	s.queue.Park(key, decision.wakeOn|evictionEvents(decision))
 
 	// 5. Write it, if there is anything to write.
 	if decision.idle() {

@@ -659,7 +659,7 @@ func TestNamespaceHintIsNoticed(t *testing.T) {
 		h.settle()
 		h.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop", Annotations: map[string]string{wellknown.AnnotationPlacement: "single"}}})
 		h.settle()
-		h.want(web, "m1=6 -m2", "Templates of a namespace are decided about when its hints change.")
+		h.want(web, "m1=6 !m2", "Templates of a namespace are decided about when its hints change.")
 	})
 }
 

@@ -10,7 +10,8 @@ import (
 )
 
 // Trim drops what the scheduler does not read of an object before it is kept: the
-// reports of members in a binding above all. It is a cache.TransformFunc; it
+// reports of members in a binding above all, of which it keeps the verdicts while
+// a member waits for them to be evicted. It is a cache.TransformFunc; it
 // changes the object it is given.
 func Trim(object any) (any, error) {
 	if meta, ok := object.(metav1.Object); ok {
@@ -25,6 +26,12 @@ func Trim(object any) (any, error) {
 	for _, condition := range status.Conditions {
 		if condition.Type == workv1alpha1.ConditionScheduled {
 			kept.Conditions = []metav1.Condition{condition}
+		}
+	}
+	if len(binding.GetSpec().GracefulEvictionTasks) > 0 {
+		for _, item := range status.AggregatedStatus {
+			item.Status, item.AppliedMessage = nil, ""
+			kept.AggregatedStatus = append(kept.AggregatedStatus, item)
 		}
 	}
 	*status = kept

@@ -62,6 +62,9 @@ func New(config Config) *Queue {
 // Add asks for a decision about a template.
 func (q *Queue) Add(key template.Key) { q.active.Add(key) }
 
+// AddAfter asks for a decision about a template after a while.
+func (q *Queue) AddAfter(key template.Key, wait time.Duration) { q.active.AddAfter(key, wait) }
+
 // AddAfterFailure asks for another decision after the backoff of the template.
 func (q *Queue) AddAfterFailure(key template.Key) { q.active.AddRateLimited(key) }
 

@@ -1,0 +1,196 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package scheduler
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/utils/ptr"
+
+	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/framework"
+	"fleet.dev/fleet/pkg/scheduler/metrics"
+)
+
+const (
+	// evictionReason is the reason of tasks this scheduler makes.
+	evictionReason = "Moved"
+	// evictionGrace is how long an old copy waits for its replacement when the task
+	// does not say.
+	evictionGrace = 10 * time.Minute
+	// evictionRecheck is when to look again at a task whose time is over and that
+	// may not end for another reason.
+	evictionRecheck = time.Minute
+)
+
+// evict has workloads leave members in good order: a member that a decision takes
+// off the list is kept, as an eviction task, until those that are to run the
+// workload report that they do, or the task's grace period ends. Whoever else makes
+// tasks, they end here.
+//
+// A task ends for its time only with a decision that stands, and while the members
+// decided upon answer: the last copy is not given up for a plan that came to
+// nothing.
+func (s *Scheduler) evict(d *decision) {
+	if d.binding == nil || d.template == nil || d.remove || d.recreated() || d.suspended() {
+		return
+	}
+	before := d.binding.GetSpec()
+	after := before
+	if d.spec != nil {
+		after = d.spec
+	}
+	if len(after.Clusters) == 0 {
+		return
+	}
+	moved := !slices.Equal(before.Clusters, after.Clusters)
+	stands := d.result == metrics.Placed || d.result == metrics.Unchanged
+	var tasks []workv1alpha1.GracefulEvictionTask
+	for _, task := range before.GracefulEvictionTasks {
+		if !listed(after.Clusters, task.FromCluster) && !s.ended(d, &task, moved, stands) {
+			tasks = append(tasks, task)
+		}
+	}
+	if moved {
+		tasks = append(tasks, s.newTasks(d, before, after)...)
+	}
+	s.remindOf(d, tasks)
+	if len(tasks) == len(before.GracefulEvictionTasks) && (len(tasks) == 0 || !moved && d.spec == nil) {
+		return
+	}
+	spec := *after
+	spec.GracefulEvictionTasks = tasks
+	d.spec = &spec
+}
+
+// newTasks returns the tasks of the members a decision takes off the list.
+func (s *Scheduler) newTasks(d *decision, before, after *workv1alpha1.BindingSpec) []workv1alpha1.GracefulEvictionTask {
+	if d.template.Workload == nil || d.template.Workload.Finished || !replaces(before.Clusters, after.Clusters) {
+		return nil
+	}
+	if d.template.IsStatefulSet() && len(before.Clusters) > 1 {
+		// The members that go on counting run Pods of the same names.
+		return nil
+	}
+	var tasks []workv1alpha1.GracefulEvictionTask
+	for _, cluster := range before.Clusters {
+		if listed(after.Clusters, cluster.Name) || slices.Contains(d.missing, cluster.Name) {
+			continue
+		}
+		task := workv1alpha1.GracefulEvictionTask{
+			FromCluster: cluster.Name,
+			PurgeMode:   policyv1alpha1.PurgeGracefully,
+			Reason:      evictionReason,
+			Message:     "placed on other members",
+			Producer:    component,
+		}
+		if cluster.Replicas > 0 {
+			task.Replicas = ptr.To(cluster.Replicas)
+		}
+		tasks = append(tasks, task)
+	}
+	return tasks
+}
+
+// replaces reports whether the members of after are to do what the others did.
+// Replicas that are divided and go nowhere are simply fewer.
+func replaces(before, after []workv1alpha1.TargetCluster) bool {
+	divided := false
+	for _, cluster := range after {
+		i := slices.IndexFunc(before, func(old workv1alpha1.TargetCluster) bool { return old.Name == cluster.Name })
+		if i < 0 || before[i].Replicas < cluster.Replicas {
+			return true
+		}
+		divided = divided || before[i].Replicas > 0
+	}
+	return !divided
+}
+
+func listed(clusters []workv1alpha1.TargetCluster, name string) bool {
+	return slices.ContainsFunc(clusters, func(c workv1alpha1.TargetCluster) bool { return c.Name == name })
+}
+
+// ended reports whether a member may go.
+func (s *Scheduler) ended(d *decision, task *workv1alpha1.GracefulEvictionTask, moved, stands bool) bool {
+	if task.SuppressDeletion != nil {
+		return !*task.SuppressDeletion
+	}
+	switch task.PurgeMode {
+	case policyv1alpha1.PurgeNever:
+		return false
+	case policyv1alpha1.PurgeDirectly:
+		return true
+	default:
+		return !moved && replaced(d.binding) && s.answer(d.binding) || stands && s.clock.Now().After(endOf(task)) && s.answer(d.binding)
+	}
+}
+
+// endOf is when a task ends at the latest. One that was not written yet has all
+// its time before it.
+func endOf(task *workv1alpha1.GracefulEvictionTask) time.Time {
+	if task.CreationTimestamp == nil {
+		return time.Unix(1<<40, 0)
+	}
+	return task.CreationTimestamp.Add(graceOf(task))
+}
+
+func graceOf(task *workv1alpha1.GracefulEvictionTask) time.Duration {
+	if task.GracePeriodSeconds == nil {
+		return evictionGrace
+	}
+	return time.Duration(*task.GracePeriodSeconds) * time.Second
+}
+
+// remindOf has the template decided about again when the next task ends.
+func (s *Scheduler) remindOf(d *decision, tasks []workv1alpha1.GracefulEvictionTask) {
+	for _, task := range tasks {
+		wait := graceOf(&task)
+		if task.CreationTimestamp != nil {
+			wait = max(endOf(&task).Sub(s.clock.Now()), 0)
+		}
+		if wait == 0 {
+			wait = evictionRecheck
+		}
+		// The API keeps seconds only.
+		s.queue.AddAfter(d.key, wait+time.Second)
+	}
+}
+
+// answer reports whether the members of a binding are there and ready, without
+// which what they reported last means little.
+func (s *Scheduler) answer(binding workv1alpha1.Binding) bool {
+	members := s.cache.Members()
+	return !slices.ContainsFunc(binding.GetSpec().Clusters, func(cluster workv1alpha1.TargetCluster) bool {
+		member := find(members, cluster.Name)
+		return member == nil || !member.Ready
+	})
+}
+
+// replaced reports whether every member of a binding says that it runs what was
+// decided last, and that it is healthy there.
+func replaced(binding workv1alpha1.Binding) bool {
+	spec, status := binding.GetSpec(), binding.GetStatus()
+	return !slices.ContainsFunc(spec.Clusters, func(cluster workv1alpha1.TargetCluster) bool {
+		return !slices.ContainsFunc(status.AggregatedStatus, func(item workv1alpha1.AggregatedStatusItem) bool {
+			current := item.TemplateUID == spec.Resource.UID && item.BindingGeneration >= binding.GetGeneration()
+			return item.ClusterName == cluster.Name && current && item.Applied && item.Health == workv1alpha1.ResourceHealthy
+		})
+	})
+}
+
+// evictable reports whether a binding has tasks that may end by what its members
+// report.
+func evictable(binding workv1alpha1.Binding) bool {
+	return len(binding.GetSpec().GracefulEvictionTasks) > 0 && replaced(binding)
+}
+
+// evictionEvents are what may let a task end beside the reports of members.
+func evictionEvents(d *decision) framework.Event {
+	if left := d.left(); left != nil && len(left.GracefulEvictionTasks) > 0 {
+		return framework.MemberReady
+	}
+	return 0
+}

@@ -1,0 +1,184 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package scheduler
+
+import (
+	"testing"
+	"time"
+
+	"k8s.io/utils/ptr"
+
+	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/cache"
+	"fleet.dev/fleet/pkg/scheduler/policy"
+	"fleet.dev/fleet/pkg/scheduler/template"
+)
+
+// on has a policy put Deployments and ConfigMaps on members.
+func (h *harness) on(names ...string) {
+	affinity := named(names...)
+	h.clusterPolicy("mine", "apps/v1", "Deployment", policyv1alpha1.Placement{ClusterAffinity: &affinity})
+	h.clusterPolicy("config", "v1", "ConfigMap", policyv1alpha1.Placement{ClusterAffinity: &affinity})
+}
+
+func TestEviction(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		// then happens after the template, on m1 and healthy there, was moved to m2.
+		then func(h *harness, web template.Key)
+		want string
+	}{
+		"Waits":   {reason: "Nobody says that the new copy runs.", then: func(*harness, template.Key) {}, want: "m2 !m1"},
+		"Healthy": {reason: "The new copy is healthy.", then: func(h *harness, web template.Key) { h.store.healthy(web, "m2") }, want: "m2 -m1"},
+		"OldReport": {
+			reason: "A report about an earlier decision says nothing about the new copy.",
+			then:   func(h *harness, web template.Key) { h.store.wasHealthy(web, 1, "m2") },
+			want:   "m2 !m1",
+		},
+		"GraceEnds":    {reason: "It has waited long enough.", then: func(*harness, template.Key) { time.Sleep(11 * time.Minute) }, want: "m2 -m1"},
+		"GraceLasts":   {reason: "It has not.", then: func(*harness, template.Key) { time.Sleep(9 * time.Minute) }, want: "m2 !m1"},
+		"NewMemberOff": {reason: "The new member does not answer; the last copy stays.", then: func(h *harness, _ template.Key) { h.member("m2", notReady); time.Sleep(time.Hour) }, want: "m2 !m1"},
+		"NewMemberBack": {
+			reason: "It answers again, with time to spare long over.",
+			then: func(h *harness, _ template.Key) {
+				h.member("m2", notReady)
+				time.Sleep(time.Hour)
+				h.settle()
+				h.member("m2")
+				time.Sleep(2 * time.Minute)
+			},
+			want: "m2 -m1",
+		},
+		"FailedDecision": {
+			reason: "A plan that comes to nothing costs no copy.",
+			then:   func(h *harness, _ template.Key) { h.on("m9"); h.settle(); time.Sleep(time.Hour) },
+			want:   "m2 !m1",
+		},
+		"PolicyGone": {
+			reason: "No more than no plan.",
+			then: func(h *harness, _ template.Key) {
+				h.removePropagation(policy.Ref{Name: "mine"})
+				h.settle()
+				time.Sleep(time.Hour)
+			},
+			want: "m2 !m1",
+		},
+		"ComesBack":   {reason: "The old member is chosen again, the new one was not needed.", then: func(h *harness, _ template.Key) { h.on("m1") }, want: "m1 !m2"},
+		"MovesOn":     {reason: "Both wait for the third.", then: func(h *harness, _ template.Key) { h.on("m3") }, want: "m3 !m1 !m2"},
+		"MovedOn":     {reason: "And go when that is healthy.", then: func(h *harness, web template.Key) { h.on("m3"); h.settle(); h.store.healthy(web, "m3") }, want: "m3 -m1 -m2"},
+		"Deleted":     {reason: "A template that is deleted has no copies to keep.", then: func(h *harness, web template.Key) { h.delete(web) }, want: "-m1 -m2"},
+		"Never":       {reason: "The old copy is left to somebody.", then: func(h *harness, web template.Key) { h.edit(web, policyv1alpha1.PurgeNever, nil); time.Sleep(time.Hour) }, want: "m2 !m1"},
+		"Directly":    {reason: "The old copy is not waited for.", then: func(h *harness, web template.Key) { h.edit(web, policyv1alpha1.PurgeDirectly, nil) }, want: "m2 -m1"},
+		"Suppressed":  {reason: "Somebody keeps it.", then: func(h *harness, web template.Key) { h.edit(web, "", ptr.To(true)); h.store.healthy(web, "m2") }, want: "m2 !m1"},
+		"Unsuppresed": {reason: "Somebody does not any more.", then: func(h *harness, web template.Key) { h.edit(web, "", ptr.To(false)) }, want: "m2 -m1"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(h *harness) {
+				h.member("m1")
+				h.member("m2")
+				h.member("m3")
+				h.on("m1")
+				web := h.create(deployment("web", 6))
+				h.settle()
+				h.store.healthy(web, "m1")
+				h.settle()
+				h.store.takeWrites()
+				h.on("m2")
+				h.settle()
+				h.want(web, "m2 !m1", "A move keeps the old copy.")
+				h.wantWrites(1, "It is one write.")
+				tc.then(h, web)
+				h.settle()
+				h.want(web, tc.want, tc.reason)
+			})
+		})
+	}
+}
+
+// edit changes the one task of a binding, as its other writers do.
+func (h *harness) edit(key template.Key, purge policyv1alpha1.PurgeMode, suppress *bool) {
+	old := h.store.of(key)
+	updated := old.DeepCopyObject().(workv1alpha1.Binding)
+	task := &updated.GetSpec().GracefulEvictionTasks[0]
+	task.PurgeMode, task.SuppressDeletion = purge, suppress
+	h.store.mu.Lock()
+	defer h.store.mu.Unlock()
+	h.store.updateLocked(updated, old)
+}
+
+func TestLeavesAtOnce(t *testing.T) {
+	inBubble(t, func(h *harness) {
+		h.member("m1")
+		h.member("m2")
+		h.on("m1")
+		config := h.create(configMap("config"))
+		h.settle()
+		h.on("m2")
+		h.settle()
+		h.want(config, "m2 -m1", "What runs nothing is not waited for.")
+
+		h.clusterPolicy("mine", "apps/v1", "Deployment", byRoom())
+		web := h.create(deployment("web", 2))
+		h.settle()
+		h.want(web, "m1=1 m2=1", "Two replicas are one each.")
+		h.create(deployment("web", 1))
+		h.settle()
+		h.want(web, "m1=1 -m2", "Fewer replicas need no replacement.")
+
+		db := h.create(statefulSet("db", 4))
+		h.want(db, "none", "No policy is about it.")
+		h.clusterPolicy("db", "apps/v1", "StatefulSet", byRoom())
+		h.settle()
+		h.want(db, "m1=2 m2=2", "A StatefulSet is divided.")
+		h.clusterPolicy("db", "apps/v1", "StatefulSet", byRoom(term("one", named("m1"))))
+		h.settle()
+		h.want(db, "m1=4 -m2", "Its Pods have a name each, and no two the same.")
+	})
+}
+
+func TestNarrowedCopies(t *testing.T) {
+	inBubble(t, func(h *harness) {
+		h.member("m1")
+		h.member("m2")
+		h.on("m1", "m2")
+		web := h.create(deployment("web", 6))
+		h.settle()
+		h.store.healthy(web, "m2")
+		h.settle()
+		h.on("m1")
+		h.settle()
+		h.want(web, "m1 !m2", "The only healthy copy waits for the one that is to stay.")
+		h.store.healthy(web, "m1")
+		h.settle()
+		h.want(web, "m1 -m2", "That is healthy too.")
+	})
+}
+
+// TestEvictionKeepsItsShare: what leaves runs what it ran until it goes.
+func TestEvictionKeepsItsShare(t *testing.T) {
+	inBubble(t, func(h *harness) {
+		h.member("m1")
+		h.member("m2")
+		h.clusterPolicy("mine", "apps/v1", "Deployment", byRoom())
+		web := h.create(deployment("web", 6))
+		h.settle()
+		h.clusterPolicy("mine", "apps/v1", "Deployment", byRoom(term("one", named("m1"))))
+		h.settle()
+		h.want(web, "m1=6 !m2", "The share of one moves to the other.")
+		task := h.store.of(web).GetSpec().GracefulEvictionTasks[0]
+		if task.Replicas == nil || *task.Replicas != 3 || task.Producer != component || task.CreationTimestamp == nil {
+			t.Errorf("task: want 3 replicas of this scheduler, got %+v", task)
+		}
+		if _, err := cache.Trim(h.store.of(web)); err != nil {
+			t.Error(err)
+		}
+		h.store.healthy(web, "m1")
+		trimmed := h.store.of(web)
+		if _, err := cache.Trim(trimmed); err != nil || len(trimmed.GetStatus().AggregatedStatus) != 1 {
+			t.Errorf("what decides about the task is not kept: %v, %+v", err, trimmed.GetStatus())
+		}
+	})
+}
