@@ -10,9 +10,9 @@
 // Capture wraps the RESTOptionsGetters of the API server and learns, for every
 // resource, under which etcd keys its objects are and how they are decoded and
 // decrypted. For works it puts our storage under upstream's Cacher instead of
-// etcd. Engine follows etcd and keeps the works; its storage.Interface is what
-// the Cacher lists and watches. Selectors, bookmarks, WatchList, pagination by
-// snapshot and the fan-out to syncers are the Cacher's.
+// etcd. Engine follows etcd and keeps the works in a ledger (package ledger); its
+// storage.Interface is what the Cacher lists and watches. Selectors, bookmarks,
+// WatchList, pagination by snapshot and the fan-out to syncers are the Cacher's.
 //
 //	etcd ──one watch, revision order──► Engine ──► ledger ──► storage ──► Cacher ──► registry
 //	        templates, bindings, CRDs     render    (works,    (list,

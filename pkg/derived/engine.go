@@ -21,6 +21,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"fleet.dev/fleet/pkg/apis/work"
+	"fleet.dev/fleet/pkg/derived/ledger"
 )
 
 // Options of an Engine.
@@ -59,7 +60,7 @@ type BindingErrors struct {
 type Engine struct {
 	capture *Capture
 	options Options
-	ledger  *ledger
+	ledger  *ledger.Ledger[*work.Work]
 
 	mu     sync.RWMutex
 	etcd   *connection
@@ -85,7 +86,7 @@ func NewEngine(capture *Capture, options Options) *Engine {
 	engine := &Engine{
 		capture:   capture,
 		options:   options,
-		ledger:    newLedger(),
+		ledger:    ledger.New(size),
 		errors:    map[types.NamespacedName]BindingErrors{},
 		connected: make(chan struct{}),
 		suspected: make(chan struct{}, 1),
@@ -101,8 +102,8 @@ var ErrNotReady = errors.New("works are not loaded yet")
 
 // Ready returns nil once works are served, for a readiness check.
 func (e *Engine) Ready() error {
-	revision, _, err := e.ledger.state()
-	if err == nil && revision == 0 {
+	position, _, err := e.ledger.State()
+	if err == nil && position == 0 {
 		return ErrNotReady
 	}
 	return err
@@ -120,11 +121,11 @@ func (e *Engine) Errors(binding types.NamespacedName) (BindingErrors, bool) {
 // Get returns a work as it is now in this process, without asking etcd. The work
 // must not be changed.
 func (e *Engine) Get(namespace, name string) (*work.Work, bool) {
-	found, _ := e.ledger.get(namespace + "/" + name)
+	found, _ := e.ledger.Get(namespace + "/" + name)
 	if found == nil {
 		return nil, false
 	}
-	return found.work, true
+	return found.Object, true
 }
 
 // storage returns the storage.Interface for a registry of works.
@@ -136,7 +137,7 @@ func (e *Engine) storage(resourcePrefix string, newFunc func() runtime.Object) s
 // called once, after all API groups are installed; it fails at once when the
 // resources it needs are not among them.
 func (e *Engine) Run(ctx context.Context) error {
-	defer e.ledger.stop()
+	defer e.ledger.Stop()
 	bindings := e.capture.resource(bindingsResource)
 	if bindings == nil || e.capture.resource(clusterBindingsResource) == nil {
 		return fmt.Errorf("run engine: %s and %s have to be installed", bindingsResource, clusterBindingsResource)

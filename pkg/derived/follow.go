@@ -80,7 +80,7 @@ func (r *renderer) takeIn(ctx context.Context, response *clientv3.WatchResponse)
 		return 0, err
 	}
 	if response.IsProgressNotify() {
-		r.engine.ledger.commit(response.Header.Revision, nil)
+		r.engine.ledger.Commit(resourceVersionAfter(response.Header.Revision), nil)
 		return response.Header.Revision, nil
 	}
 	if len(response.Events) == 0 {
@@ -112,7 +112,7 @@ func (r *renderer) takeIn(ctx context.Context, response *clientv3.WatchResponse)
 func (r *renderer) publish(ctx context.Context, revision int64) {
 	dirty := r.state.takeDirty()
 	if len(dirty) == 0 {
-		r.engine.ledger.commit(revision, nil)
+		r.engine.ledger.Commit(resourceVersionAfter(revision), nil)
 		return
 	}
 	renderings := r.renderAll(ctx, dirty)
@@ -126,8 +126,8 @@ func (r *renderer) publish(ctx context.Context, revision int64) {
 		changed, place = r.settle(ctx, b, renderings[i], revision, place)
 		changes = append(changes, changed...)
 	}
-	r.engine.ledger.commit(revision, changes)
-	works, _ := r.engine.ledger.stats()
+	r.engine.ledger.Commit(resourceVersionAfter(revision), changes)
+	works, _ := r.engine.ledger.Stats()
 	count(changes, works, len(r.state.bindings), revision)
 	if len(changes) > 0 {
 		klog.FromContext(ctx).V(4).Info("Works changed", "works", len(changes), "revision", revision)

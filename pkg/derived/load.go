@@ -44,7 +44,7 @@ func (r *renderer) load(ctx context.Context) (int64, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	r.engine.ledger.reset(revision, entries)
+	r.engine.ledger.Reset(resourceVersionAfter(revision), entries)
 	count(nil, len(entries), len(r.state.bindings), revision)
 	logger.V(2).Info("Loaded works", "works", len(entries), "bindings", len(r.state.bindings), "revision", revision)
 	return revision, nil

@@ -15,7 +15,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/util/workqueue"
 
 	"fleet.dev/fleet/pkg/apis/work"
@@ -148,20 +147,20 @@ func keyOf(w *work.Work) string { return w.Namespace + "/" + w.Name }
 // the one it has.
 func (b *binding) replace(member string, next *work.Work, resourceVersion uint64) (change, bool) {
 	old := b.works[member]
-	changed := change{resourceVersion: resourceVersion, old: old}
+	changed := change{ResourceVersion: resourceVersion, Old: old}
 	if next == nil {
 		delete(b.works, member)
 		return changed, old != nil
 	}
 	if old != nil {
-		share(next, old.work)
-		if sameWork(next, old.work) {
+		share(next, old.Object)
+		if sameWork(next, old.Object) {
 			return change{}, false
 		}
 	}
 	next.ResourceVersion = strconv.FormatUint(resourceVersion, 10)
-	changed.next = &entry{key: keyOf(next), resourceVersion: resourceVersion, work: next}
-	b.works[member] = changed.next
+	changed.Next = &entry{Key: keyOf(next), ResourceVersion: resourceVersion, Object: next}
+	b.works[member] = changed.Next
 	return changed, true
 }
 
@@ -187,22 +186,11 @@ func sameWork(a, b *work.Work) bool {
 // count updates the metrics for changes that are now served.
 func count(changes []change, works, bindings int, revision int64) {
 	for i := range changes {
-		changesTotal.WithLabelValues(string(changes[i].eventType())).Inc()
+		changesTotal.WithLabelValues(string(changes[i].EventType())).Inc()
 	}
 	worksGauge.Set(float64(works))
 	bindingsGauge.Set(float64(bindings))
 	revisionGauge.Set(float64(revision))
-}
-
-func (c *change) eventType() watch.EventType {
-	switch {
-	case c.old == nil:
-		return watch.Added
-	case c.next == nil:
-		return watch.Deleted
-	default:
-		return watch.Modified
-	}
 }
 
 // uidOf decodes an object for its uid.

@@ -14,6 +14,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/storage"
+
+	"fleet.dev/fleet/pkg/derived/ledger"
 )
 
 // restoreCheckPeriod is how often etcd is asked whether it was restored. Its
@@ -98,8 +100,8 @@ func (c *worksCache) Watch(ctx context.Context, key string, opts storage.ListOpt
 	after, err := c.Versioner().ParseResourceVersion(opts.ResourceVersion)
 	if err == nil && c.engine.Ready() == nil {
 		if err := c.engine.waitFor(ctx, after); storage.IsTooLargeResourceVersion(err) {
-			served, _, _ := c.engine.ledger.state()
-			return nil, expired(after, resourceVersionAfter(served))
+			served, _, _ := c.engine.ledger.State()
+			return nil, ledger.Expired(after, served)
 		}
 	}
 	return c.Interface.Watch(ctx, key, opts)

@@ -3,6 +3,26 @@
 
 package derived
 
+import (
+	"fleet.dev/fleet/pkg/apis/work"
+	"fleet.dev/fleet/pkg/derived/ledger"
+)
+
+// A work in the ledger, and one that came, changed or went.
+type (
+	entry  = ledger.Entry[*work.Work]
+	change = ledger.Change[*work.Work]
+)
+
+// size of a work is estimated by its manifests.
+func size(w *work.Work) int64 {
+	var sum int64
+	for i := range w.Spec.Workload.Manifests {
+		sum += int64(len(w.Spec.Workload.Manifests[i].Raw))
+	}
+	return sum
+}
+
 // placeBits is how many bits of a resource version are the place inside a
 // revision. The rest, 43 bits of a positive int64, is the etcd revision: enough
 // for a thousand writes per second for two centuries.

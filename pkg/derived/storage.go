@@ -12,11 +12,12 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/conversion"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/utils/third_party/forked/golang/btree"
+
+	"fleet.dev/fleet/pkg/derived/ledger"
 )
 
 // progressPeriod is how often etcd is asked how far it is while a read waits for
@@ -67,19 +68,19 @@ func (s *worksStorage) Get(ctx context.Context, key string, opts storage.GetOpti
 	if err := s.waitNotOlderThan(ctx, opts.ResourceVersion); err != nil {
 		return err
 	}
-	found, revision := s.engine.ledger.get(s.workKey(prepared))
+	found, position := s.engine.ledger.Get(s.workKey(prepared))
 	if found == nil {
 		if opts.IgnoreNotFound {
 			return runtime.SetZeroValue(out)
 		}
-		return storage.NewKeyNotFoundError(prepared, int64(resourceVersionAfter(revision)))
+		return storage.NewKeyNotFoundError(prepared, int64(position))
 	}
 	value, err := conversion.EnforcePtr(out)
 	if err != nil {
 		return fmt.Errorf("get work: %w", err)
 	}
 	// A copy: unlike those of a list, the object is changed by status updates.
-	value.Set(reflect.ValueOf(found.work.DeepCopy()).Elem())
+	value.Set(reflect.ValueOf(found.Object.DeepCopy()).Elem())
 	return nil
 }
 
@@ -102,8 +103,8 @@ func (s *worksStorage) GetList(ctx context.Context, key string, opts storage.Lis
 	if continueKey != "" {
 		from = s.workKey(continueKey)
 	}
-	found := collect(works, from, s.workKey(prefix), opts.Recursive)
-	last, more, err := appendMatching(list, found, opts.Predicate)
+	found := ledger.Collect(works, from, s.workKey(prefix), opts.Recursive)
+	last, more, err := ledger.AppendMatching(list, found, opts.Predicate)
 	if err != nil {
 		return err
 	}
@@ -126,13 +127,13 @@ func (s *worksStorage) worksAt(ctx context.Context, at uint64, opts storage.List
 		if err := s.waitNotOlderThan(ctx, minimum); err != nil {
 			return nil, 0, err
 		}
-		works, revision := s.engine.ledger.snapshot()
-		return works, resourceVersionAfter(revision), nil
+		works, position := s.engine.ledger.Snapshot()
+		return works, position, nil
 	}
 	if err := s.engine.waitFor(ctx, at); err != nil {
 		return nil, 0, err
 	}
-	works, err := s.engine.ledger.snapshotAt(at)
+	works, err := s.engine.ledger.SnapshotAt(at)
 	return works, at, err
 }
 
@@ -158,59 +159,9 @@ func (s *worksStorage) workKey(storageKey string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(storageKey, s.prefix), "/")
 }
 
-// collect returns the works whose keys are not before from and under the prefix,
-// or the one work that has it as its key.
-func collect(works *btree.BTree[*entry], from, prefix string, recursive bool) []*entry {
-	if !recursive {
-		if found, ok := works.Get(&entry{key: prefix}); ok {
-			return []*entry{found}
-		}
-		return nil
-	}
-	var found []*entry
-	works.AscendGreaterOrEqual(&entry{key: from}, func(e *entry) bool {
-		if !strings.HasPrefix(e.key, prefix) {
-			return false
-		}
-		found = append(found, e)
-		return true
-	})
-	return found
-}
-
-// appendMatching appends works to a list until its limit. It returns the key of
-// the last work looked at and whether there are more after it.
-func appendMatching(list runtime.Object, found []*entry, predicate storage.SelectionPredicate) (string, bool, error) {
-	items, err := meta.GetItemsPtr(list)
-	if err != nil {
-		return "", false, fmt.Errorf("list works: %w", err)
-	}
-	slice, err := conversion.EnforcePtr(items)
-	if err != nil || slice.Kind() != reflect.Slice {
-		return "", false, fmt.Errorf("list works: items of %T are no slice: %w", list, err)
-	}
-	selected := make([]*entry, 0, len(found))
-	last, more := "", false
-	for i, e := range found {
-		if matched, err := predicate.Matches(e.work); err == nil && matched {
-			selected = append(selected, e)
-		}
-		last = e.key
-		if predicate.Limit > 0 && int64(len(selected)) >= predicate.Limit {
-			more = i < len(found)-1
-			break
-		}
-	}
-	slice.Set(reflect.MakeSlice(slice.Type(), len(selected), len(selected)))
-	for i, e := range selected {
-		slice.Index(i).Set(reflect.ValueOf(e.work).Elem())
-	}
-	return last, more, nil
-}
-
 // Stats implements storage.Interface. The size is estimated by the manifests.
 func (s *worksStorage) Stats(context.Context) (storage.Stats, error) {
-	works, bytes := s.engine.ledger.stats()
+	works, bytes := s.engine.ledger.Stats()
 	stats := storage.Stats{ObjectCount: int64(works)}
 	if works > 0 {
 		stats.EstimatedAverageObjectSizeBytes = bytes / int64(works)
@@ -244,7 +195,7 @@ func (s *worksStorage) GetCurrentResourceVersion(ctx context.Context) (uint64, e
 	if err != nil {
 		return 0, err
 	}
-	served, _, err := s.engine.ledger.state()
+	served, _, err := s.engine.ledger.State()
 	if err != nil {
 		return 0, err
 	}
@@ -252,7 +203,7 @@ func (s *worksStorage) GetCurrentResourceVersion(ctx context.Context) (uint64, e
 	if err != nil {
 		return 0, err
 	}
-	if revision < served {
+	if revision < revisionOf(served) {
 		s.engine.suspectRestore()
 		return 0, apierrors.NewTooManyRequests("etcd was restored, works are being read again", 1)
 	}
@@ -273,14 +224,14 @@ func (e *Engine) waitFor(ctx context.Context, resourceVersion uint64) error {
 	wanted := revisionOf(resourceVersion)
 	asked := false
 	for {
-		revision, advanced, err := e.ledger.state()
+		position, advanced, err := e.ledger.State()
 		if err != nil {
 			return err
 		}
-		if revision > 0 && revision >= wanted {
+		if position > 0 && revisionOf(position) >= wanted {
 			return nil
 		}
-		if revision > 0 && asked {
+		if position > 0 && asked {
 			asked = false
 			if err := e.checkReachable(ctx, wanted); err != nil {
 				return err
