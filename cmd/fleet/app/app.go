@@ -59,8 +59,10 @@ client of Kubernetes.`,
 	cmd.SetOut(streams.Out)
 	cmd.SetErr(streams.ErrOut)
 	cmd.AddCommand(
+		newAgentCommand(name, streams),
 		newGetCommand(name, streams),
 		newJoinCommand(name, streams),
+		newRegisterCommand(name, streams),
 		newUnjoinCommand(name, streams),
 		newVersionCommand(name, streams),
 	)
