@@ -128,6 +128,7 @@ type Tombstone struct {
 	ClusterName string
 	UID         types.UID
 	Orphan      bool
+	Generation  int64
 }
 
 // ResolvedOverride is a rule of an override policy, resolved to members.
@@ -249,6 +250,16 @@ type AggregatedStatusItem struct {
 	TemplateGeneration int64
 	BindingGeneration  int64
 	MemberGeneration   int64
+	Drift              []FieldDrift
+	StatusOmitted      bool
+}
+
+// FieldDrift is a field of the object in a member that is not as the fleet wants it.
+type FieldDrift struct {
+	Op       string
+	Path     string
+	Value    string
+	Observed string
 }
 
 // ClusterReason says why a member was refused.

@@ -171,6 +171,7 @@ type FeedbackItem struct {
 	Status             *runtime.RawExtension
 	MemberGeneration   int64
 	TemplateGeneration int64
+	Drift              []FieldDrift
 }
 
 // WorkFeedbackStatus is the answer to a report.

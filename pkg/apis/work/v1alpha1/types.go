@@ -290,6 +290,11 @@ type Tombstone struct {
 	// off clusters asks for it by adding the tombstone in the same write.
 	// +optional
 	Orphan bool `json:"orphan,omitempty"`
+	// generation is that of the binding which made the tombstone. A confirmation
+	// of a work of an earlier generation is about an earlier tombstone. Set by the
+	// server.
+	// +optional
+	Generation int64 `json:"generation,omitempty"`
 }
 
 // ResolvedOverride is a rule of an override policy, resolved to members.
@@ -399,6 +404,13 @@ const (
 	// ConditionFullyApplied is True when every member in clusters applied the
 	// latest work and no tombstone is left.
 	ConditionFullyApplied = "FullyApplied"
+	// ConditionDrifted is True while some member's object is not as the fleet wants
+	// it and is not put right. There is no such condition otherwise.
+	ConditionDrifted = "Drifted"
+	// ConditionStatusComplete is False while what a member reported is left out of
+	// the status, or of that of the template, because it does not fit. There is no
+	// such condition otherwise.
+	ConditionStatusComplete = "StatusComplete"
 )
 
 // Reasons of the condition Scheduled.
@@ -505,6 +517,34 @@ type AggregatedStatusItem struct {
 	// memberGeneration is metadata.generation of the object in the member.
 	// +optional
 	MemberGeneration int64 `json:"memberGeneration,omitempty"`
+	// drift are the fields of the object that somebody in the member changed and
+	// that the fleet does not put right for now: because the change keeps coming
+	// back, or because the work is suspended. At most 20.
+	// +optional
+	// +listType=atomic
+	Drift []FieldDrift `json:"drift,omitempty"`
+	// statusOmitted says that the member's status was left out because with it the
+	// binding would be larger than the store takes.
+	// +optional
+	StatusOmitted bool `json:"statusOmitted,omitempty"`
+}
+
+// FieldDrift is a field of the object in a member that is not as the fleet wants
+// it, in the manner of JSON patch: what would put it right.
+type FieldDrift struct {
+	// op is what would put the field right: add, replace or remove.
+	Op string `json:"op"`
+	// path is the field, as in the managed fields of the object, for example
+	// .spec.replicas.
+	Path string `json:"path"`
+	// value is what the fleet wants, as JSON, cut off after 256 bytes. Empty to
+	// remove the field.
+	// +optional
+	Value string `json:"value,omitempty"`
+	// observed is what the member has, as JSON, cut off after 256 bytes. Empty when
+	// it has no such field.
+	// +optional
+	Observed string `json:"observed,omitempty"`
 }
 
 // ClusterReason says why a member was refused.

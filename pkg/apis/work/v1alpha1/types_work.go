@@ -298,6 +298,11 @@ type FeedbackItem struct {
 	// memberGeneration.
 	// +optional
 	TemplateGeneration int64 `json:"templateGeneration,omitempty"`
+	// drift are the fields that somebody in the member changed and that are not put
+	// right for now. At most 20.
+	// +optional
+	// +listType=atomic
+	Drift []FieldDrift `json:"drift,omitempty"`
 }
 
 // WorkFeedbackStatus is the answer to a report.
