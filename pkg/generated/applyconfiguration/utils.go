@@ -155,6 +155,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &applyconfigurationworkv1alpha1.ClusterResourceBindingApplyConfiguration{}
 	case workv1alpha1.SchemeGroupVersion.WithKind("Component"):
 		return &applyconfigurationworkv1alpha1.ComponentApplyConfiguration{}
+	case workv1alpha1.SchemeGroupVersion.WithKind("FieldDrift"):
+		return &applyconfigurationworkv1alpha1.FieldDriftApplyConfiguration{}
 	case workv1alpha1.SchemeGroupVersion.WithKind("GracefulEvictionTask"):
 		return &applyconfigurationworkv1alpha1.GracefulEvictionTaskApplyConfiguration{}
 	case workv1alpha1.SchemeGroupVersion.WithKind("NodeClaim"):

@@ -99,6 +99,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		workv1alpha1.Component{}.OpenAPIModelName():                              schema_pkg_apis_work_v1alpha1_Component(ref),
 		workv1alpha1.FeedbackItem{}.OpenAPIModelName():                           schema_pkg_apis_work_v1alpha1_FeedbackItem(ref),
 		workv1alpha1.FeedbackResult{}.OpenAPIModelName():                         schema_pkg_apis_work_v1alpha1_FeedbackResult(ref),
+		workv1alpha1.FieldDrift{}.OpenAPIModelName():                             schema_pkg_apis_work_v1alpha1_FieldDrift(ref),
 		workv1alpha1.GracefulEvictionTask{}.OpenAPIModelName():                   schema_pkg_apis_work_v1alpha1_GracefulEvictionTask(ref),
 		workv1alpha1.ManifestStatus{}.OpenAPIModelName():                         schema_pkg_apis_work_v1alpha1_ManifestStatus(ref),
 		workv1alpha1.NodeClaim{}.OpenAPIModelName():                              schema_pkg_apis_work_v1alpha1_NodeClaim(ref),
@@ -3382,12 +3383,38 @@ func schema_pkg_apis_work_v1alpha1_AggregatedStatusItem(ref common.ReferenceCall
 							Format:      "int64",
 						},
 					},
+					"drift": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "drift are the fields of the object that somebody in the member changed and that the fleet does not put right for now: because the change keeps coming back, or because the work is suspended. At most 20.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(workv1alpha1.FieldDrift{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"statusOmitted": {
+						SchemaProps: spec.SchemaProps{
+							Description: "statusOmitted says that the member's status was left out because with it the binding would be larger than the store takes.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
 				},
 				Required: []string{"clusterName"},
 			},
 		},
 		Dependencies: []string{
-			runtime.RawExtension{}.OpenAPIModelName()},
+			workv1alpha1.FieldDrift{}.OpenAPIModelName(), runtime.RawExtension{}.OpenAPIModelName()},
 	}
 }
 
@@ -4090,12 +4117,31 @@ func schema_pkg_apis_work_v1alpha1_FeedbackItem(ref common.ReferenceCallback) co
 							Format:      "int64",
 						},
 					},
+					"drift": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "drift are the fields that somebody in the member changed and that are not put right for now. At most 20.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(workv1alpha1.FieldDrift{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
 				},
 				Required: []string{"name", "templateUID"},
 			},
 		},
 		Dependencies: []string{
-			runtime.RawExtension{}.OpenAPIModelName()},
+			workv1alpha1.FieldDrift{}.OpenAPIModelName(), runtime.RawExtension{}.OpenAPIModelName()},
 	}
 }
 
@@ -4138,6 +4184,50 @@ func schema_pkg_apis_work_v1alpha1_FeedbackResult(ref common.ReferenceCallback) 
 					},
 				},
 				Required: []string{"name", "accepted"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_work_v1alpha1_FieldDrift(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "FieldDrift is a field of the object in a member that is not as the fleet wants it, in the manner of JSON patch: what would put it right.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"op": {
+						SchemaProps: spec.SchemaProps{
+							Description: "op is what would put the field right: add, replace or remove.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"path": {
+						SchemaProps: spec.SchemaProps{
+							Description: "path is the field, as in the managed fields of the object, for example .spec.replicas.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"value": {
+						SchemaProps: spec.SchemaProps{
+							Description: "value is what the fleet wants, as JSON, cut off after 256 bytes. Empty to remove the field.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"observed": {
+						SchemaProps: spec.SchemaProps{
+							Description: "observed is what the member has, as JSON, cut off after 256 bytes. Empty when it has no such field.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"op", "path"},
 			},
 		},
 	}
@@ -4932,6 +5022,13 @@ func schema_pkg_apis_work_v1alpha1_Tombstone(ref common.ReferenceCallback) commo
 							Description: "orphan releases the object instead of deleting it. Whoever takes the member off clusters asks for it by adding the tombstone in the same write.",
 							Type:        []string{"boolean"},
 							Format:      "",
+						},
+					},
+					"generation": {
+						SchemaProps: spec.SchemaProps{
+							Description: "generation is that of the binding which made the tombstone. A confirmation of a work of an earlier generation is about an earlier tombstone. Set by the server.",
+							Type:        []string{"integer"},
+							Format:      "int64",
 						},
 					},
 				},

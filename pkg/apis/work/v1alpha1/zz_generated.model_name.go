@@ -64,6 +64,11 @@ func (in FeedbackResult) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in FieldDrift) OpenAPIModelName() string {
+	return "dev.fleet.fleet.pkg.apis.work.v1alpha1.FieldDrift"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in GracefulEvictionTask) OpenAPIModelName() string {
 	return "dev.fleet.fleet.pkg.apis.work.v1alpha1.GracefulEvictionTask"
 }

@@ -1026,6 +1026,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: contentHash
       type:
         scalar: string
+    - name: drift
+      type:
+        list:
+          elementType:
+            namedType: dev.fleet.fleet.pkg.apis.work.v1alpha1.FieldDrift
+          elementRelationship: atomic
     - name: health
       type:
         scalar: string
@@ -1035,6 +1041,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: status
       type:
         namedType: __untyped_atomic_
+    - name: statusOmitted
+      type:
+        scalar: boolean
     - name: templateGeneration
       type:
         scalar: numeric
@@ -1235,6 +1244,23 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
       default: 0
+- name: dev.fleet.fleet.pkg.apis.work.v1alpha1.FieldDrift
+  map:
+    fields:
+    - name: observed
+      type:
+        scalar: string
+    - name: op
+      type:
+        scalar: string
+      default: ""
+    - name: path
+      type:
+        scalar: string
+      default: ""
+    - name: value
+      type:
+        scalar: string
 - name: dev.fleet.fleet.pkg.apis.work.v1alpha1.GracefulEvictionTask
   map:
     fields:
@@ -1440,6 +1466,9 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: string
       default: ""
+    - name: generation
+      type:
+        scalar: numeric
     - name: orphan
       type:
         scalar: boolean

@@ -40,6 +40,13 @@ type AggregatedStatusItemApplyConfiguration struct {
 	BindingGeneration *int64 `json:"bindingGeneration,omitempty"`
 	// memberGeneration is metadata.generation of the object in the member.
 	MemberGeneration *int64 `json:"memberGeneration,omitempty"`
+	// drift are the fields of the object that somebody in the member changed and
+	// that the fleet does not put right for now: because the change keeps coming
+	// back, or because the work is suspended. At most 20.
+	Drift []FieldDriftApplyConfiguration `json:"drift,omitempty"`
+	// statusOmitted says that the member's status was left out because with it the
+	// binding would be larger than the store takes.
+	StatusOmitted *bool `json:"statusOmitted,omitempty"`
 }
 
 // AggregatedStatusItemApplyConfiguration constructs a declarative configuration of the AggregatedStatusItem type for use with
@@ -133,5 +140,26 @@ func (b *AggregatedStatusItemApplyConfiguration) WithBindingGeneration(value int
 // If called multiple times, the MemberGeneration field is set to the value of the last call.
 func (b *AggregatedStatusItemApplyConfiguration) WithMemberGeneration(value int64) *AggregatedStatusItemApplyConfiguration {
 	b.MemberGeneration = &value
+	return b
+}
+
+// WithDrift adds the given value to the Drift field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Drift field.
+func (b *AggregatedStatusItemApplyConfiguration) WithDrift(values ...*FieldDriftApplyConfiguration) *AggregatedStatusItemApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithDrift")
+		}
+		b.Drift = append(b.Drift, *values[i])
+	}
+	return b
+}
+
+// WithStatusOmitted sets the StatusOmitted field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the StatusOmitted field is set to the value of the last call.
+func (b *AggregatedStatusItemApplyConfiguration) WithStatusOmitted(value bool) *AggregatedStatusItemApplyConfiguration {
+	b.StatusOmitted = &value
 	return b
 }

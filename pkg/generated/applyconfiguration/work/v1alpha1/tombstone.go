@@ -22,6 +22,10 @@ type TombstoneApplyConfiguration struct {
 	// orphan releases the object instead of deleting it. Whoever takes the member
 	// off clusters asks for it by adding the tombstone in the same write.
 	Orphan *bool `json:"orphan,omitempty"`
+	// generation is that of the binding which made the tombstone. A confirmation
+	// of a work of an earlier generation is about an earlier tombstone. Set by the
+	// server.
+	Generation *int64 `json:"generation,omitempty"`
 }
 
 // TombstoneApplyConfiguration constructs a declarative configuration of the Tombstone type for use with
@@ -51,5 +55,13 @@ func (b *TombstoneApplyConfiguration) WithUID(value types.UID) *TombstoneApplyCo
 // If called multiple times, the Orphan field is set to the value of the last call.
 func (b *TombstoneApplyConfiguration) WithOrphan(value bool) *TombstoneApplyConfiguration {
 	b.Orphan = &value
+	return b
+}
+
+// WithGeneration sets the Generation field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Generation field is set to the value of the last call.
+func (b *TombstoneApplyConfiguration) WithGeneration(value int64) *TombstoneApplyConfiguration {
+	b.Generation = &value
 	return b
 }
