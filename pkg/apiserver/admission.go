@@ -23,6 +23,7 @@ import (
 	"fleet.dev/fleet/pkg/apiserver/admission/clusteracceptance"
 	"fleet.dev/fleet/pkg/apiserver/admission/clusterid"
 	"fleet.dev/fleet/pkg/apiserver/admission/clusterrestriction"
+	"fleet.dev/fleet/pkg/apiserver/admission/orphanintent"
 	"fleet.dev/fleet/pkg/apiserver/agentauth"
 )
 
@@ -31,8 +32,11 @@ func registerAdmissionPlugins(options *genericoptions.AdmissionOptions, clusters
 	clusterrestriction.Register(options.Plugins)
 	clusteracceptance.Register(options.Plugins)
 	clusterid.Register(options.Plugins, clusters)
+	orphanintent.Register(options.Plugins)
 	own := []string{clusterrestriction.PluginName, clusteracceptance.PluginName, clusterid.PluginName}
-	options.RecommendedPluginOrder = slices.Concat(own, options.RecommendedPluginOrder)
+	// After all that may refuse: what is recorded is to happen.
+	last := []string{orphanintent.PluginName}
+	options.RecommendedPluginOrder = slices.Concat(own, options.RecommendedPluginOrder, last)
 }
 
 // DefaultOffAdmissionPlugins are the plugins that do not run unless asked for:

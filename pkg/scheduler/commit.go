@@ -88,10 +88,6 @@ func (s *Scheduler) confirm(ctx context.Context, d *decision) error {
 			return fmt.Errorf("confirm that cluster %q is gone: %w", name, err)
 		}
 	}
-	// A template leaves memory just before the event that tells how it was deleted.
-	if !d.orphaned && s.orphaned(d.subject) {
-		return errStale
-	}
 	return nil
 }
 
@@ -261,7 +257,6 @@ func (s *Scheduler) finish(ctx context.Context, d *decision, err error) {
 }
 
 func (s *Scheduler) finished(logger klog.Logger, d *decision) {
-	s.orphans.settle(d.key, d.left())
 	switch d.result {
 	case metrics.Unschedulable, metrics.Failed:
 		// The backoff stays: what wakes the template next may not help either.

@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/utils/ptr"
 
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/scheduler/capacity"
@@ -66,32 +68,27 @@ func (d *decision) left() *workv1alpha1.BindingSpec {
 // is removed.
 func gone(subject *subject) *decision {
 	d := &decision{subject: subject, result: metrics.Released, confirmGone: true}
-	d.spec = released(subject)
+	d.spec = released(subject.binding)
 	d.remove = d.spec == nil && len(subject.binding.GetSpec().Tombstones) == 0
 	return d
 }
 
-// deleting leaves a template that is being deleted where it is. One that is
-// orphaned is released at once: what says so goes with the template.
-func deleting(subject *subject) *decision {
-	d := held(subject, "it is being deleted")
-	if subject.orphaned && !subject.recreated() {
-		if d.spec = released(subject); d.spec != nil {
-			d.result = metrics.Released
-		}
-	}
-	return d
-}
-
-// released is the spec of a binding whose template is in no member any more, nil
-// when it is so already.
-func released(subject *subject) *workv1alpha1.BindingSpec {
-	spec := *subject.binding.GetSpec()
+// released is the spec of a binding whose template does not exist any more, nil
+// when it is in no member. With preserveResourcesOnDeletion it brings along the
+// tombstones by which members keep the objects; the registry takes them in the
+// write by which the members leave.
+func released(binding workv1alpha1.Binding) *workv1alpha1.BindingSpec {
+	spec := *binding.GetSpec()
 	if len(spec.Clusters) == 0 && len(spec.GracefulEvictionTasks) == 0 && len(spec.RequiredBy) == 0 {
 		return nil
 	}
+	if ptr.Deref(spec.PreserveResourcesOnDeletion, false) {
+		spec.Tombstones = slices.Clone(spec.Tombstones)
+		for _, member := range sets.List(spec.Holders()) {
+			spec.Tombstones = append(spec.Tombstones, workv1alpha1.Tombstone{ClusterName: member, UID: spec.Resource.UID, Orphan: true})
+		}
+	}
 	spec.Clusters, spec.GracefulEvictionTasks, spec.RequiredBy, spec.Overrides = nil, nil, nil, nil
-	spec.Tombstones = subject.tombstones()
 	return &spec
 }
 
@@ -112,7 +109,7 @@ func renewed(subject *subject) *workv1alpha1.BindingSpec {
 	old := subject.binding.GetSpec()
 	return &workv1alpha1.BindingSpec{
 		Resource:                    subject.template.Reference(),
-		Tombstones:                  subject.tombstones(),
+		Tombstones:                  old.Tombstones,
 		SchedulerName:               old.SchedulerName,
 		ConflictResolution:          old.ConflictResolution,
 		PreserveResourcesOnDeletion: old.PreserveResourcesOnDeletion,

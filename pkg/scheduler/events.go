@@ -169,7 +169,6 @@ func (s *Scheduler) OnTemplate(before, after *template.Template) {
 	case before == nil && after.Stays != "" && s.cache.Binding(after.Key()) == nil:
 		return
 	}
-	s.orphans.update(before, after)
 	s.queue.Add(concerned.Key())
 	if concerned.Kind.Kind == "Namespace" && concerned.Kind.Group == "" && hintsChanged(before, after) {
 		for _, t := range s.templates.InNamespace(concerned.Name) {

@@ -236,12 +236,6 @@ func (h *harness) delete(key template.Key) {
 	h.OnTemplate(before, nil)
 }
 
-// deleteAs deletes a template whose last state is new to the scheduler.
-func (h *harness) deleteAs(last *template.Template) {
-	h.fleet.set(last.Key(), nil)
-	h.OnTemplate(last, nil)
-}
-
 // clustersOf prints where a template is: "m1=3 m2=3 -m3 ~m4" with tombstones
 // that delete and that release, "!m5" with one that is being evicted.
 func (h *harness) clustersOf(key template.Key) string {

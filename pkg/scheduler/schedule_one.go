@@ -28,7 +28,6 @@ type subject struct {
 	template *template.Template   // nil when there is none
 	kind     source.Kind          // of the template
 	binding  workv1alpha1.Binding // nil when there is none
-	orphaned bool                 // the template of the binding was deleted so that members keep its objects
 	match    *policy.Match        // nil when no policy picks it
 	profile  *runtime.Framework   // of the policy
 	placed   map[string]int32     // members of this very template with their replicas
@@ -75,7 +74,6 @@ func (s *Scheduler) scheduleOne(ctx context.Context) bool {
 // lookUp collects what memory holds about a template.
 func (s *Scheduler) lookUp(key template.Key) *subject {
 	found := &subject{key: key, template: s.templates.Get(key), binding: s.cache.Binding(key)}
-	found.orphaned = s.orphaned(found)
 	if found.template == nil {
 		return found
 	}
@@ -94,16 +92,6 @@ func (s *Scheduler) lookUp(key template.Key) *subject {
 		found.profile = s.profiles[schedulerName(found.match.Policy.GetSpec())]
 	}
 	return found
-}
-
-// orphaned reports whether the template that the binding is about is, or was when
-// it was last seen, being deleted so that members keep its objects.
-func (s *Scheduler) orphaned(subject *subject) bool {
-	if subject.binding == nil {
-		return false
-	}
-	uid := subject.binding.GetSpec().Resource.UID
-	return subject.template != nil && subject.template.UID == uid && subject.template.Orphaned || s.orphans.has(subject.key, uid)
 }
 
 // holder is the policy the template follows, nil when it follows none.
@@ -134,7 +122,7 @@ func (s *Scheduler) decide(ctx context.Context, subject *subject) *decision {
 	case subject.template == nil:
 		return s.decideGone(subject)
 	case !subject.template.DeletionTimestamp.IsZero():
-		return deleting(subject)
+		return held(subject, "it is being deleted")
 	case subject.suspended():
 		return held(subject, "scheduling is suspended")
 	case subject.template.Stays != "":

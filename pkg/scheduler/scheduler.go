@@ -57,7 +57,6 @@ type Scheduler struct {
 	overrides *policy.Overrides
 	mounts    mounts
 	groups    *groups
-	orphans   *orphans
 
 	templates templates
 	bindings  bindingClient
@@ -121,7 +120,6 @@ func newScheduler(c Config) (*Scheduler, error) {
 		overrides: policy.NewOverrides(),
 		mounts:    newMounts(),
 		groups:    newGroups(),
-		orphans:   newOrphans(),
 		commits:   make(chan struct{}, c.Configuration.Parallelism),
 		ready:     make(chan struct{}),
 	}

@@ -22,7 +22,7 @@ func wantedSpec(subject *subject, plan *strategy.Plan, clusters []workv1alpha1.T
 	if subject.binding != nil {
 		old := *subject.binding.GetSpec()
 		if subject.recreated() {
-			old.Tombstones, old.GracefulEvictionTasks = subject.tombstones(), nil
+			old.GracefulEvictionTasks = nil
 		} else {
 			// resourceVersion tells what was decided upon first; to keep it current
 			// would be a write per change of the template.

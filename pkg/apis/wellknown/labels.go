@@ -93,6 +93,14 @@ const (
 	AnnotationCreatedBy = "fleet.dev/created-by"
 )
 
+// Annotations the API server writes on bindings.
+const (
+	// AnnotationOrphanedTemplate holds the uid of the template whose deletion asked
+	// to leave the objects of members running. Tombstones that the binding gets for
+	// that template release them.
+	AnnotationOrphanedTemplate = "fleet.dev/orphaned-template"
+)
+
 // Finalizers.
 const (
 	// FinalizerUnjoin keeps a Cluster until what the fleet put on the member

@@ -55,9 +55,6 @@ type Template struct {
 
 	// Kind is the kind in the version the scheduler reads.
 	Kind schema.GroupVersionKind
-	// Orphaned says that the object is being deleted and that what was made from it
-	// is to stay: kubectl delete --cascade=orphan.
-	Orphaned bool
 	// Stays says why the object is never carried to members, empty when it is.
 	Stays string
 	// NamedOnly says that only a policy that names its kind carries the object;
@@ -117,7 +114,6 @@ func (t *Template) Reference() workv1alpha1.ObjectReference {
 // finished keeps its placement, so finishing changes nothing.
 func (t *Template) SameDecision(other *Template) bool {
 	return t.UID == other.UID &&
-		t.Orphaned == other.Orphaned &&
 		t.Stays == other.Stays &&
 		t.NamedOnly == other.NamedOnly &&
 		t.DeletionTimestamp.IsZero() == other.DeletionTimestamp.IsZero() &&
@@ -148,8 +144,7 @@ func New(kind schema.GroupVersionKind, meta metav1.Object, traits Traits) *Templ
 			ResourceVersion:   meta.GetResourceVersion(),
 			DeletionTimestamp: meta.GetDeletionTimestamp(),
 		},
-		Orphaned: meta.GetDeletionTimestamp() != nil && slices.Contains(meta.GetFinalizers(), metav1.FinalizerOrphanDependents),
-		Stays:    whyStays(kind.GroupKind(), meta),
+		Stays: whyStays(kind.GroupKind(), meta),
 	}
 	if t.Stays != "" {
 		return t

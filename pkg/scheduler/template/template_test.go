@@ -259,33 +259,6 @@ func TestNewKeepsLittle(t *testing.T) {
 	}
 }
 
-func TestNewOrphaned(t *testing.T) {
-	now := metav1.Now()
-	cases := map[string]struct {
-		reason     string
-		deleted    *metav1.Time
-		finalizers []string
-		want       bool
-	}{
-		"Orphaned":   {reason: "kubectl delete --cascade=orphan.", deleted: &now, finalizers: []string{"x", metav1.FinalizerOrphanDependents}, want: true},
-		"Foreground": {reason: "Everything goes.", deleted: &now, finalizers: []string{metav1.FinalizerDeleteDependents}},
-		"Deleted":    {reason: "Something else holds it.", deleted: &now, finalizers: []string{"x"}},
-		"Alive":      {reason: "A finalizer alone deletes nothing.", finalizers: []string{metav1.FinalizerOrphanDependents}},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			meta := metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "1", DeletionTimestamp: tc.deleted, Finalizers: tc.finalizers}
-			kind := appsv1.SchemeGroupVersion.WithKind("Deployment")
-			whole, partial := &appsv1.Deployment{ObjectMeta: meta}, &metav1.PartialObjectMetadata{ObjectMeta: meta}
-			for _, object := range []metav1.Object{whole, partial} {
-				if got := New(kind, object, Traits{}).Orphaned; got != tc.want {
-					t.Errorf("\n%s\nNew(%T).Orphaned: want %v, got %v", tc.reason, object, tc.want, got)
-				}
-			}
-		})
-	}
-}
-
 func TestSameDecision(t *testing.T) {
 	base := func(change func(*Template)) *Template {
 		t := &Template{
@@ -310,7 +283,6 @@ func TestSameDecision(t *testing.T) {
 		"Labelled":        {reason: "Policies select by labels.", change: func(t *Template) { t.Labels = map[string]string{"app": "api"} }},
 		"Hint":            {reason: "A hint changes the placement.", change: func(t *Template) { t.Annotations = map[string]string{"fleet.dev/placement": "single"} }},
 		"Deleted":         {reason: "What is being deleted is not placed.", change: func(t *Template) { now := metav1.Now(); t.DeletionTimestamp = &now }},
-		"Orphaned":        {reason: "What is left behind is released.", change: func(t *Template) { t.Orphaned = true }},
 		"Claims":          {reason: "Volumes hold Pods.", change: func(t *Template) { t.Workload.Claims = []string{"data"} }},
 		"NoWorkload":      {reason: "It runs nothing any more.", change: func(t *Template) { t.Workload = nil }},
 	}

@@ -44,6 +44,7 @@ func TestStockControllers(t *testing.T) {
 		"FinishedJob":           testFinishedJob,
 		"AdmissionPolicy":       testAdmissionPolicy,
 		"Namespace":             testNamespace,
+		"Orphan":                testOrphan,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -39,7 +39,10 @@ func newStrategy(typer runtime.ObjectTyper, namespaced bool, clock clock.Passive
 				recordDecision(b, 1)
 				return
 			}
-			b.GetSpec().Tombstones = nextTombstones(b.GetSpec(), old.GetSpec())
+			keepOrphaned(b, old)
+			b.GetSpec().Tombstones = nextTombstones(change{
+				updated: b.GetSpec(), old: old.GetSpec(), orphaned: isOrphaned(old), generation: old.GetGeneration() + 1,
+			})
 			stampEvictions(b.GetSpec().GracefulEvictionTasks, old.GetSpec().GracefulEvictionTasks, clock.Now())
 			if !slices.Equal(b.GetSpec().Clusters, old.GetSpec().Clusters) {
 				recordDecision(b, old.GetGeneration()+1)

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
+	"fleet.dev/fleet/pkg/apis/wellknown"
 	"fleet.dev/fleet/pkg/apis/work"
 )
 
@@ -38,6 +39,7 @@ func TestNextTombstones(t *testing.T) {
 	tests := map[string]struct {
 		reason       string
 		old, updated work.BindingSpec
+		orphaned     bool
 		want         []work.Tombstone
 	}{
 		"Unchanged": {
@@ -110,10 +112,37 @@ func TestNextTombstones(t *testing.T) {
 			want:    []work.Tombstone{{ClusterName: "m1", UID: "a"}},
 		},
 		"PreservedTemplateGone": {
-			reason:  "the flag as it was at the deletion counts, not as it is when the member reads the tombstone",
+			reason:  "who knows that the template is gone says so, and what it preserved stays whatever the flag is now",
 			old:     preserving(decision("a", "m1", "m2")),
-			updated: decision("a"),
+			updated: with(decision("a"), work.Tombstone{ClusterName: "m1", UID: "a", Orphan: true}, work.Tombstone{ClusterName: "m2", UID: "a", Orphan: true}),
 			want:    []work.Tombstone{{ClusterName: "m1", UID: "a", Orphan: true}, {ClusterName: "m2", UID: "a", Orphan: true}},
+		},
+		"PreservedLosesItsOnlyMember": {
+			reason:  "the only member is unjoined and the template exists: a copy nobody knows of would run beside the one that follows",
+			old:     preserving(decision("a", "m1")),
+			updated: preserving(decision("a")),
+			want:    []work.Tombstone{{ClusterName: "m1", UID: "a"}},
+		},
+		"Orphaned": {
+			reason:   "the wish is recorded in the binding, whoever empties it",
+			old:      decision("a", "m1", "m2"),
+			updated:  decision("a"),
+			orphaned: true,
+			want:     []work.Tombstone{{ClusterName: "m1", UID: "a", Orphan: true}, {ClusterName: "m2", UID: "a", Orphan: true}},
+		},
+		"OrphanedAndRecreated": {
+			reason:   "the name was taken again before the scheduler saw the end of the first",
+			old:      decision("a", "m1", "m2"),
+			updated:  decision("b", "m2"),
+			orphaned: true,
+			want:     []work.Tombstone{{ClusterName: "m1", UID: "a", Orphan: true}, {ClusterName: "m2", UID: "a", Orphan: true}},
+		},
+		"OrphanedAfterAMove": {
+			reason:   "a recorded deletion stays one",
+			old:      with(decision("a", "m2"), work.Tombstone{ClusterName: "m1", UID: "a"}),
+			updated:  decision("a"),
+			orphaned: true,
+			want:     []work.Tombstone{{ClusterName: "m1", UID: "a"}, {ClusterName: "m2", UID: "a", Orphan: true}},
 		},
 		"PreservedRecreated": {
 			reason:  "replacing a template is deleting it, also where the new one is placed",
@@ -151,11 +180,64 @@ func TestNextTombstones(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := nextTombstones(&tc.updated, &tc.old)
+			got := nextTombstones(change{updated: &tc.updated, old: &tc.old, orphaned: tc.orphaned})
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("%s: nextTombstones, -want +got:\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+// TestTombstonesOfAMoveBackAndForth has the same template leave the same member
+// twice: the second tombstone is another one than the first.
+func TestTombstonesOfAMoveBackAndForth(t *testing.T) {
+	strategy := newStrategy(runtime.NewScheme(), true, clock.RealClock{})
+	now := &work.ResourceBinding{Spec: decision("a", "m1", "m2")}
+	now.Generation = 1
+	move := func(members ...string) []work.Tombstone {
+		next := now.DeepCopy()
+		next.Spec.Clusters = decision("a", members...).Clusters
+		strategy.PrepareForUpdate(t.Context(), next, now)
+		now = next
+		return now.Spec.Tombstones
+	}
+	for _, step := range []struct {
+		reason  string
+		members []string
+		want    []work.Tombstone
+	}{
+		{"it names the generation that made it", []string{"m2"}, []work.Tombstone{{ClusterName: "m1", UID: "a", Generation: 2}}},
+		{"it keeps that through other decisions", []string{"m2", "m3"}, []work.Tombstone{{ClusterName: "m1", UID: "a", Generation: 2}}},
+		{"it is taken back", []string{"m1", "m2", "m3"}, nil},
+		{"it is another one", []string{"m2", "m3"}, []work.Tombstone{{ClusterName: "m1", UID: "a", Generation: 5}}},
+	} {
+		if diff := cmp.Diff(step.want, move(step.members...)); diff != "" {
+			t.Errorf("%s: tombstones, -want +got:\n%s", step.reason, diff)
+		}
+	}
+}
+
+func TestOrphanedTemplateIsRemembered(t *testing.T) {
+	strategy := newStrategy(runtime.NewScheme(), true, clock.RealClock{})
+	old := &work.ResourceBinding{Spec: decision("a", "m1")}
+	old.Annotations = map[string]string{wellknown.AnnotationOrphanedTemplate: "a"}
+	updated := old.DeepCopy()
+	updated.Annotations = nil
+	updated.Spec.Clusters = nil
+	strategy.PrepareForUpdate(t.Context(), updated, old)
+	if !isOrphaned(updated) {
+		t.Error("a writer that drops the annotation must not turn a release into a deletion")
+	}
+	want := []work.Tombstone{{ClusterName: "m1", UID: "a", Orphan: true, Generation: 1}}
+	if diff := cmp.Diff(want, updated.Spec.Tombstones); diff != "" {
+		t.Errorf("the wish counts in the write that empties the binding, -want +got:\n%s", diff)
+	}
+	another := updated.DeepCopy()
+	another.Annotations = nil
+	another.Spec.Resource.UID = "b"
+	strategy.PrepareForUpdate(t.Context(), another, updated)
+	if isOrphaned(another) || len(another.Annotations) > 0 {
+		t.Errorf("the wish is about one template, not about the name; annotations: %v", another.Annotations)
 	}
 }
 
