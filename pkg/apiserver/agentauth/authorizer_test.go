@@ -190,7 +190,7 @@ func TestRefuse(t *testing.T) {
 		want    string
 	}{
 		"Trusted":     {"all is as in the certificate", parisCluster(), ""},
-		"Terminating": {"an agent has to confirm what it deletes", parisCluster(func(c *clusterv1alpha1.Cluster) { c.DeletionTimestamp = &metav1.Time{} }), ""},
+		"Terminating": {"an agent has to confirm what it deletes", parisCluster(func(c *clusterv1alpha1.Cluster) { now := metav1.Now(); c.DeletionTimestamp = &now }), ""},
 		"Gone":        {"it was unjoined", nil, "not in the fleet"},
 		"Push":        {"the fleet comes to it", parisCluster(func(c *clusterv1alpha1.Cluster) { c.Spec.SyncMode = clusterv1alpha1.Push }), "mode Pull"},
 		"NotAccepted": {"an administrator has not agreed, or not any more", parisCluster(func(c *clusterv1alpha1.Cluster) { c.Spec.Accepted = false }), "fleet accept paris"},

@@ -48,11 +48,17 @@ func descriptors() []descriptor {
 		{names.TTLAfterFinishedController, "ttl-after-finished", newTTLAfterFinished},
 		{names.ValidatingAdmissionPolicyStatusController, "", newAdmissionPolicyStatus},
 		{ClusterController, "", newCluster},
+		{RegistrationController, "", newRegistration},
 	}
 }
 
-// ClusterController names the controller of members' lifecycle.
-const ClusterController = "cluster-controller"
+const (
+	// ClusterController names the controller of members' lifecycle.
+	ClusterController = "cluster-controller"
+	// RegistrationController names the controller that lets clusters in Pull mode
+	// into the fleet.
+	RegistrationController = "registration-controller"
+)
 
 // Names returns the canonical names of all controllers, sorted.
 func Names() []string {

@@ -9,11 +9,14 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 
 	"fleet.dev/fleet/pkg/controllers/cluster"
+	"fleet.dev/fleet/pkg/controllers/registration"
 	fleetclient "fleet.dev/fleet/pkg/generated/clientset/versioned"
 	fleetscheme "fleet.dev/fleet/pkg/generated/clientset/versioned/scheme"
 	fleetinformers "fleet.dev/fleet/pkg/generated/informers/externalversions"
@@ -21,31 +24,61 @@ import (
 
 // newCluster makes the controller of the members' lifecycle.
 func newCluster(ctx context.Context, d *dependencies) (loop, error) {
-	config := d.clientConfig("cluster-controller")
-	config.ContentType = runtime.ContentTypeJSON // the fleet's own kinds have no protobuf
-	config.AcceptContentTypes = runtime.ContentTypeJSON
-	client, err := fleetclient.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("make the client of the fleet's own kinds: %w", err)
-	}
-	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
-	fleetFactory := fleetinformers.NewSharedInformerFactoryWithOptions(client, d.resync(), fleetinformers.WithTransform(cluster.Trim))
+	recorder, recording := d.recorder(ctx, ClusterController)
 	controller, err := cluster.New(cluster.Dependencies{
 		KubeClient:     d.client,
-		FleetClient:    client,
+		FleetClient:    d.fleetClient,
 		KubeInformers:  d.informers.typed,
-		FleetInformers: fleetFactory,
-		Recorder:       broadcaster.NewRecorder(fleetscheme.Scheme, corev1.EventSource{Component: "cluster-controller"}),
+		FleetInformers: d.fleetInformers,
+		Recorder:       recorder,
 		Clock:          clock.RealClock{},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context) {
+	return together(recording, controller.Run), nil
+}
+
+// newRegistration makes the controller that lets clusters in Pull mode in.
+func newRegistration(ctx context.Context, d *dependencies) (loop, error) {
+	recorder, recording := d.recorder(ctx, RegistrationController)
+	controller, err := registration.New(registration.Dependencies{
+		KubeClient:     d.client,
+		FleetClient:    d.fleetClient,
+		KubeInformers:  d.informers.typed,
+		FleetInformers: d.fleetInformers,
+		Recorder:       recorder,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return together(recording, controller.Run), nil
+}
+
+// useFleet makes the client of the fleet's own kinds and their informers, which
+// its controllers share.
+func (d *dependencies) useFleet() error {
+	config := d.clientConfig("fleet-controllers")
+	config.ContentType = runtime.ContentTypeJSON // the fleet's own kinds have no protobuf
+	config.AcceptContentTypes = runtime.ContentTypeJSON
+	client, err := fleetclient.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("make the client of the fleet's own kinds: %w", err)
+	}
+	d.fleetClient = client
+	d.fleetInformers = fleetinformers.NewSharedInformerFactoryWithOptions(client, d.resync(), fleetinformers.WithTransform(cluster.Trim))
+	return nil
+}
+
+// recorder returns a recorder of Events and the loop that sends them.
+func (d *dependencies) recorder(ctx context.Context, component string) (record.EventRecorder, loop) {
+	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
+	kinds := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(kinds))
+	utilruntime.Must(fleetscheme.AddToScheme(kinds))
+	return broadcaster.NewRecorder(kinds, corev1.EventSource{Component: component}), func(ctx context.Context) {
 		broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: d.client.CoreV1().Events("")})
 		defer broadcaster.Shutdown()
-		fleetFactory.Start(ctx.Done())
-		defer fleetFactory.Shutdown()
-		controller.Run(ctx)
-	}, nil
+		<-ctx.Done()
+	}
 }

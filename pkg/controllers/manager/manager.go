@@ -24,6 +24,8 @@ import (
 	kubeconfig "k8s.io/kubernetes/pkg/controller/apis/config"
 
 	"fleet.dev/fleet/pkg/election"
+	fleetclient "fleet.dev/fleet/pkg/generated/clientset/versioned"
+	fleetinformers "fleet.dev/fleet/pkg/generated/informers/externalversions"
 )
 
 // userAgent names the process to the fleet's API server.
@@ -178,6 +180,9 @@ type dependencies struct {
 	metadata  metadata.Interface
 	mapper    meta.ResettableRESTMapper
 	informers *informerFactory
+	// fleetClient and fleetInformers are of the fleet's own kinds.
+	fleetClient    fleetclient.Interface
+	fleetInformers fleetinformers.SharedInformerFactory
 	// started is closed when the informers asked for while building run.
 	started chan struct{}
 	// resync returns a period between one and two times the configured one, so
@@ -207,7 +212,7 @@ func (m *Manager) dependencies() (*dependencies, error) {
 		typed:    informers.NewSharedInformerFactoryWithOptions(m.client, d.resync(), informers.WithTransform(trim)),
 		metadata: metadatainformer.NewSharedInformerFactoryWithOptions(metadataClient, d.resync(), metadatainformer.WithTransform(trim)),
 	}
-	return d, nil
+	return d, d.useFleet()
 }
 
 // clientConfig returns the configuration for a client with a rate limit of its
@@ -220,10 +225,12 @@ func (d *dependencies) clientConfig(use string) *rest.Config {
 
 func (d *dependencies) startInformers(ctx context.Context) {
 	d.informers.Start(ctx.Done())
+	d.fleetInformers.Start(ctx.Done())
 	close(d.started)
 }
 
 func (d *dependencies) shutdownInformers() {
 	d.informers.typed.Shutdown()
 	d.informers.metadata.Shutdown()
+	d.fleetInformers.Shutdown()
 }
