@@ -48,16 +48,18 @@ func (a *Authenticator) AuthenticateRequest(req *http.Request) (*authenticator.R
 	if err != nil {
 		return nil, false, fmt.Errorf("read the certificate of an agent: %w", err)
 	}
-	at, group := a.Clock.Now(), wellknown.GroupClusters
-	if late := at.Sub(certificate.NotAfter); late > 0 {
+	now, group := a.Clock.Now(), wellknown.GroupClusters
+	if late := now.Sub(certificate.NotAfter); late > 0 {
 		if late > a.Grace {
 			return nil, false, fmt.Errorf("the certificate of %s expired at %s, longer than %s ago; register the cluster again",
 				i.User(), certificate.NotAfter.UTC().Format(time.RFC3339), a.Grace)
 		}
-		// It has to have been good until the end.
-		at, group = certificate.NotAfter, wellknown.GroupExpiredClusters
+		// All but its end has to be good now: who signed it, and what it is for.
+		extended := *certificate
+		extended.NotAfter = now
+		certificate, group = &extended, wellknown.GroupExpiredClusters
 	}
-	if ok, err := a.verify(req, at); err != nil || !ok {
+	if ok, err := a.verify(certificate, req.TLS.PeerCertificates[1:], now); err != nil || !ok {
 		return nil, false, err
 	}
 	fingerprint := sha256.Sum256(certificate.Raw)
@@ -72,18 +74,18 @@ func (a *Authenticator) AuthenticateRequest(req *http.Request) (*authenticator.R
 	}}, true, nil
 }
 
-// verify checks the chain as it was at the given time.
-func (a *Authenticator) verify(req *http.Request, at time.Time) (bool, error) {
+// verify checks who signed a certificate, and its use.
+func (a *Authenticator) verify(certificate *x509.Certificate, intermediates []*x509.Certificate, now time.Time) (bool, error) {
 	options, ok := a.Verify()
 	if !ok {
 		return false, nil
 	}
-	options.CurrentTime = at
+	options.CurrentTime = now
 	options.Intermediates = x509.NewCertPool()
-	for _, intermediate := range req.TLS.PeerCertificates[1:] {
+	for _, intermediate := range intermediates {
 		options.Intermediates.AddCert(intermediate)
 	}
-	if _, err := req.TLS.PeerCertificates[0].Verify(options); err != nil {
+	if _, err := certificate.Verify(options); err != nil {
 		return false, fmt.Errorf("verify the certificate of an agent: %w", err)
 	}
 	return true, nil

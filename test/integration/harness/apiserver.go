@@ -147,14 +147,15 @@ func newOptions(ctx context.Context, dir string, options []Option) (*apiserver.O
 // admin, scheduler, controller-manager or syncer.
 func (s *APIServer) ConfigFor(tb testing.TB, identity string) *rest.Config {
 	tb.Helper()
-	config, err := s.configFor(identity)
+	config, err := s.ConfigOf(identity)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return config
 }
 
-func (s *APIServer) configFor(identity string) (*rest.Config, error) {
+// ConfigOf is ConfigFor where there is no test yet.
+func (s *APIServer) ConfigOf(identity string) (*rest.Config, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", s.completed.Kubeconfig(identity))
 	if err != nil {
 		return nil, fmt.Errorf("load kubeconfig of %s: %w", identity, err)
@@ -164,7 +165,7 @@ func (s *APIServer) configFor(identity string) (*rest.Config, error) {
 }
 
 func (s *APIServer) connect() (err error) {
-	if s.Config, err = s.configFor("admin"); err != nil {
+	if s.Config, err = s.ConfigOf("admin"); err != nil {
 		return err
 	}
 	if s.Kube, err = kubernetes.NewForConfig(s.Config); err != nil {
