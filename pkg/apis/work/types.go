@@ -136,6 +136,17 @@ type ResolvedOverride struct {
 	Policy     OverrideReference
 	Clusters   []string
 	Overriders policy.Overriders
+	Facts      []ClusterFacts
+}
+
+// ClusterFacts is what an expression may ask about a member.
+type ClusterFacts struct {
+	Name              string
+	Labels            map[string]string
+	Provider          string
+	Region            string
+	Zones             []string
+	KubernetesVersion string
 }
 
 // OverrideReference names an override policy.

@@ -73,7 +73,10 @@ type ClusterAffinity struct {
 	// +listType=set
 	Exclude []string `json:"exclude,omitempty"`
 	// expression selects members in CEL; it returns a boolean. Variable: cluster
-	// (the Cluster object). At most 10240 bytes.
+	// (of the Cluster object metadata.name, labels and annotations, spec.syncMode,
+	// provider, region, zones and taints, where provider, region and zones are the
+	// observed ones if nobody said any, and status.kubernetesVersion). A member for
+	// which it fails is not selected. At most 10240 bytes.
 	// +optional
 	Expression string `json:"expression,omitempty"`
 }

@@ -307,6 +307,35 @@ type ResolvedOverride struct {
 	Clusters []string `json:"clusters,omitempty"`
 	// overriders are the changes.
 	Overriders policyv1alpha1.Overriders `json:"overriders"`
+	// facts are what the expression of the overriders may ask about the members,
+	// as they were when it was decided. None without an expression.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	Facts []ClusterFacts `json:"facts,omitempty"`
+}
+
+// ClusterFacts is what an expression may ask about a member: a part of its
+// Cluster, so that works follow from template and binding alone.
+type ClusterFacts struct {
+	// name of the Cluster.
+	Name string `json:"name"`
+	// labels of the Cluster.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
+	// provider of the Cluster, said or observed.
+	// +optional
+	Provider string `json:"provider,omitempty"`
+	// region of the Cluster, said or observed.
+	// +optional
+	Region string `json:"region,omitempty"`
+	// zones of the Cluster, said or observed.
+	// +optional
+	// +listType=atomic
+	Zones []string `json:"zones,omitempty"`
+	// kubernetesVersion of the Cluster.
+	// +optional
+	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
 }
 
 // OverrideReference names an override policy.

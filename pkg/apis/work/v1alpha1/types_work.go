@@ -162,6 +162,9 @@ const (
 	AppliedReasonKindNotServed = "KindNotServed"
 	// AppliedReasonSuspended says that the work is held back.
 	AppliedReasonSuspended = "Suspended"
+	// AppliedReasonRenderFailed says that there is no work to apply: an override does
+	// not fit the template.
+	AppliedReasonRenderFailed = "RenderFailed"
 	// AppliedReasonPruned says that the work was applied without fields the
 	// member does not know; the message names them.
 	AppliedReasonPruned = "FieldsPruned"

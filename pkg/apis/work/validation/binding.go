@@ -144,6 +144,12 @@ func validateOverrides(overrides []work.ResolvedOverride, path *field.Path) fiel
 		errs = append(errs, fieldcheck.Subdomain(override.Policy.Name, where.Child("policy", "name"))...)
 		errs = append(errs, clustervalidation.ClusterNames(override.Clusters, where.Child("clusters"))...)
 		errs = append(errs, policyvalidation.ValidateOverriders(&override.Overriders, where.Child("overriders"))...)
+		for j := range override.Facts {
+			errs = append(errs, clustervalidation.ClusterReference(override.Facts[j].Name, where.Child("facts").Index(j).Child("name"))...)
+		}
+		errs = append(errs, fieldcheck.Unique(override.Facts, where.Child("facts"), func(f work.ClusterFacts, path *field.Path) (string, *field.Path) {
+			return f.Name, path.Child("name")
+		})...)
 	}
 	return errs
 }
