@@ -149,6 +149,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &applyconfigurationworkv1alpha1.BindingSpecApplyConfiguration{}
 	case workv1alpha1.SchemeGroupVersion.WithKind("BindingStatus"):
 		return &applyconfigurationworkv1alpha1.BindingStatusApplyConfiguration{}
+	case workv1alpha1.SchemeGroupVersion.WithKind("ClusterFacts"):
+		return &applyconfigurationworkv1alpha1.ClusterFactsApplyConfiguration{}
 	case workv1alpha1.SchemeGroupVersion.WithKind("ClusterReason"):
 		return &applyconfigurationworkv1alpha1.ClusterReasonApplyConfiguration{}
 	case workv1alpha1.SchemeGroupVersion.WithKind("ClusterResourceBinding"):

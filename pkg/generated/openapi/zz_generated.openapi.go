@@ -93,6 +93,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		workv1alpha1.BindingSnapshot{}.OpenAPIModelName():                        schema_pkg_apis_work_v1alpha1_BindingSnapshot(ref),
 		workv1alpha1.BindingSpec{}.OpenAPIModelName():                            schema_pkg_apis_work_v1alpha1_BindingSpec(ref),
 		workv1alpha1.BindingStatus{}.OpenAPIModelName():                          schema_pkg_apis_work_v1alpha1_BindingStatus(ref),
+		workv1alpha1.ClusterFacts{}.OpenAPIModelName():                           schema_pkg_apis_work_v1alpha1_ClusterFacts(ref),
 		workv1alpha1.ClusterReason{}.OpenAPIModelName():                          schema_pkg_apis_work_v1alpha1_ClusterReason(ref),
 		workv1alpha1.ClusterResourceBinding{}.OpenAPIModelName():                 schema_pkg_apis_work_v1alpha1_ClusterResourceBinding(ref),
 		workv1alpha1.ClusterResourceBindingList{}.OpenAPIModelName():             schema_pkg_apis_work_v1alpha1_ClusterResourceBindingList(ref),
@@ -1486,7 +1487,7 @@ func schema_pkg_apis_policy_v1alpha1_ClusterAffinity(ref common.ReferenceCallbac
 					},
 					"expression": {
 						SchemaProps: spec.SchemaProps{
-							Description: "expression selects members in CEL; it returns a boolean. Variable: cluster (the Cluster object). At most 10240 bytes.",
+							Description: "expression selects members in CEL; it returns a boolean. Variable: cluster (of the Cluster object metadata.name, labels and annotations, spec.syncMode, provider, region, zones and taints, where provider, region and zones are the observed ones if nobody said any, and status.kubernetesVersion). A member for which it fails is not selected. At most 10240 bytes.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1568,7 +1569,7 @@ func schema_pkg_apis_policy_v1alpha1_ClusterAffinityTerm(ref common.ReferenceCal
 					},
 					"expression": {
 						SchemaProps: spec.SchemaProps{
-							Description: "expression selects members in CEL; it returns a boolean. Variable: cluster (the Cluster object). At most 10240 bytes.",
+							Description: "expression selects members in CEL; it returns a boolean. Variable: cluster (of the Cluster object metadata.name, labels and annotations, spec.syncMode, provider, region, zones and taints, where provider, region and zones are the observed ones if nobody said any, and status.kubernetesVersion). A member for which it fails is not selected. At most 10240 bytes.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -2496,7 +2497,7 @@ func schema_pkg_apis_policy_v1alpha1_Overriders(ref common.ReferenceCallback) co
 					},
 					"expression": {
 						SchemaProps: spec.SchemaProps{
-							Description: "expression changes any field in CEL; it returns an apply configuration that is merged into the template. Variables: object (the template), cluster (the Cluster). At most 10240 bytes.",
+							Description: "expression changes any field in CEL; it returns an apply configuration that is merged into the template, as that of a MutatingAdmissionPolicy is, for example Object{spec: Object.spec{paused: true}}. Variables: object (the template), cluster (of the Cluster object metadata.name and labels, spec.provider, region and zones, and status.kubernetesVersion). At most 10240 bytes.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -3847,6 +3848,85 @@ func schema_pkg_apis_work_v1alpha1_BindingStatus(ref common.ReferenceCallback) c
 	}
 }
 
+func schema_pkg_apis_work_v1alpha1_ClusterFacts(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClusterFacts is what an expression may ask about a member: a part of its Cluster, so that works follow from template and binding alone.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name of the Cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"labels": {
+						SchemaProps: spec.SchemaProps{
+							Description: "labels of the Cluster.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"provider": {
+						SchemaProps: spec.SchemaProps{
+							Description: "provider of the Cluster, said or observed.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"region": {
+						SchemaProps: spec.SchemaProps{
+							Description: "region of the Cluster, said or observed.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"zones": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "zones of the Cluster, said or observed.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"kubernetesVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "kubernetesVersion of the Cluster.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name"},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_work_v1alpha1_ClusterReason(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -4673,12 +4753,34 @@ func schema_pkg_apis_work_v1alpha1_ResolvedOverride(ref common.ReferenceCallback
 							Ref:         ref(policyv1alpha1.Overriders{}.OpenAPIModelName()),
 						},
 					},
+					"facts": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "facts are what the expression of the overriders may ask about the members, as they were when it was decided. None without an expression.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(workv1alpha1.ClusterFacts{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
 				},
 				Required: []string{"policy", "overriders"},
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.Overriders{}.OpenAPIModelName(), workv1alpha1.OverrideReference{}.OpenAPIModelName()},
+			policyv1alpha1.Overriders{}.OpenAPIModelName(), workv1alpha1.ClusterFacts{}.OpenAPIModelName(), workv1alpha1.OverrideReference{}.OpenAPIModelName()},
 	}
 }
 

@@ -34,6 +34,11 @@ func (in BindingStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ClusterFacts) OpenAPIModelName() string {
+	return "dev.fleet.fleet.pkg.apis.work.v1alpha1.ClusterFacts"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ClusterReason) OpenAPIModelName() string {
 	return "dev.fleet.fleet.pkg.apis.work.v1alpha1.ClusterReason"
 }

@@ -1196,6 +1196,33 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: schedulerObservingAffinityName
       type:
         scalar: string
+- name: dev.fleet.fleet.pkg.apis.work.v1alpha1.ClusterFacts
+  map:
+    fields:
+    - name: kubernetesVersion
+      type:
+        scalar: string
+    - name: labels
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: provider
+      type:
+        scalar: string
+    - name: region
+      type:
+        scalar: string
+    - name: zones
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
 - name: dev.fleet.fleet.pkg.apis.work.v1alpha1.ClusterReason
   map:
     fields:
@@ -1402,6 +1429,14 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: associative
+    - name: facts
+      type:
+        list:
+          elementType:
+            namedType: dev.fleet.fleet.pkg.apis.work.v1alpha1.ClusterFacts
+          elementRelationship: associative
+          keys:
+          - name
     - name: overriders
       type:
         namedType: dev.fleet.fleet.pkg.apis.policy.v1alpha1.Overriders

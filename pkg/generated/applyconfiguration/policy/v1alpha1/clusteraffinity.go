@@ -23,7 +23,10 @@ type ClusterAffinityApplyConfiguration struct {
 	// exclude leaves members out by name.
 	Exclude []string `json:"exclude,omitempty"`
 	// expression selects members in CEL; it returns a boolean. Variable: cluster
-	// (the Cluster object). At most 10240 bytes.
+	// (of the Cluster object metadata.name, labels and annotations, spec.syncMode,
+	// provider, region, zones and taints, where provider, region and zones are the
+	// observed ones if nobody said any, and status.kubernetesVersion). A member for
+	// which it fails is not selected. At most 10240 bytes.
 	Expression *string `json:"expression,omitempty"`
 }
 

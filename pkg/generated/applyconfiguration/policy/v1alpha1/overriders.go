@@ -27,8 +27,11 @@ type OverridersApplyConfiguration struct {
 	// plaintext changes any field, in the manner of a JSON patch.
 	Plaintext []PlaintextOverriderApplyConfiguration `json:"plaintext,omitempty"`
 	// expression changes any field in CEL; it returns an apply configuration that
-	// is merged into the template. Variables: object (the template), cluster
-	// (the Cluster). At most 10240 bytes.
+	// is merged into the template, as that of a MutatingAdmissionPolicy is, for
+	// example Object{spec: Object.spec{paused: true}}. Variables: object (the
+	// template), cluster (of the Cluster object metadata.name and labels,
+	// spec.provider, region and zones, and status.kubernetesVersion). At most 10240
+	// bytes.
 	Expression *string `json:"expression,omitempty"`
 }
 

@@ -20,6 +20,9 @@ type ResolvedOverrideApplyConfiguration struct {
 	Clusters []string `json:"clusters,omitempty"`
 	// overriders are the changes.
 	Overriders *policyv1alpha1.OverridersApplyConfiguration `json:"overriders,omitempty"`
+	// facts are what the expression of the overriders may ask about the members,
+	// as they were when it was decided. None without an expression.
+	Facts []ClusterFactsApplyConfiguration `json:"facts,omitempty"`
 }
 
 // ResolvedOverrideApplyConfiguration constructs a declarative configuration of the ResolvedOverride type for use with
@@ -51,5 +54,18 @@ func (b *ResolvedOverrideApplyConfiguration) WithClusters(values ...string) *Res
 // If called multiple times, the Overriders field is set to the value of the last call.
 func (b *ResolvedOverrideApplyConfiguration) WithOverriders(value *policyv1alpha1.OverridersApplyConfiguration) *ResolvedOverrideApplyConfiguration {
 	b.Overriders = value
+	return b
+}
+
+// WithFacts adds the given value to the Facts field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Facts field.
+func (b *ResolvedOverrideApplyConfiguration) WithFacts(values ...*ClusterFactsApplyConfiguration) *ResolvedOverrideApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithFacts")
+		}
+		b.Facts = append(b.Facts, *values[i])
+	}
 	return b
 }
