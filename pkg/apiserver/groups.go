@@ -79,6 +79,12 @@ func newFleetGroups(peers bool) *fleetGroups {
 				intake.Resync(binding)
 			}
 		},
+		// Why there is no work goes to the binding as well.
+		OnErrors: func(_ context.Context, errs derived.BindingErrors) {
+			if intake := f.sink.Intake; intake != nil {
+				intake.Resync(types.NamespacedName{Namespace: errs.Namespace, Name: errs.Name})
+			}
+		},
 	})
 	return f
 }
@@ -142,8 +148,15 @@ func (f *fleetGroups) newIntake(loopback *rest.Config) (*feedback.Intake, error)
 		Works:     worksIndex{f.engine},
 		Bindings:  feedback.NewBindings(legacyscheme.Scheme, f.stores.Namespaced, f.stores.Cluster),
 		Templates: feedback.NewTemplates(client, newMapper(found)),
+		Failures:  f.failures,
 		Peers:     f.peers,
 	})
+}
+
+// failures implements feedback.Options.Failures.
+func (f *fleetGroups) failures(binding types.NamespacedName) map[string]error {
+	errs, _ := f.engine.Errors(binding)
+	return errs.ByCluster
 }
 
 // worksIndex finds the binding behind a work.

@@ -17,8 +17,9 @@ import (
 // maxNamed is how many members a message names.
 const maxNamed = 5
 
-// setFullyApplied derives the condition from the decision and the reports on it.
-func setFullyApplied(binding workv1alpha1.Binding, now metav1.Time) {
+// setFullyApplied derives the condition from the decision, the reports on it and
+// what could not be rendered.
+func setFullyApplied(binding workv1alpha1.Binding, failures map[string]error, now metav1.Time) {
 	var refusing, silent []string
 	spec, status := binding.GetSpec(), binding.GetStatus()
 	for _, cluster := range targets(spec) {
@@ -34,7 +35,10 @@ func setFullyApplied(binding workv1alpha1.Binding, now metav1.Time) {
 		Type: workv1alpha1.ConditionFullyApplied, Status: metav1.ConditionFalse,
 		ObservedGeneration: binding.GetGeneration(), LastTransitionTime: now,
 	}
-	switch {
+	switch unrendered := explained(spec, failures); {
+	case unrendered != "":
+		condition.Reason = workv1alpha1.ReasonFullyAppliedFailed
+		condition.Message = unrendered
 	case len(refusing) > 0:
 		condition.Reason = workv1alpha1.ReasonFullyAppliedFailed
 		condition.Message = "not applied in " + named(refusing)

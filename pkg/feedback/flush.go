@@ -67,7 +67,7 @@ func (i *Intake) record(ctx context.Context, name types.NamespacedName, batch *b
 			return nil, fmt.Errorf("read binding %s: %w", name, err)
 		}
 		binding, _ := stored.DeepCopyObject().(workv1alpha1.Binding)
-		result := merge(binding, reports, metav1.NewTime(i.options.Clock.Now().Truncate(time.Second)))
+		result := merge(binding, reports, i.options.Failures(name), metav1.NewTime(i.options.Clock.Now().Truncate(time.Second)))
 		if !live && i.doubtful(result) {
 			live = true
 			continue

@@ -57,6 +57,10 @@ type Options struct {
 	Works     Works
 	Bindings  Bindings
 	Templates Templates
+	// Failures returns why works of a binding cannot be rendered, by member; the
+	// empty name stands for all. Resync is to be called when they change. Nil means
+	// that all can.
+	Failures func(binding types.NamespacedName) map[string]error
 	// Window is how long reports on a binding gather while there is little to do.
 	// Default 100 ms.
 	Window time.Duration
@@ -104,6 +108,9 @@ type Intake struct {
 func New(options Options) (*Intake, error) {
 	if options.Works == nil || options.Bindings == nil || options.Templates == nil {
 		return nil, errors.New("make feedback intake: works, bindings and templates are required")
+	}
+	if options.Failures == nil {
+		options.Failures = func(types.NamespacedName) map[string]error { return nil }
 	}
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}

@@ -37,9 +37,10 @@ func (o outcome) refused() bool {
 
 // merge brings reports into a binding: confirmed tombstones go, the state of each
 // member is replaced by what it reported, that of members which are not among the
-// binding's any more is dropped, but for why their tombstones remain, and the condition FullyApplied follows. It is
-// pure but for the binding, which it modifies.
-func merge(binding workv1alpha1.Binding, reports []*report, now metav1.Time) outcome {
+// binding's any more is dropped, but for why their tombstones remain, and the condition FullyApplied follows.
+// failures say for which members no work can be rendered, the empty name standing
+// for all. It is pure but for the binding, which it modifies.
+func merge(binding workv1alpha1.Binding, reports []*report, failures map[string]error, now metav1.Time) outcome {
 	spec, status := binding.GetSpec(), binding.GetStatus()
 	tombstones := len(spec.Tombstones)
 	before := status.DeepCopy()
@@ -62,10 +63,11 @@ func merge(binding workv1alpha1.Binding, reports []*report, now metav1.Time) out
 		}
 		return !held.Has(item.ClusterName) || item.TemplateUID != spec.Resource.UID
 	})
+	noteFailures(binding, failures)
 	slices.SortStableFunc(status.AggregatedStatus, func(a, b workv1alpha1.AggregatedStatusItem) int {
 		return cmp.Compare(a.ClusterName, b.ClusterName)
 	})
-	setFullyApplied(binding, now)
+	setFullyApplied(binding, failures, now)
 	result.changed = len(spec.Tombstones) != tombstones || !equality.Semantic.DeepEqual(before, status)
 	return result
 }

@@ -18,13 +18,15 @@ import (
 )
 
 // variant is all that makes the manifest of one member differ from that of
-// another: its replicas and the overrides that name it. Members of the same
+// another: its replicas, the overrides that name it, and itself when one of those
+// asks about it. Members of the same
 // variant share a manifest.
 type variant struct {
 	replicas  int64
 	divided   bool   // replicas is to be set
 	part      part   // of what is counted through
 	overrides string // indices into spec.overrides
+	cluster   string // the member, where an expression may ask about it
 }
 
 type manifestResult struct {
@@ -43,6 +45,9 @@ func variantOf(template *Template, spec *workv1alpha1.BindingSpec, target target
 	for i := range spec.Overrides {
 		if appliesTo(&spec.Overrides[i], target.cluster) {
 			fmt.Fprintf(&indices, "%d,", i)
+			if spec.Overrides[i].Overriders.Expression != "" {
+				key.cluster = target.cluster
+			}
 		}
 	}
 	key.overrides = indices.String()
@@ -69,7 +74,7 @@ func newManifest(fleetID string, template *Template, binding workv1alpha1.Bindin
 		if !appliesTo(override, target.cluster) {
 			continue
 		}
-		overridden, err := applyOverriders(object, template.kind, &override.Overriders)
+		overridden, err := applyOverriders(object, template.kind, override, target.cluster)
 		if err != nil {
 			return manifestResult{err: fmt.Errorf("apply override %q: %w", namespacedName(override.Policy.Namespace, override.Policy.Name), err)}
 		}

@@ -4,25 +4,20 @@
 package render
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 )
 
-// ErrExpressionUnsupported is returned for overriders with a CEL expression.
-var ErrExpressionUnsupported = errors.New("overriders.expression is not supported yet")
-
-// applyOverriders applies the overriders in the order of the API and returns the
-// result, which may share memory with the object. After an error the object is
-// not to be used.
-func applyOverriders(object map[string]any, kind schema.GroupKind, overriders *policyv1alpha1.Overriders) (map[string]any, error) {
-	if overriders.Expression != "" {
-		return nil, ErrExpressionUnsupported
-	}
+// applyOverriders applies the overriders of an override to the object of a member,
+// in the order of the API, and returns the result, which may share memory with the
+// object. After an error the object is not to be used.
+func applyOverriders(object map[string]any, kind schema.GroupKind, override *workv1alpha1.ResolvedOverride, cluster string) (map[string]any, error) {
+	overriders := &override.Overriders
 	for i := range overriders.ImageOverrider {
 		if err := overrideImages(object, kind, &overriders.ImageOverrider[i]); err != nil {
 			return nil, fmt.Errorf("imageOverrider[%d]: %w", i, err)
@@ -48,7 +43,15 @@ func applyOverriders(object map[string]any, kind schema.GroupKind, overriders *p
 			return nil, fmt.Errorf("annotationsOverrider[%d]: %w", i, err)
 		}
 	}
-	return applyPatches(object, overriders)
+	patched, err := applyPatches(object, overriders)
+	if err != nil || overriders.Expression == "" {
+		return patched, err
+	}
+	merged, err := applyExpression(patched, overriders.Expression, factsFor(override, cluster))
+	if err != nil {
+		return nil, fmt.Errorf("expression: %w", err)
+	}
+	return merged, nil
 }
 
 // applyPatches applies the overriders that work on JSON.

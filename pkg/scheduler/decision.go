@@ -182,12 +182,13 @@ func (d *decision) complain(reason, message string, reasons []workv1alpha1.Clust
 }
 
 // placed writes a placement, if it is not the one there is.
-func placed(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnosis, clusters []workv1alpha1.TargetCluster, overrides []workv1alpha1.ResolvedOverride) *decision {
+func placed(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnosis, clusters []workv1alpha1.TargetCluster, tasks []workv1alpha1.GracefulEvictionTask, overrides []workv1alpha1.ResolvedOverride) *decision {
 	d := &decision{subject: subject, result: metrics.Placed}
 	if plan.Pick == framework.PickAll && (plan.Division == framework.DivideNothing || plan.Division == framework.DivideByWeight) {
 		d.wakeOn = diagnosis.Events | plan.Follow
 	}
 	d.spec = wantedSpec(subject, plan, clusters, overrides)
+	d.spec.GracefulEvictionTasks = tasks
 	if subject.binding == nil {
 		return d
 	}

@@ -26,58 +26,66 @@ const (
 	evictionRecheck = time.Minute
 )
 
-// evict has workloads leave members in good order: a member that a decision takes
-// off the list is kept, as an eviction task, until those that are to run the
-// workload report that they do, or the task's grace period ends. Whoever else makes
-// tasks, they end here.
+// Workloads leave members in good order: a member that a decision takes off the
+// list is kept, as an eviction task, until those that are to run the workload report
+// that they do, or the task's grace period ends. Whoever else makes tasks, they end
+// here.
 //
 // A task ends for its time only with a decision that stands, and while the members
 // decided upon answer: the last copy is not given up for a plan that came to
 // nothing.
-func (s *Scheduler) evict(d *decision) {
-	if d.binding == nil || d.template == nil || d.remove || d.recreated() || d.suspended() {
-		return
+
+// tasksFor returns the tasks of a binding that is to list the members. stands says
+// that this is a decision, not for want of one.
+func (s *Scheduler) tasksFor(subject *subject, clusters []workv1alpha1.TargetCluster, stands bool) []workv1alpha1.GracefulEvictionTask {
+	if subject.binding == nil || subject.recreated() {
+		return nil
 	}
-	before := d.binding.GetSpec()
-	after := before
-	if d.spec != nil {
-		after = d.spec
+	before := subject.binding.GetSpec()
+	if len(clusters) == 0 {
+		return before.GracefulEvictionTasks
 	}
-	if len(after.Clusters) == 0 {
-		return
-	}
-	moved := !slices.Equal(before.Clusters, after.Clusters)
-	stands := d.result == metrics.Placed || d.result == metrics.Unchanged
+	moved := !slices.Equal(before.Clusters, clusters)
 	var tasks []workv1alpha1.GracefulEvictionTask
 	for _, task := range before.GracefulEvictionTasks {
-		if !listed(after.Clusters, task.FromCluster) && !s.ended(d, &task, moved, stands) {
+		if !listed(clusters, task.FromCluster) && !s.ended(subject, &task, moved, stands) {
 			tasks = append(tasks, task)
 		}
 	}
 	if moved {
-		tasks = append(tasks, s.newTasks(d, before, after)...)
+		tasks = append(tasks, newTasks(subject, before.Clusters, clusters)...)
 	}
-	s.remindOf(d, tasks)
-	if len(tasks) == len(before.GracefulEvictionTasks) && (len(tasks) == 0 || !moved && d.spec == nil) {
+	s.remindOf(subject, tasks)
+	return tasks
+}
+
+// evict ends tasks where there is no decision to do it.
+func (s *Scheduler) evict(d *decision) {
+	if d.spec != nil || d.binding == nil || d.template == nil || d.remove || d.suspended() || d.result == metrics.Unchanged {
 		return
 	}
-	spec := *after
+	before := d.binding.GetSpec()
+	tasks := s.tasksFor(d.subject, before.Clusters, false)
+	if len(tasks) == len(before.GracefulEvictionTasks) {
+		return
+	}
+	spec := *before
 	spec.GracefulEvictionTasks = tasks
 	d.spec = &spec
 }
 
 // newTasks returns the tasks of the members a decision takes off the list.
-func (s *Scheduler) newTasks(d *decision, before, after *workv1alpha1.BindingSpec) []workv1alpha1.GracefulEvictionTask {
-	if d.template.Workload == nil || d.template.Workload.Finished || !replaces(before.Clusters, after.Clusters) {
+func newTasks(subject *subject, before, after []workv1alpha1.TargetCluster) []workv1alpha1.GracefulEvictionTask {
+	if subject.template.Workload == nil || subject.template.Workload.Finished || !replaces(before, after) {
 		return nil
 	}
-	if d.template.IsStatefulSet() && len(before.Clusters) > 1 {
+	if subject.template.IsStatefulSet() && len(before) > 1 {
 		// The members that go on counting run Pods of the same names.
 		return nil
 	}
 	var tasks []workv1alpha1.GracefulEvictionTask
-	for _, cluster := range before.Clusters {
-		if listed(after.Clusters, cluster.Name) || slices.Contains(d.missing, cluster.Name) {
+	for _, cluster := range before {
+		if listed(after, cluster.Name) || slices.Contains(subject.missing, cluster.Name) {
 			continue
 		}
 		task := workv1alpha1.GracefulEvictionTask{
@@ -114,7 +122,7 @@ func listed(clusters []workv1alpha1.TargetCluster, name string) bool {
 }
 
 // ended reports whether a member may go.
-func (s *Scheduler) ended(d *decision, task *workv1alpha1.GracefulEvictionTask, moved, stands bool) bool {
+func (s *Scheduler) ended(subject *subject, task *workv1alpha1.GracefulEvictionTask, moved, stands bool) bool {
 	if task.SuppressDeletion != nil {
 		return !*task.SuppressDeletion
 	}
@@ -124,7 +132,7 @@ func (s *Scheduler) ended(d *decision, task *workv1alpha1.GracefulEvictionTask, 
 	case policyv1alpha1.PurgeDirectly:
 		return true
 	default:
-		return !moved && replaced(d.binding) && s.answer(d.binding) || stands && s.clock.Now().After(endOf(task)) && s.answer(d.binding)
+		return !moved && replaced(subject.binding) && s.answer(subject.binding) || stands && s.clock.Now().After(endOf(task)) && s.answer(subject.binding)
 	}
 }
 
@@ -145,7 +153,7 @@ func graceOf(task *workv1alpha1.GracefulEvictionTask) time.Duration {
 }
 
 // remindOf has the template decided about again when the next task ends.
-func (s *Scheduler) remindOf(d *decision, tasks []workv1alpha1.GracefulEvictionTask) {
+func (s *Scheduler) remindOf(subject *subject, tasks []workv1alpha1.GracefulEvictionTask) {
 	for _, task := range tasks {
 		wait := graceOf(&task)
 		if task.CreationTimestamp != nil {
@@ -155,7 +163,7 @@ func (s *Scheduler) remindOf(d *decision, tasks []workv1alpha1.GracefulEvictionT
 			wait = evictionRecheck
 		}
 		// The API keeps seconds only.
-		s.queue.AddAfter(d.key, wait+time.Second)
+		s.queue.AddAfter(subject.key, wait+time.Second)
 	}
 }
 

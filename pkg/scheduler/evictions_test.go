@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
@@ -180,5 +182,36 @@ func TestEvictionKeepsItsShare(t *testing.T) {
 		if _, err := cache.Trim(trimmed); err != nil || len(trimmed.GetStatus().AggregatedStatus) != 1 {
 			t.Errorf("what decides about the task is not kept: %v, %+v", err, trimmed.GetStatus())
 		}
+	})
+}
+
+// TestEvictionKeepsOverrides: what leaves is as it was until it goes.
+func TestEvictionKeepsOverrides(t *testing.T) {
+	inBubble(t, func(h *harness) {
+		h.setOverride(h.ctx, &policyv1alpha1.ClusterOverridePolicy{
+			ObjectMeta: metav1.ObjectMeta{Name: "all"},
+			Spec: policyv1alpha1.OverrideSpec{OverrideRules: []policyv1alpha1.RuleWithCluster{{
+				Overriders: policyv1alpha1.Overriders{LabelsOverrider: []policyv1alpha1.LabelAnnotationOverrider{{Operator: policyv1alpha1.OverriderOpAdd}}},
+			}}},
+		})
+		h.member("m1")
+		h.member("m2")
+		h.on("m1")
+		web := h.create(deployment("web", 6))
+		h.settle()
+		h.store.takeWrites()
+		overridden := func(want ...string) {
+			t.Helper()
+			if diff := cmp.Diff(want, h.store.of(web).GetSpec().Overrides[0].Clusters); diff != "" {
+				t.Errorf("overridden members: -want, +got:\n%s", diff)
+			}
+		}
+		h.on("m2")
+		h.settle()
+		overridden("m1", "m2")
+		h.store.healthy(web, "m2")
+		h.settle()
+		overridden("m2")
+		h.wantWrites(2, "One for the move, one for its end.")
 	})
 }

@@ -6,15 +6,29 @@ package scheduler
 import (
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/util/sets"
+
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/expression"
 	"fleet.dev/fleet/pkg/scheduler/affinity"
+	"fleet.dev/fleet/pkg/scheduler/framework"
 	"fleet.dev/fleet/pkg/scheduler/template"
 )
 
-// resolveOverrides returns the rules that apply to the template on the members it
-// goes to, each with those members, in the order they are applied.
-func (s *Scheduler) resolveOverrides(t *template.Template, clusters []workv1alpha1.TargetCluster) ([]workv1alpha1.ResolvedOverride, error) {
+// holders returns the members that have the template's object after a decision:
+// those decided upon, those that are evicted, and those of its dependents.
+func holders(subject *subject, clusters []workv1alpha1.TargetCluster, tasks []workv1alpha1.GracefulEvictionTask) []string {
+	spec := workv1alpha1.BindingSpec{Clusters: clusters, GracefulEvictionTasks: tasks}
+	if subject.binding != nil {
+		spec.RequiredBy = subject.binding.GetSpec().RequiredBy
+	}
+	return sets.List(spec.Holders())
+}
+
+// resolveOverrides returns the rules that apply to the template on the members that
+// have it, each with those members, in the order they are applied.
+func (s *Scheduler) resolveOverrides(t *template.Template, clusters []string) ([]workv1alpha1.ResolvedOverride, error) {
 	var out []workv1alpha1.ResolvedOverride
 	for _, policy := range s.overrides.For(t) {
 		for i := range policy.GetSpec().OverrideRules {
@@ -26,15 +40,19 @@ func (s *Scheduler) resolveOverrides(t *template.Template, clusters []workv1alph
 			if len(selected) == 0 {
 				continue
 			}
-			out = append(out, workv1alpha1.ResolvedOverride{
+			resolved := workv1alpha1.ResolvedOverride{
 				Policy: workv1alpha1.OverrideReference{
 					Namespace:  policy.GetNamespace(),
 					Name:       policy.GetName(),
 					Generation: policy.GetGeneration(),
 				},
-				Clusters:   selected,
+				Clusters:   clusterNamesOf(selected),
 				Overriders: rule.Overriders,
-			})
+			}
+			if rule.Overriders.Expression != "" {
+				resolved.Facts = factsOf(selected)
+			}
+			out = append(out, resolved)
 		}
 	}
 	return out, nil
@@ -42,18 +60,36 @@ func (s *Scheduler) resolveOverrides(t *template.Template, clusters []workv1alph
 
 // selected returns the members of a decision that a rule is for. A member that is
 // not known is left to the next decision.
-func (s *Scheduler) selected(rule *policyv1alpha1.RuleWithCluster, clusters []workv1alpha1.TargetCluster) ([]string, error) {
+func (s *Scheduler) selected(rule *policyv1alpha1.RuleWithCluster, clusters []string) ([]*framework.Member, error) {
 	target, err := affinity.Compile(rule.TargetCluster)
 	if err != nil {
 		return nil, err
 	}
 	members := s.cache.Members()
-	var names []string
+	var selected []*framework.Member
 	for _, cluster := range clusters {
-		member := find(members, cluster.Name)
+		member := find(members, cluster)
 		if member != nil && target.Matches(member.Cluster) {
-			names = append(names, cluster.Name)
+			selected = append(selected, member)
 		}
 	}
-	return names, nil
+	return selected, nil
+}
+
+func clusterNamesOf(members []*framework.Member) []string {
+	names := make([]string, 0, len(members))
+	for _, member := range members {
+		names = append(names, member.Name())
+	}
+	return names
+}
+
+// factsOf are what an expression may ask about the members. They are recorded, so
+// that rendering depends on the binding alone.
+func factsOf(members []*framework.Member) []workv1alpha1.ClusterFacts {
+	facts := make([]workv1alpha1.ClusterFacts, 0, len(members))
+	for _, member := range members {
+		facts = append(facts, expression.FactsOf(member.Cluster))
+	}
+	return facts
 }

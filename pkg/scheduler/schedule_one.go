@@ -143,11 +143,12 @@ func (s *Scheduler) decide(ctx context.Context, subject *subject) *decision {
 	if err != nil {
 		return unplaced(subject, plan, diagnosis, err)
 	}
-	overrides, err := s.resolveOverrides(subject.template, clusters)
+	tasks := s.tasksFor(subject, clusters, true)
+	overrides, err := s.resolveOverrides(subject.template, holders(subject, clusters, tasks))
 	if err != nil {
 		return failed(subject, err)
 	}
-	return placed(subject, plan, diagnosis, clusters, overrides)
+	return placed(subject, plan, diagnosis, clusters, tasks, overrides)
 }
 
 // decideGone releases what a template that does not exist has in members, and

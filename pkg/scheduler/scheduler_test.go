@@ -684,11 +684,24 @@ func TestOverridesAreResolved(t *testing.T) {
 			Policy:     workv1alpha1.OverrideReference{Name: "registry", Generation: 1},
 			Clusters:   []string{"m2"},
 			Overriders: policyv1alpha1.Overriders{Expression: "1"},
+			Facts:      []workv1alpha1.ClusterFacts{{Name: "m2"}},
 		}}
 		if diff := cmp.Diff(want, h.store.of(web).GetSpec().Overrides); diff != "" {
 			t.Errorf("overrides: -want, +got:\n%s", diff)
 		}
 		h.wantWrites(1, "With the placement, in one write.")
+
+		h.member("m2", region("eu"))
+		h.settle()
+		want[0].Facts[0].Region = "eu"
+		if diff := cmp.Diff(want, h.store.of(web).GetSpec().Overrides); diff != "" {
+			t.Errorf("overrides after a fact changed: -want, +got:\n%s", diff)
+		}
+		h.wantWrites(1, "What an expression may ask about is kept up to date.")
+
+		h.member("m1", region("us"))
+		h.settle()
+		h.wantWrites(0, "Where no expression asks, a changed member changes nothing.")
 	})
 }
 

@@ -4,6 +4,7 @@
 package expression
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apiserver/pkg/cel/environment"
 
 	"fleet.dev/fleet/pkg/apis/fieldcheck"
+	"fleet.dev/fleet/pkg/expression"
 )
 
 // parser is made once, at first use: it is large, and most objects have no
@@ -24,30 +26,49 @@ var parser = sync.OnceValues(func() (*cel.Env, error) {
 // Check accepts text that is CEL. It is silent about text that is empty or too
 // long, of which validation has spoken.
 func Check(text string, path *field.Path) field.ErrorList {
+	return check(text, path, parse)
+}
+
+// CheckSelector accepts text that selects members: CEL over the fields that
+// cluster has, with a yes or no for a result.
+func CheckSelector(text string, path *field.Path) field.ErrorList {
+	return check(text, path, func(text string) error {
+		_, err := expression.CompileSelector(text)
+		return err
+	})
+}
+
+// CheckOverride accepts text that overrides: CEL over a template and the facts of
+// a member, with an apply configuration for a result.
+func CheckOverride(text string, path *field.Path) field.ErrorList {
+	return check(text, path, func(text string) error {
+		_, err := expression.CompileOverride(text)
+		return err
+	})
+}
+
+func check(text string, path *field.Path, compile func(text string) error) field.ErrorList {
 	if strings.TrimSpace(text) == "" || len(text) > fieldcheck.MaxExpressionLength {
 		return nil
 	}
-	env, err := parser()
-	if err != nil {
-		return field.ErrorList{field.InternalError(path, fmt.Errorf("make CEL environment: %w", err))}
+	err := compile(text)
+	switch compileError, ok := errors.AsType[*expression.CompileError](err); {
+	case err == nil:
+		return nil
+	case ok:
+		return field.ErrorList{field.Invalid(path, text, "must be a CEL expression: "+compileError.Error())}
+	default:
+		return field.ErrorList{field.Invalid(path, text, err.Error())}
 	}
-	if _, issues := env.Parse(text); issues.Err() != nil {
-		return field.ErrorList{field.Invalid(path, text, "must be a CEL expression: "+oneLine(issues))}
-	}
-	return nil
 }
 
-// maxIssues bounds the message: after a first mistake most of what a parser says
-// follows from it.
-const maxIssues = 3
-
-// oneLine says what is wrong and where. Unlike the text of issues it draws no
-// picture, which would not survive a log or a terminal's line breaks.
-func oneLine(issues *cel.Issues) string {
-	found := issues.Errors()
-	var texts []string
-	for _, issue := range found[:min(len(found), maxIssues)] {
-		texts = append(texts, fmt.Sprintf("line %d, column %d: %s", issue.Location.Line(), issue.Location.Column()+1, issue.Message))
+func parse(text string) error {
+	env, err := parser()
+	if err != nil {
+		return fmt.Errorf("make CEL environment: %w", err)
 	}
-	return strings.Join(texts, "; ")
+	if _, issues := env.Parse(text); issues.Err() != nil {
+		return expression.NewCompileError(issues)
+	}
+	return nil
 }

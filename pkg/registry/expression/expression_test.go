@@ -72,6 +72,32 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+func TestCheckPolicies(t *testing.T) {
+	tests := map[string]struct {
+		reason string
+		check  func(string, *field.Path) field.ErrorList
+		text   string
+		want   string
+	}{
+		"Selector":       {reason: "the usual choice of members", check: CheckSelector, text: `cluster.spec.region == "eu"`},
+		"SelectorField":  {reason: "a field that cluster has not is found before the policy is in use", check: CheckSelector, text: `cluster.status.nodeSummary.readyNum > 3`, want: "must be a CEL expression: line 1, column 15: undefined field 'nodeSummary'"},
+		"SelectorResult": {reason: "a choice is yes or no", check: CheckSelector, text: `cluster.spec.region`, want: "must return bool, not string"},
+		"Override":       {reason: "an apply configuration", check: CheckOverride, text: `Object{spec: Object.spec{replicas: object.spec.replicas}}`},
+		"OverrideResult": {reason: "a map says nothing about its fields", check: CheckOverride, text: `{"spec": 1}`, want: "must return Object"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			errs := tc.check(tc.text, field.NewPath("spec"))
+			switch {
+			case tc.want == "" && len(errs) > 0:
+				t.Errorf("%s: want no error, got %v", tc.reason, errs)
+			case tc.want != "" && (len(errs) != 1 || !strings.Contains(errs[0].Detail, tc.want)):
+				t.Errorf("%s: want one error with %q, got %v", tc.reason, tc.want, errs)
+			}
+		})
+	}
+}
+
 // FuzzCheck looks for text that makes the parser panic or hang.
 func FuzzCheck(f *testing.F) {
 	f.Add(`cluster.spec.region == "eu"`)

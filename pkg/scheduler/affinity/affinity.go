@@ -4,7 +4,6 @@
 package affinity
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -16,10 +15,8 @@ import (
 	"fleet.dev/fleet/pkg/apis/cluster/place"
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
+	"fleet.dev/fleet/pkg/expression"
 )
-
-// ErrExpression is returned for affinities with a CEL expression.
-var ErrExpression = errors.New("clusterAffinity.expression is not evaluated by this scheduler")
 
 // Affinity is a compiled ClusterAffinity. Nil matches every member.
 type Affinity struct {
@@ -27,6 +24,7 @@ type Affinity struct {
 	exclude sets.Set[string]
 	labels  labels.Selector
 	fields  []requirement
+	cel     *expression.Selector
 	and     *Affinity
 }
 
@@ -37,13 +35,10 @@ type requirement struct {
 }
 
 // Compile prepares an affinity for matching; nil stays nil. It fails on what
-// validation of the API refuses, and with ErrExpression.
+// validation of the API refuses.
 func Compile(from *policyv1alpha1.ClusterAffinity) (*Affinity, error) {
 	if from == nil {
 		return nil, nil
-	}
-	if from.Expression != "" {
-		return nil, ErrExpression
 	}
 	compiled := &Affinity{names: sets.New(from.ClusterNames...), exclude: sets.New(from.Exclude...)}
 	if from.LabelSelector != nil {
@@ -53,11 +48,18 @@ func Compile(from *policyv1alpha1.ClusterAffinity) (*Affinity, error) {
 		}
 		compiled.labels = selector
 	}
+	if from.Expression != "" {
+		selector, err := expression.CompileSelector(from.Expression)
+		if err != nil {
+			return nil, fmt.Errorf("read clusterAffinity.expression: %w", err)
+		}
+		compiled.cel = selector
+	}
 	if from.FieldSelector == nil {
 		return compiled, nil
 	}
-	for _, expression := range from.FieldSelector.MatchExpressions {
-		field, err := compileField(expression)
+	for _, match := range from.FieldSelector.MatchExpressions {
+		field, err := compileField(match)
 		if err != nil {
 			return nil, err
 		}
@@ -100,6 +102,13 @@ func (a *Affinity) Matches(cluster *clusterv1alpha1.Cluster) bool {
 	}
 	if slices.ContainsFunc(a.fields, func(r requirement) bool { return !r.matches(place.Of(cluster)) }) {
 		return false
+	}
+	if a.cel != nil {
+		// A member that the expression makes no sense for, which lacks a label it
+		// asks about for instance, is not selected.
+		if selected, err := a.cel.Selects(cluster); err != nil || !selected {
+			return false
+		}
 	}
 	return a.and.Matches(cluster)
 }

@@ -17,7 +17,8 @@ const (
 	MemberAdded Event = 1 << iota
 	// MemberReady is a member that became ready.
 	MemberReady
-	// MemberLabels is a change of labels, provider, region or zones.
+	// MemberLabels is a change of what policies ask about: labels, annotations,
+	// provider, region, zones or version.
 	MemberLabels
 	// MemberAccepted is a member that an administrator accepted.
 	MemberAccepted
@@ -79,5 +80,6 @@ func Changes(before, after *Member) Event {
 
 func sameLabels(before, after *Member) bool {
 	b, a := before.Cluster, after.Cluster
-	return equality.Semantic.DeepEqual(b.Labels, a.Labels) && place.Of(b).Equal(place.Of(a))
+	return equality.Semantic.DeepEqual(b.Labels, a.Labels) && equality.Semantic.DeepEqual(b.Annotations, a.Annotations) &&
+		place.Of(b).Equal(place.Of(a)) && b.Spec.SyncMode == a.Spec.SyncMode && b.Status.KubernetesVersion == a.Status.KubernetesVersion
 }

@@ -65,7 +65,8 @@ func TestChanges(t *testing.T) {
 		"Observed":  {reason: "So does what its nodes say, where nobody said more.", change: func(c *clusterv1alpha1.Cluster) { c.Status.Zones = []string{"eu-1"} }, want: MemberLabels},
 		"Taints":    {reason: "Taints changed.", change: func(c *clusterv1alpha1.Cluster) { c.Spec.Taints = []corev1.Taint{{Key: "k"}} }, want: MemberTaints},
 		"Leaving":   {reason: "It is being unjoined.", change: func(c *clusterv1alpha1.Cluster) { c.DeletionTimestamp = &metav1.Time{Time: metav1.Now().Time} }, want: MemberLeaving},
-		"Heartbeat": {reason: "Other parts of a report are no event.", change: func(c *clusterv1alpha1.Cluster) { c.Status.KubernetesVersion = "v1.36.3" }},
+		"Version":   {reason: "So does the version.", change: func(c *clusterv1alpha1.Cluster) { c.Status.KubernetesVersion = "v1.36.3" }, want: MemberLabels},
+		"Heartbeat": {reason: "Other parts of a report are no event.", change: func(c *clusterv1alpha1.Cluster) { c.Status.NodeSummary = &clusterv1alpha1.NodeSummary{TotalNum: 3} }},
 		"APIs": {reason: "It serves something else.", change: func(c *clusterv1alpha1.Cluster) {
 			c.Status.APIEnablements = []clusterv1alpha1.APIEnablement{{GroupVersion: "v1", Resources: []clusterv1alpha1.APIResource{{Name: "pods", Kind: "Pod"}}}}
 		}, want: MemberAPIs},

@@ -19,7 +19,7 @@ import (
 // Member is one member as the scheduler sees it. It is immutable; a change makes
 // a new one.
 type Member struct {
-	// Cluster is the API object; of its status it has the place alone.
+	// Cluster is the API object; of its status it has what policies ask about.
 	Cluster *clusterv1alpha1.Cluster
 	// Accepted is false for a member in Pull mode until an administrator consents
 	// to it.
@@ -44,6 +44,7 @@ func NewMember(from *clusterv1alpha1.Cluster, apis *APIPool) *Member {
 	cluster := &clusterv1alpha1.Cluster{ObjectMeta: *from.ObjectMeta.DeepCopy(), Spec: from.Spec}
 	cluster.ManagedFields = nil
 	cluster.Status.Provider, cluster.Status.Region, cluster.Status.Zones = from.Status.Provider, from.Status.Region, from.Status.Zones
+	cluster.Status.KubernetesVersion = from.Status.KubernetesVersion
 	return &Member{
 		Cluster:  cluster,
 		Accepted: from.Spec.SyncMode != clusterv1alpha1.Pull || from.Spec.Accepted,

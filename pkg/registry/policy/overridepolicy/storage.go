@@ -68,9 +68,9 @@ func checkExpressions(o policy.Override) field.ErrorList {
 	for i := range o.GetSpec().OverrideRules {
 		rule, where := &o.GetSpec().OverrideRules[i], path.Index(i)
 		if rule.TargetCluster != nil {
-			errs = append(errs, expression.Check(rule.TargetCluster.Expression, where.Child("targetCluster", "expression"))...)
+			errs = append(errs, expression.CheckSelector(rule.TargetCluster.Expression, where.Child("targetCluster", "expression"))...)
 		}
-		errs = append(errs, expression.Check(rule.Overriders.Expression, where.Child("overriders", "expression"))...)
+		errs = append(errs, expression.CheckOverride(rule.Overriders.Expression, where.Child("overriders", "expression"))...)
 	}
 	return errs
 }

@@ -11,12 +11,12 @@ import (
 )
 
 // checkExpressions accepts affinities, wherever a placement has them, whose
-// expressions are CEL.
+// expressions select members.
 func checkExpressions(p policy.Propagation) field.ErrorList {
 	placement, path := &p.GetSpec().Placement, field.NewPath("spec", "placement")
 	var errs field.ErrorList
 	check := func(affinity *policy.ClusterAffinity, path *field.Path) {
-		errs = append(errs, expression.Check(affinity.Expression, path.Child("expression"))...)
+		errs = append(errs, expression.CheckSelector(affinity.Expression, path.Child("expression"))...)
 	}
 	if placement.ClusterAffinity != nil {
 		check(placement.ClusterAffinity, path.Child("clusterAffinity"))
