@@ -336,7 +336,7 @@ func (a *Agent) rotate(ctx context.Context, certificates *certificates, fleetCon
 		RequestedCertificateLifetime: &a.config.Lifetime,
 		Usages:                       identity.Usages(),
 		CertificateStore:             certificates,
-		CertificateRenewFailure:      certificateFailures,
+		CertificateRenewFailure:      &renewalFailures{certificates: certificates, clock: a.clock, logger: klog.FromContext(ctx)},
 		Ctx:                          &ctx,
 	})
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"k8s.io/client-go/util/certificate"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 )
 
 // storeTimeout bounds writing a new certificate; upstream's interface takes no
@@ -73,4 +75,23 @@ func (c *certificates) Update(certPEM, keyPEM []byte) (*tls.Certificate, error) 
 	c.take(&pair)
 	c.renewed()
 	return &pair, nil
+}
+
+// renewalFailures counts failures to renew a certificate, and says what to do when
+// it is too late.
+type renewalFailures struct {
+	certificates *certificates
+	clock        clock.Clock
+	logger       klog.Logger
+}
+
+var _ certificate.Counter = &renewalFailures{}
+
+// Inc implements certificate.Counter.
+func (f *renewalFailures) Inc() {
+	certificateFailures.Inc()
+	if expired := f.certificates.current.Load().Leaf.NotAfter; f.clock.Now().After(expired) {
+		f.logger.Info("The certificate of the agent has expired and the fleet does not renew it yet; "+
+			"register the cluster again if it has left the fleet, or was cut off for very long", "expired", expired)
+	}
 }

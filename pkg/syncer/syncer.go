@@ -195,7 +195,8 @@ func (s *Syncer) Run(ctx context.Context) error {
 // as soon as the fleet's API server answers.
 func (s *Syncer) awaitFleetID(ctx context.Context) (string, error) {
 	var id, reason string
-	err := wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
+	delay := wait.Backoff{Duration: time.Second, Cap: 15 * time.Second, Steps: 10, Factor: 1.5, Jitter: 0.5}.DelayFunc()
+	err := delay.Until(ctx, true, true, func(ctx context.Context) (bool, error) {
 		system, err := s.core.Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
 		if err != nil {
 			if reason != err.Error() {
