@@ -6,6 +6,7 @@ package apiserver
 import (
 	"fmt"
 	"maps"
+	"strconv"
 
 	apiextensionsapiserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -53,6 +54,11 @@ func newConfig(opts CompletedOptions, wrap wrapStorage) (*config, error) {
 		return nil, err
 	}
 	storeFleetGroupsAsJSON(storageFactory)
+	generic.LongRunningFunc = longRunning(generic.LongRunningFunc)
+	if !opts.embed {
+		// Peers find each other by it; upstream's is the same for all servers of a host.
+		generic.APIServerID += "-" + strconv.Itoa(opts.SecureServing.BindPort)
+	}
 	generic.RESTOptionsGetter = wrap(generic.RESTOptionsGetter)
 	agents, err := newAgents(opts, generic)
 	if err != nil {
@@ -80,6 +86,7 @@ func newConfig(opts CompletedOptions, wrap wrapStorage) (*config, error) {
 		return nil, fmt.Errorf("configure the aggregator: %w", err)
 	}
 	agents.watchSessions(&aggregator.GenericConfig.Config)
+	aggregator.GenericConfig.BuildHandlerChainFunc = withMemberRequests(aggregator.GenericConfig.BuildHandlerChainFunc)
 	return &config{aggregator: aggregator, kube: kube, apiExtensions: apiExtensions, agents: agents}, nil
 }
 

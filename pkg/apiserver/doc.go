@@ -20,5 +20,6 @@
 // returns a value that only the step before can make. A Server owns its
 // embedded etcd: Run returns only after requests are drained and etcd is closed.
 //
-// It opens no connection to members and runs no controller over templates.
+// It runs no controller over templates, and connects to members for requests that
+// users send to one of them (package members), for nothing else.
 package apiserver

@@ -21,6 +21,7 @@ import (
 	aggregatorscheme "k8s.io/kube-aggregator/pkg/apiserver/scheme"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	controlplaneapiserver "k8s.io/kubernetes/pkg/controlplane/apiserver"
+	"k8s.io/utils/clock"
 
 	clusterinstall "fleet.dev/fleet/pkg/apis/cluster/install"
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
@@ -30,6 +31,7 @@ import (
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	workinstall "fleet.dev/fleet/pkg/apis/work/install"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/apiserver/members"
 	"fleet.dev/fleet/pkg/derived"
 	"fleet.dev/fleet/pkg/feedback"
 	fleetclient "fleet.dev/fleet/pkg/generated/clientset/versioned"
@@ -63,6 +65,7 @@ type fleetGroups struct {
 	engine  *derived.Engine
 	sink    sink
 	stores  workrest.FeedbackStores
+	members *members.Members
 	peers   bool
 }
 
@@ -70,7 +73,7 @@ type fleetGroups struct {
 // the same etcd.
 func newFleetGroups(peers bool) *fleetGroups {
 	capture := derived.NewCapture(legacyscheme.Scheme, apiextensionsapiserver.Scheme, aggregatorscheme.Scheme)
-	f := &fleetGroups{capture: capture, peers: peers}
+	f := &fleetGroups{capture: capture, members: members.New(clock.RealClock{}), peers: peers}
 	f.engine = derived.NewEngine(capture, derived.Options{
 		// Status follows from a decision also where no member reports, and a crash
 		// between two writes is made good after the next start.
@@ -102,7 +105,7 @@ func (f *fleetGroups) wrap(getter generic.RESTOptionsGetter) generic.RESTOptions
 // them.
 func (f *fleetGroups) install(server *controlplaneapiserver.Server) error {
 	providers := []controlplaneapiserver.RESTStorageProvider{
-		clusterrest.Provider, policyrest.Provider, configrest.Provider, workrest.NewProvider(&f.sink, &f.stores),
+		clusterrest.NewProvider(f.members, f.members.Tunnels), policyrest.Provider, configrest.Provider, workrest.NewProvider(&f.sink, &f.stores),
 	}
 	if err := server.InstallAPIs(providers...); err != nil {
 		return err

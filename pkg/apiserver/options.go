@@ -13,6 +13,9 @@ import (
 	"strconv"
 
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apiserver/pkg/features"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	cliflag "k8s.io/component-base/cli/flag"
 	kubeoptions "k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 	"k8s.io/kubernetes/pkg/controlplane/reconcilers"
@@ -216,11 +219,7 @@ func (o *Options) applyPKI(files *pki.Files) {
 		serving.CertKey.CertFile, serving.CertKey.KeyFile = files.ServingCert, files.ServingKey
 	}
 	setDefault(&o.Authentication.ClientCert.ClientCA, files.CACert)
-	requestHeader := o.Authentication.RequestHeader
-	if requestHeader.ClientCAFile == "" {
-		requestHeader.ClientCAFile = files.FrontProxyCACert
-		requestHeader.AllowedNames = []string{"front-proxy-client"}
-	}
+	applyRequestHeader(o.Authentication.RequestHeader, files)
 	if o.ProxyClientCertFile == "" && o.ProxyClientKeyFile == "" {
 		o.ProxyClientCertFile, o.ProxyClientKeyFile = files.FrontProxyCert, files.FrontProxyKey
 	}
@@ -233,6 +232,26 @@ func (o *Options) applyPKI(files *pki.Files) {
 		accounts.Issuers = []string{serviceAccountIssuer}
 	}
 	accounts.Lookup = true
+}
+
+// applyRequestHeader lets a front proxy, which peers and the aggregator are, say
+// who a request is from.
+func applyRequestHeader(options *genericoptions.RequestHeaderAuthenticationOptions, files *pki.Files) {
+	if options.ClientCAFile == "" {
+		options.ClientCAFile = files.FrontProxyCACert
+		options.AllowedNames = []string{"front-proxy-client"}
+	}
+	setDefault := func(flag *[]string, value string) {
+		if len(*flag) == 0 {
+			*flag = []string{value}
+		}
+	}
+	setDefault(&options.UsernameHeaders, "X-Remote-User")
+	if utilfeature.DefaultFeatureGate.Enabled(features.RemoteRequestHeaderUID) {
+		setDefault(&options.UIDHeaders, "X-Remote-Uid")
+	}
+	setDefault(&options.GroupHeaders, "X-Remote-Group")
+	setDefault(&options.ExtraHeaderPrefixes, "X-Remote-Extra-")
 }
 
 // Identities are the clients that get a certificate and a kubeconfig at the

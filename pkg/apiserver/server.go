@@ -74,6 +74,9 @@ func (s *Server) assemble() error {
 	if err := fleet.install(kube.ControlPlane); err != nil {
 		return fmt.Errorf("assemble fleet groups: %w", err)
 	}
+	if err := fleet.connectMembers(kube.ControlPlane.GenericAPIServer, s.options); err != nil {
+		return fmt.Errorf("assemble the way to members: %w", err)
+	}
 	if err := cfg.agents.install(kube.ControlPlane.GenericAPIServer); err != nil {
 		return err
 	}

@@ -30,7 +30,8 @@
 //
 // Who may open a tunnel is decided before Serve: by authentication, authorization
 // and the registry of clusters/tunnel. A tunnel ends with the certificate it was
-// opened with, with Registry.Disconnect, and with the process. On the other end
+// opened with, with the context of its request, which ends when the agent is not
+// trusted any more, and with the process. On the other end
 // NewMemberHandler refuses requests that do not impersonate a user, so that the
 // fleet never acts in a member with the agent's own rights.
 //

@@ -39,6 +39,8 @@ var (
 	ErrStalled = errors.New("the peer does not answer")
 	// ErrExpired says that the certificate the tunnel was opened with expired.
 	ErrExpired = errors.New("the certificate of the agent expired")
+	// ErrRevoked says that the agent may not have a tunnel any more.
+	ErrRevoked = errors.New("the request of the agent was ended")
 	// ErrReplaced says that a newer tunnel of the same cluster took over.
 	ErrReplaced = errors.New("a newer tunnel took over")
 	// ErrProtocol says that an agent opened a stream, which only the API server

@@ -48,8 +48,8 @@ func NewRegistry(clock clock.WithTickerAndDelayedExecution) *Registry {
 	return &Registry{clock: clock, tunnels: map[string]*tunnel{}, all: map[*tunnel]string{}}
 }
 
-// Serve uses conn as the tunnel of a cluster, in place of an older one, and
-// returns why it ended. It closes conn.
+// Serve uses conn as the tunnel of a cluster, in place of an older one, until it
+// ends or ctx does, and returns why it ended. It closes conn.
 func (r *Registry) Serve(ctx context.Context, conn io.ReadWriteCloser, peer Peer) error {
 	logger := klog.FromContext(ctx).WithValues("cluster", peer.Cluster)
 	t, err := newTunnel(conn, logger, r.clock)
@@ -65,6 +65,8 @@ func (r *Registry) Serve(ctx context.Context, conn io.ReadWriteCloser, peer Peer
 	if older != nil {
 		older.drain()
 	}
+	revoked := context.AfterFunc(ctx, func() { t.link.close(ErrRevoked) })
+	defer revoked()
 	if !peer.Expires.IsZero() {
 		timer := r.clock.AfterFunc(peer.Expires.Sub(r.clock.Now()), func() { t.link.close(ErrExpired) })
 		defer timer.Stop()

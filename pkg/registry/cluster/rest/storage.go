@@ -12,15 +12,25 @@ import (
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/registry/cluster/cluster"
 	"fleet.dev/fleet/pkg/registry/group"
+	"fleet.dev/fleet/pkg/tunnel"
 )
 
-// Provider makes the group's resources.
-var Provider = group.Provider{GroupVersion: clusterv1alpha1.SchemeGroupVersion, Resources: resources}
-
-func resources(typer runtime.ObjectTyper, getter generic.RESTOptionsGetter) (map[string]rest.Storage, error) {
-	clusters, status, err := cluster.NewREST(typer, getter)
-	if err != nil {
-		return nil, err
+// NewProvider makes the group's resources. Requests are proxied to members, and
+// tunnels of their agents are kept, through members and tunnels.
+func NewProvider(members cluster.Members, tunnels *tunnel.Registry) group.Provider {
+	return group.Provider{
+		GroupVersion: clusterv1alpha1.SchemeGroupVersion,
+		Resources: func(typer runtime.ObjectTyper, getter generic.RESTOptionsGetter) (map[string]rest.Storage, error) {
+			clusters, status, err := cluster.NewREST(typer, getter)
+			if err != nil {
+				return nil, err
+			}
+			return map[string]rest.Storage{
+				"clusters":        clusters,
+				"clusters/status": status,
+				"clusters/proxy":  cluster.NewProxyREST(clusters, members),
+				"clusters/tunnel": cluster.NewTunnelREST(clusters, tunnels),
+			}, nil
+		},
 	}
-	return map[string]rest.Storage{"clusters": clusters, "clusters/status": status}, nil
 }
