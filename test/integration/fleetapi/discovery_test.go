@@ -36,7 +36,12 @@ func TestDiscovery(t *testing.T) {
 	feedback := named(workFeedbacks, "workfeedback", metav1.Verbs{"create"})
 	feedback.Categories = nil // there is nothing to get
 	want := map[string][]metav1.APIResource{
-		"cluster.fleet.dev/v1alpha1": {named(clusters, "cluster", write), sub(clusters, status)},
+		"cluster.fleet.dev/v1alpha1": {
+			named(clusters, "cluster", write),
+			{Name: "clusters/proxy", Kind: "ClusterProxyOptions", Verbs: metav1.Verbs{"create", "delete", "get", "patch", "update"}},
+			sub(clusters, status),
+			{Name: "clusters/tunnel", Kind: "Cluster", Verbs: metav1.Verbs{"create"}},
+		},
 		"policy.fleet.dev/v1alpha1": {
 			named(clusterOverridePolicies, "clusteroverridepolicy", write, "cop"),
 			named(clusterPropagationPolicies, "clusterpropagationpolicy", write, "cpp"),
