@@ -84,7 +84,7 @@ func (m *Member) probeLoop(ctx context.Context) error {
 	renewed := m.clock.Now()
 	for ctx.Err() == nil {
 		health := m.probe(ctx)
-		if !health.Usable || m.clock.Since(renewed) > accessInterval {
+		if m.renewAsked.Swap(false) || !health.Usable || m.clock.Since(renewed) > accessInterval {
 			renewed = m.clock.Now()
 			if err := m.renew(ctx, &health); err != nil {
 				return err

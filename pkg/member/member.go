@@ -104,6 +104,8 @@ type Member struct {
 	apisChanged func()
 	documents   documents
 
+	// renewAsked is true when the credentials are to be read again.
+	renewAsked atomic.Bool
 	// probeNow and refreshNow are bells: ringing one that has not been heard yet
 	// is the same as ringing once.
 	probeNow   bell
@@ -212,6 +214,12 @@ func (m *Member) APIs() *APIs { return m.apis.Load() }
 
 // Refresh implements Connection.
 func (m *Member) Refresh() { m.refreshNow.ring() }
+
+// Renew has the credentials read again soon, because they have changed.
+func (m *Member) Renew() {
+	m.renewAsked.Store(true)
+	m.probeNow.ring()
+}
 
 // Health implements Connection.
 func (m *Member) Health() (Health, <-chan struct{}) { return m.health.get() }

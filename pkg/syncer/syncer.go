@@ -43,6 +43,9 @@ type Config struct {
 	FleetConfig *rest.Config
 	// Members are the members this syncer serves. Required.
 	Members Members
+	// Rotation says when the tokens of members in Push mode are replaced. The zero
+	// value is never.
+	Rotation Rotation
 	// Workers is how many works of one member are looked at together. 0 means
 	// DefaultWorkers.
 	Workers int
@@ -86,6 +89,9 @@ func New(config Config) (*Syncer, error) {
 	}
 	if config.Members.serves == nil {
 		return nil, errors.New("make syncer: no members to serve")
+	}
+	if err := config.Rotation.Validate(); err != nil {
+		return nil, fmt.Errorf("make syncer: %w", err)
 	}
 	registerMetrics()
 	s := &Syncer{
@@ -327,6 +333,10 @@ func (s *Syncer) serveOnce(ctx context.Context, name, fleetID string) error {
 	group.Go(func() error { status.facts.run(ctx); return nil })
 	group.Go(func() error { status.run(ctx); return nil })
 	group.Go(func() error { beat.run(ctx); return nil })
+	if cluster.Spec.SyncMode == clusterv1alpha1.Push {
+		keeper := newCredentials(name, fleetID, s.config.Rotation, connection, get, s.core, s.clock)
+		group.Go(func() error { keeper.run(ctx); return nil })
+	}
 	return group.Wait()
 }
 

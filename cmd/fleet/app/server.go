@@ -23,6 +23,7 @@ import (
 	"k8s.io/component-base/version/verflag"
 
 	"fleet.dev/fleet/pkg/apiserver"
+	"fleet.dev/fleet/pkg/syncer"
 )
 
 func init() {
@@ -30,10 +31,10 @@ func init() {
 }
 
 // NewServerCommand returns `fleet server`. It takes fleet-apiserver's flags,
-// which are kube-apiserver's; the other components run with their defaults. Its
-// context ends on SIGTERM or SIGINT.
+// which are kube-apiserver's, and those of the rotation of members' tokens; the
+// other components run with their defaults. Its context ends on SIGTERM or SIGINT.
 func NewServerCommand() *cobra.Command {
-	opts := apiserver.NewOptions()
+	opts, rotation := apiserver.NewOptions(), syncer.DefaultRotation()
 	cmd := &cobra.Command{
 		Use:   "server",
 		Short: "Run a whole fleet in one process",
@@ -53,6 +54,9 @@ processes of their own over an external etcd (--etcd-servers).`,
 			if err := logsapi.ValidateAndApply(opts.Logs, utilfeature.DefaultFeatureGate); err != nil {
 				return err
 			}
+			if err := rotation.Validate(); err != nil {
+				return err
+			}
 			cliflag.PrintFlags(cmd.Flags())
 			// Requests the server makes to itself need no deprecation warnings in its log.
 			rest.SetDefaultWarningHandler(rest.NoWarnings{})
@@ -68,10 +72,11 @@ processes of their own over an external etcd (--etcd-servers).`,
 			if err != nil {
 				return fmt.Errorf("start the fleet: %w", err)
 			}
-			return runAll(ctx, server, components(completed))
+			return runAll(ctx, server, components(completed, rotation))
 		},
 	}
 	fss := opts.Flags()
+	rotation.AddFlags(fss.FlagSet("members"))
 	verflag.AddFlags(fss.FlagSet("global"))
 	globalflag.AddGlobalFlags(fss.FlagSet("global"), cmd.Name(), logs.SkipLoggingConfigurationFlags())
 	for _, fs := range fss.FlagSets {

@@ -32,7 +32,7 @@ type component struct {
 }
 
 // components are all parts but the API server, in the order they are made.
-func components(opts apiserver.CompletedOptions) []component {
+func components(opts apiserver.CompletedOptions, rotation syncer.Rotation) []component {
 	return []component{
 		{"controller-manager", opts.Kubeconfig("controller-manager"), func(config *rest.Config) (runnable, error) {
 			return newManager(config, opts)
@@ -41,7 +41,7 @@ func components(opts apiserver.CompletedOptions) []component {
 			return scheduler.New(scheduler.Config{FleetConfig: config})
 		}},
 		{"syncer", opts.Kubeconfig("syncer"), func(config *rest.Config) (runnable, error) {
-			return syncer.New(syncer.Config{FleetConfig: config, Members: syncer.Push(nil)})
+			return syncer.New(syncer.Config{FleetConfig: config, Members: syncer.Push(nil), Rotation: rotation})
 		}},
 	}
 }

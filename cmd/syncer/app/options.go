@@ -58,6 +58,7 @@ func NewOptions() *Options {
 	return &Options{
 		Mode:           modePush,
 		Workers:        syncer.DefaultWorkers,
+		Push:           PushOptions{Rotation: syncer.DefaultRotation()},
 		Pull:           PullOptions{CertificateDuration: identity.MaxLifetime},
 		LeaderElection: election.Defaults(wellknown.SyncerName, metav1.NamespaceSystem),
 		Serving:        serving.NewOptions("syncer", securePort),

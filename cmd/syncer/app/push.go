@@ -21,6 +21,8 @@ type PushOptions struct {
 	// Kubeconfig reaches the fleet; empty means the service account of the pod
 	// this process runs in.
 	Kubeconfig string
+	// Rotation says when the tokens of members are replaced.
+	Rotation syncer.Rotation
 	// Members are regular expressions, each for whole names of Clusters. None
 	// means all members.
 	Members []string
@@ -31,6 +33,7 @@ func (o *PushOptions) addFlags(flags *pflag.FlagSet) {
 		"Path to a kubeconfig of the fleet. Empty means the service account of the pod this runs in.")
 	flags.StringSliceVar(&o.Members, "members", o.Members,
 		"Members to serve: names of Clusters, or regular expressions that match whole names, separated by commas. Empty means all in Push mode.")
+	o.Rotation.AddFlags(flags)
 }
 
 // component returns a syncer that serves members from beside the fleet.
@@ -43,7 +46,7 @@ func (o *PushOptions) component(workers int) (*component, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the kubeconfig of the fleet (--kubeconfig): %w", err)
 	}
-	s, err := syncer.New(syncer.Config{FleetConfig: fleetConfig, Members: syncer.Push(serves), Workers: workers})
+	s, err := syncer.New(syncer.Config{FleetConfig: fleetConfig, Members: syncer.Push(serves), Rotation: o.Rotation, Workers: workers})
 	if err != nil {
 		return nil, err
 	}
@@ -54,10 +57,14 @@ func (o *PushOptions) component(workers int) (*component, error) {
 }
 
 func (o *PushOptions) validate() []error {
+	var errs []error
 	if _, err := o.serves(); err != nil {
-		return []error{err}
+		errs = append(errs, err)
 	}
-	return nil
+	if err := o.Rotation.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	return errs
 }
 
 // unused returns what is set though it has no meaning.

@@ -16,12 +16,19 @@ const (
 	GroupExpiredClusters = "system:fleet:expired-clusters"
 )
 
-// Annotations of Clusters.
+// Annotations of Clusters, and of what belongs to them.
 const (
 	// AnnotationRegistrationKey holds the fingerprint of the one key that may get
 	// a certificate for this member with a bootstrap token, sha256:<hex> of its
 	// public key. The registration controller writes it, "fleet accept" changes it.
 	AnnotationRegistrationKey = "cluster.fleet.dev/registration-key"
+	// AnnotationTokenRotated on the Secrets with the tokens for a member holds the
+	// time, RFC 3339, at which the token was put there. "fleet join" and the syncer
+	// write it; tokens are rotated by it.
+	AnnotationTokenRotated = "cluster.fleet.dev/token-rotated-at"
+	// AnnotationJoined on the fleet's ClusterRole in a member holds the time, RFC
+	// 3339, of the last "fleet join", so that it never writes the same twice.
+	AnnotationJoined = "fleet.dev/joined-at"
 	// AnnotationUnjoinForce with the value "true" lets a deleted Cluster go though
 	// its member does not confirm what happened to its objects.
 	AnnotationUnjoinForce = "fleet.dev/unjoin-force"
