@@ -17,6 +17,7 @@ import (
 
 	"fleet.dev/fleet/cmd/fleet/join"
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	"fleet.dev/fleet/pkg/apis/wellknown"
 )
 
 type joinOptions struct {
@@ -25,6 +26,7 @@ type joinOptions struct {
 	member  *kubeconfigFlags
 	name    string
 	facts   join.Facts
+	role    string
 	wait    bool
 	timeout time.Duration
 	genericiooptions.IOStreams
@@ -38,19 +40,24 @@ func newJoinCommand(name string, streams genericiooptions.IOStreams) *cobra.Comm
 		Long: `Make the cluster that --kubeconfig reaches a member of the fleet, under a name.
 
 The fleet must be able to reach the cluster at the address in that kubeconfig.
-Its user must be a cluster-admin there: join makes ServiceAccount
-fleet-system/fleet-syncer in the cluster and allows it everything, because it
-applies whatever users store in the fleet, roles included. The token of that
-account, and nothing else of the kubeconfig, is stored in the fleet, in namespace
-fleet-cluster-NAME.
+Its user must be a cluster-admin there: join makes two ServiceAccounts in namespace
+fleet-system of the cluster. fleet-syncer may read and write objects of every kind,
+because it applies whatever users store in the fleet, roles included; --rbac narrows
+that to what a ClusterRole of the cluster allows. fleet-impersonator may act as
+others and nothing else: what users send to the cluster through the fleet is sent
+as them. The tokens of these accounts, and nothing else of the kubeconfig, are
+stored in the fleet, in namespace fleet-cluster-NAME, and rotated every day.
 
-Joining again under the same name renews the token and the address.`,
+Joining again under the same name renews the tokens and the address.`,
 		Example: examples(name,
 			"# Join a cluster",
 			"{fleet} join paris --kubeconfig ~/.kube/paris",
 			"",
 			"# Join one of several in a kubeconfig, and say where it is",
 			"{fleet} join paris --kubeconfig ~/.kube/config --member-context paris --provider acme --region eu --zone eu-1,eu-2",
+			"",
+			"# Let the fleet manage only what a ClusterRole of the cluster allows",
+			"{fleet} join paris --kubeconfig ~/.kube/paris --rbac edit",
 			"",
 			"# The fleet is the current context of $KUBECONFIG, or",
 			"{fleet} join paris --kubeconfig ~/.kube/paris --fleet-kubeconfig ~/.fleet/kubeconfigs/admin.kubeconfig"),
@@ -73,6 +80,7 @@ Joining again under the same name renews the token and the address.`,
 	flags.StringVar(&o.facts.Provider, "provider", "", "Who operates the cluster; policies can select and spread by it.")
 	flags.StringVar(&o.facts.Region, "region", "", "Region of the cluster; policies can select and spread by it.")
 	flags.StringSliceVar(&o.facts.Zones, "zone", nil, "Zones of the cluster's nodes, comma separated; policies can select and spread by them.")
+	flags.StringVar(&o.role, "rbac", "", "ClusterRole of the cluster that says what the fleet may manage there; "+wellknown.SyncerName+" is the one that join makes, which allows objects of every kind. Without it, that of an earlier join.")
 	flags.BoolVar(&o.wait, "wait", true, "Wait until the member is ready.")
 	flags.DurationVar(&o.timeout, "timeout", 2*time.Minute, "How long to wait for the member to be ready; 0 is for ever.")
 	utilruntime.Must(cmd.MarkFlagRequired("kubeconfig"))
@@ -119,11 +127,11 @@ func (o *joinOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	credentials, err := member.Grant(ctx, fleetID)
+	credentials, err := member.Grant(ctx, fleetID, o.role)
 	if err != nil {
 		return err
 	}
-	o.say("Member %q gave the fleet the account %s", o.name, join.AccountName)
+	o.say("Member %q gave the fleet the accounts %s and %s", o.name, wellknown.SyncerName, wellknown.ImpersonatorName)
 	if credentials.Insecure {
 		fmt.Fprintf(o.ErrOut, "Warning: the kubeconfig does not verify the certificate of the member (insecure-skip-tls-verify), so neither will the fleet\n")
 	}

@@ -13,6 +13,7 @@ import (
 
 	"fleet.dev/fleet/cmd/fleet/join"
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	"fleet.dev/fleet/pkg/apis/wellknown"
 )
 
 type unjoinOptions struct {
@@ -20,7 +21,7 @@ type unjoinOptions struct {
 	fleet   *kubeconfigFlags
 	member  *kubeconfigFlags
 	name    string
-	keep    bool
+	how     join.Leaving
 	wait    bool
 	timeout time.Duration
 	genericiooptions.IOStreams
@@ -32,12 +33,14 @@ func newUnjoinCommand(name string, streams genericiooptions.IOStreams) *cobra.Co
 		Use:   "unjoin NAME",
 		Short: "Take a member out of the fleet",
 		Long: `Take a member out of the fleet. What the fleet put there is deleted, or with
---keep-objects released and left running, and the fleet's account in the member
-is removed. Replicas that ran there go to other members as policies say.
+--keep-objects released and left running, and the fleet's accounts, roles and
+namespace in the member are removed; the agent of a member in Pull mode removes
+itself. Replicas that ran there go to other members as policies say.
 
 The member has to confirm; one that cannot be reached is waited for. The fleet
-goes on with it when this command is interrupted, except that the account in the
-member then stays.
+goes on with it when this command is interrupted, except that the accounts in the
+member then stay. With --force nothing is waited for: that is for members that will
+not come back, because what the fleet put there then may run on.
 
 kubectl's flags to reach a server (--server, --token, --as, ...) work as well.`,
 		Example: examples(name,
@@ -45,7 +48,10 @@ kubectl's flags to reach a server (--server, --token, --as, ...) work as well.`,
 			"{fleet} unjoin paris",
 			"",
 			"# Take it out and leave everything running",
-			"{fleet} unjoin paris --keep-objects"),
+			"{fleet} unjoin paris --keep-objects",
+			"",
+			"# Take out one that is gone for good",
+			"{fleet} unjoin paris --force"),
 		Args: func(_ *cobra.Command, args []string) error {
 			return validateName(args)
 		},
@@ -59,10 +65,11 @@ kubectl's flags to reach a server (--server, --token, --as, ...) work as well.`,
 	}
 	o.fleet.add(cmd.Flags())
 	flags := cmd.Flags()
-	flags.BoolVar(&o.keep, "keep-objects", false, "Leave what the fleet put on the member running there.")
-	flags.StringVar(&o.member.rules.ExplicitPath, "member-kubeconfig", "", "Path to a kubeconfig of the member, to remove the fleet's account there with. Without it the account removes itself.")
+	flags.BoolVar(&o.how.KeepObjects, "keep-objects", false, "Leave what the fleet put on the member running there.")
+	flags.BoolVar(&o.how.Force, "force", false, "Do not wait for the member to confirm. What the fleet put there may be left.")
+	flags.StringVar(&o.member.rules.ExplicitPath, "member-kubeconfig", "", "Path to a kubeconfig of the member, to remove the fleet's accounts there with. Without it they remove themselves.")
 	flags.StringVar(&o.member.overrides.CurrentContext, "member-context", "", "Context to use in --member-kubeconfig; its current one by default.")
-	flags.BoolVar(&o.wait, "wait", true, "Wait until the member has left. Without it the fleet's account in the member stays.")
+	flags.BoolVar(&o.wait, "wait", true, "Wait until the member has left. Without it the fleet's accounts in the member stay.")
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "How long to wait for the member to leave; 0 is for ever.")
 	completeFlag(cmd, "context", o.fleet.contexts)
 	completeFlag(cmd, "member-context", o.member.contexts)
@@ -85,10 +92,14 @@ func (o *unjoinOptions) run(ctx context.Context) error {
 	// Read now: the fleet forgets the credentials as the member leaves.
 	member, memberErr := o.leaving(ctx, fleet, cluster)
 
-	if err := fleet.Delete(ctx, cluster, o.keep); err != nil {
+	if o.how.Force {
+		fmt.Fprintf(o.ErrOut, "Warning: member %q is not waited for. What the fleet put there, labelled %s=%s, may be left running, and nothing will remove it.\n",
+			o.name, wellknown.LabelManagedBy, fleetID)
+	}
+	if err := fleet.Delete(ctx, cluster, o.how); err != nil {
 		return err
 	}
-	if o.keep {
+	if o.how.KeepObjects {
 		o.say("Cluster %q is leaving the fleet; its objects are released and keep running", o.name)
 	} else {
 		o.say("Cluster %q is leaving the fleet; its objects are deleted", o.name)
@@ -99,11 +110,24 @@ func (o *unjoinOptions) run(ctx context.Context) error {
 	if err := o.awaitGone(ctx, fleet, cluster); err != nil {
 		return err
 	}
+	if cluster.Spec.SyncMode == clusterv1alpha1.Pull && o.member.rules.ExplicitPath == "" {
+		o.sayAgentLeft()
+		return nil
+	}
 	if memberErr == nil {
 		memberErr = member.Revoke(ctx, fleetID)
 	}
 	o.sayLeft(memberErr)
 	return nil
+}
+
+// sayAgentLeft says how it ended for a member in Pull mode. Its agent sees that
+// it left, if it is connected, and removes itself.
+func (o *unjoinOptions) sayAgentLeft() {
+	if o.how.Force {
+		fmt.Fprintf(o.ErrOut, "Warning: an agent that is not connected does not remove itself.\nRemove it with: kubectl --kubeconfig MEMBER delete clusterrole %s\n", wellknown.AgentName)
+	}
+	o.say("Member %q has left the fleet", o.name)
 }
 
 // leaving returns the member, reached by its kubeconfig if one is given, or with
@@ -129,16 +153,16 @@ func (o *unjoinOptions) awaitGone(ctx context.Context, fleet *join.Fleet, cluste
 		o.say("Cluster %q: %s", o.name, message)
 	})
 	if ctx.Err() != nil {
-		return fmt.Errorf("%w; the fleet goes on with it, run \"%s unjoin %s\" again to wait for the end", err, o.command, o.name)
+		return fmt.Errorf("%w; the fleet goes on with it, run \"%s unjoin %s\" again to wait for the end, or with --force if the member will not come back", err, o.command, o.name)
 	}
 	return err
 }
 
-// sayLeft says how it ended. An account that could not be removed is no reason to
-// fail: the member has left, and its token is gone from the fleet.
+// sayLeft says how it ended. Accounts that could not be removed are no reason to
+// fail: the member has left, and their tokens are gone from the fleet.
 func (o *unjoinOptions) sayLeft(accountErr error) {
 	if accountErr != nil {
-		fmt.Fprintf(o.ErrOut, "Warning: the fleet's account in the member was not removed: %v\nRemove it with: kubectl --kubeconfig MEMBER delete clusterrole %s\n", accountErr, join.AccountName)
+		fmt.Fprintf(o.ErrOut, "Warning: the fleet's accounts in the member were not removed: %v\nRemove it with: kubectl --kubeconfig MEMBER delete clusterrole %s\n", accountErr, wellknown.SyncerName)
 	}
 	o.say("Member %q has left the fleet", o.name)
 }

@@ -21,12 +21,18 @@ import (
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/wellknown"
+	clustercontroller "fleet.dev/fleet/pkg/controllers/cluster"
 	fleetclient "fleet.dev/fleet/pkg/generated/clientset/versioned"
 	"fleet.dev/fleet/pkg/member"
 )
 
-// progressPeriod is how often Await methods look.
-const progressPeriod = 250 * time.Millisecond
+const (
+	// progressPeriod is how often Await methods look.
+	progressPeriod = 250 * time.Millisecond
+	// impersonatorSuffix ends the name of the Secret with the token for requests of
+	// users; the rest is the name of the member.
+	impersonatorSuffix = "-impersonator"
+)
 
 // Errors of Check.
 var (
@@ -38,6 +44,8 @@ var (
 	ErrJoined = errors.New("the cluster is a member of this fleet already")
 	// ErrLeaving says that the member is being unjoined.
 	ErrLeaving = errors.New("the member is being unjoined")
+	// ErrPull says that the member is in Pull mode.
+	ErrPull = errors.New("the member is in Pull mode")
 	// ErrItself says that the cluster is the fleet.
 	ErrItself = errors.New("a fleet cannot join itself")
 )
@@ -91,6 +99,8 @@ func check(cluster *clusterv1alpha1.Cluster, name string, identity *Identity) er
 	case cluster.Spec.ID != "" && !same:
 		return fmt.Errorf("%w: Cluster %q is the cluster with id %q, the one at %s has id %q; choose another name, or run \"fleet unjoin %s\" first",
 			ErrNameTaken, name, cluster.Spec.ID, identity.Endpoint, identity.ID, name)
+	case cluster.Spec.SyncMode == clusterv1alpha1.Pull:
+		return fmt.Errorf("%w: its agent connects to the fleet; to have the fleet connect to it instead, run \"fleet unjoin %s\" first", ErrPull, name)
 	case !cluster.DeletionTimestamp.IsZero():
 		return fmt.Errorf("%w: wait until Cluster %q is gone, then join it again", ErrLeaving, name)
 	}
@@ -128,15 +138,42 @@ func (f *Fleet) Register(ctx context.Context, name string, identity *Identity, c
 	if err := f.ensureNamespace(ctx, clusterv1alpha1.MemberNamespace(name), fleetID); err != nil {
 		return nil, err
 	}
-	ref := desired.Spec.SecretRef
-	_, err = f.kube.CoreV1().Secrets(ref.Namespace).Apply(ctx, corev1ac.Secret(ref.Name, ref.Namespace).
-		WithLabels(managedBy(fleetID)).
-		WithType(corev1.SecretTypeOpaque).
-		WithData(secretData(credentials)), apply())
-	if err != nil {
-		return nil, fmt.Errorf("store the credentials in Secret %s/%s: %w", ref.Namespace, ref.Name, err)
+	if err := f.ensureSyncerAccess(ctx, name); err != nil {
+		return nil, err
+	}
+	if err := f.store(ctx, fleetID, desired.Spec.SecretRef, secretData(credentials)); err != nil {
+		return nil, err
+	}
+	if err := f.store(ctx, fleetID, desired.Spec.ImpersonatorSecretRef, impersonatorData(credentials)); err != nil {
+		return nil, err
 	}
 	return f.ensureCluster(ctx, desired)
+}
+
+// store writes credentials to the fleet, with the time from which on they are to
+// be rotated.
+func (f *Fleet) store(ctx context.Context, fleetID types.UID, ref *clusterv1alpha1.LocalSecretReference, data map[string][]byte) error {
+	_, err := f.kube.CoreV1().Secrets(ref.Namespace).Apply(ctx, corev1ac.Secret(ref.Name, ref.Namespace).
+		WithLabels(managedBy(fleetID)).
+		WithAnnotations(map[string]string{wellknown.AnnotationTokenRotated: time.Now().UTC().Format(time.RFC3339)}).
+		WithType(corev1.SecretTypeOpaque).
+		WithData(data), apply())
+	if err != nil {
+		return fmt.Errorf("store the credentials in Secret %s/%s: %w", ref.Namespace, ref.Name, err)
+	}
+	return nil
+}
+
+// ensureSyncerAccess lets the syncer read the credentials before it learns of the
+// Cluster. Whoever may not do that leaves it to the cluster controller, a moment
+// later.
+func (f *Fleet) ensureSyncerAccess(ctx context.Context, name string) error {
+	binding := clustercontroller.SyncerAccess(name)
+	_, err := f.kube.RbacV1().RoleBindings(binding.Namespace).Create(ctx, binding, metav1.CreateOptions{FieldManager: fieldManager})
+	if err != nil && !apierrors.IsAlreadyExists(err) && !apierrors.IsForbidden(err) {
+		return fmt.Errorf("let the syncer read the credentials in namespace %q: %w", binding.Namespace, err)
+	}
+	return nil
 }
 
 // describe returns the Cluster of a member in Push mode.
@@ -144,10 +181,13 @@ func describe(name string, identity *Identity, credentials *Credentials, facts F
 	return &clusterv1alpha1.Cluster{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: clusterv1alpha1.ClusterSpec{
-			ID:                          string(identity.ID),
-			SyncMode:                    clusterv1alpha1.Push,
-			APIEndpoint:                 identity.Endpoint,
-			SecretRef:                   &clusterv1alpha1.LocalSecretReference{Namespace: clusterv1alpha1.MemberNamespace(name), Name: name},
+			ID:          string(identity.ID),
+			SyncMode:    clusterv1alpha1.Push,
+			APIEndpoint: identity.Endpoint,
+			SecretRef:   &clusterv1alpha1.LocalSecretReference{Namespace: clusterv1alpha1.MemberNamespace(name), Name: name},
+			ImpersonatorSecretRef: &clusterv1alpha1.LocalSecretReference{
+				Namespace: clusterv1alpha1.MemberNamespace(name), Name: name + impersonatorSuffix,
+			},
 			InsecureSkipTLSVerification: credentials.Insecure,
 			ProxyURL:                    credentials.ProxyURL,
 			Provider:                    facts.Provider,
@@ -160,6 +200,13 @@ func describe(name string, identity *Identity, credentials *Credentials, facts F
 func secretData(credentials *Credentials) map[string][]byte {
 	return map[string][]byte{
 		wellknown.SecretKeyToken:    credentials.Token,
+		wellknown.SecretKeyCABundle: credentials.CABundle,
+	}
+}
+
+func impersonatorData(credentials *Credentials) map[string][]byte {
+	return map[string][]byte{
+		wellknown.SecretKeyToken:    credentials.ImpersonatorToken,
 		wellknown.SecretKeyCABundle: credentials.CABundle,
 	}
 }
@@ -222,6 +269,7 @@ func renew(current, desired *clusterv1alpha1.ClusterSpec) {
 	current.SyncMode = desired.SyncMode
 	current.APIEndpoint = desired.APIEndpoint
 	current.SecretRef = desired.SecretRef
+	current.ImpersonatorSecretRef = desired.ImpersonatorSecretRef
 	current.InsecureSkipTLSVerification = desired.InsecureSkipTLSVerification
 	current.ProxyURL = desired.ProxyURL
 	if desired.Provider != "" {

@@ -50,6 +50,8 @@ func deleted(c *clusterv1alpha1.Cluster) {
 	c.Finalizers = []string{wellknown.FinalizerUnjoin}
 }
 
+func pull(c *clusterv1alpha1.Cluster) { c.Spec.SyncMode = clusterv1alpha1.Pull }
+
 func TestCheck(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason   string
@@ -64,6 +66,7 @@ func TestCheck(t *testing.T) {
 		"OtherName":   {reason: "A member has one name.", clusters: []runtime.Object{cluster("berlin", "m1")}, id: "m1", want: ErrJoined},
 		"NameTaken":   {reason: "A name is one member's.", clusters: []runtime.Object{cluster("paris", "m2")}, id: "m1", want: ErrNameTaken},
 		"Leaving":     {reason: "A member that is leaving has to be gone first.", clusters: []runtime.Object{cluster("paris", "m1", deleted)}, id: "m1", want: ErrLeaving},
+		"Pull":        {reason: "A member whose agent connects is not connected to as well.", clusters: []runtime.Object{cluster("paris", "m1", pull)}, id: "m1", want: ErrPull},
 		"FleetItself": {reason: "A fleet is no member of itself.", id: fleetID, want: ErrItself},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -97,7 +100,7 @@ func memberServer(t *testing.T, id types.UID) (*Identity, *Credentials) {
 	}))
 	t.Cleanup(server.Close)
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	return &Identity{ID: id, Endpoint: server.URL}, &Credentials{Token: []byte("t0ken"), CABundle: ca}
+	return &Identity{ID: id, Endpoint: server.URL}, &Credentials{Token: []byte("t0ken"), ImpersonatorToken: []byte("imp0ster"), CABundle: ca}
 }
 
 func TestInspect(t *testing.T) {
@@ -170,21 +173,30 @@ func TestRegister(t *testing.T) {
 			}
 			tc.want.ID, tc.want.SyncMode, tc.want.APIEndpoint = "m1", clusterv1alpha1.Push, identity.Endpoint
 			tc.want.SecretRef = &clusterv1alpha1.LocalSecretReference{Namespace: "fleet-cluster-paris", Name: "paris"}
+			tc.want.ImpersonatorSecretRef = &clusterv1alpha1.LocalSecretReference{Namespace: "fleet-cluster-paris", Name: "paris-impersonator"}
 			if diff := cmp.Diff(tc.want, got.Spec); diff != "" {
 				t.Errorf("\n%s\nRegister(...): -want, +got:\n%s", tc.reason, diff)
 			}
 
-			secret, err := fleet.kube.CoreV1().Secrets("fleet-cluster-paris").Get(t.Context(), "paris", metav1.GetOptions{})
-			if err != nil {
-				t.Fatal(err)
+			for name, token := range map[string]string{"paris": "t0ken", "paris-impersonator": "imp0ster"} {
+				secret, err := fleet.kube.CoreV1().Secrets("fleet-cluster-paris").Get(t.Context(), name, metav1.GetOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := time.Parse(time.RFC3339, secret.Annotations[wellknown.AnnotationTokenRotated]); err != nil {
+					t.Errorf("\n%s\nThe age of a token counts from here: %v", tc.reason, err)
+				}
+				wantSecret := &corev1.Secret{
+					ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "fleet-cluster-paris", Labels: managedBy(fleetID)},
+					Type:       corev1.SecretTypeOpaque,
+					Data:       map[string][]byte{"token": []byte(token), "caBundle": credentials.CABundle},
+				}
+				if diff := cmp.Diff(wantSecret, secret, cmpopts.IgnoreFields(metav1.ObjectMeta{}, "ManagedFields", "ResourceVersion", "Annotations"), cmpopts.IgnoreTypes(metav1.TypeMeta{})); diff != "" {
+					t.Errorf("\n%s\nSecret: -want, +got:\n%s", tc.reason, diff)
+				}
 			}
-			wantSecret := &corev1.Secret{
-				ObjectMeta: metav1.ObjectMeta{Name: "paris", Namespace: "fleet-cluster-paris", Labels: managedBy(fleetID)},
-				Type:       corev1.SecretTypeOpaque,
-				Data:       map[string][]byte{"token": []byte("t0ken"), "caBundle": credentials.CABundle},
-			}
-			if diff := cmp.Diff(wantSecret, secret, cmpopts.IgnoreFields(metav1.ObjectMeta{}, "ManagedFields", "ResourceVersion"), cmpopts.IgnoreTypes(metav1.TypeMeta{})); diff != "" {
-				t.Errorf("\n%s\nSecret: -want, +got:\n%s", tc.reason, diff)
+			if _, err := fleet.kube.RbacV1().RoleBindings("fleet-cluster-paris").Get(t.Context(), wellknown.RoleCredentials, metav1.GetOptions{}); err != nil {
+				t.Errorf("\n%s\nThe syncer may read them from the first moment: %v", tc.reason, err)
 			}
 		})
 	}

@@ -46,21 +46,40 @@ func (f *Fleet) StoredMember(ctx context.Context, cluster *clusterv1alpha1.Clust
 	return NewMember(config)
 }
 
-// Delete starts to unjoin a member: its objects are deleted, or with keep
-// released and left running. It may be called again.
-func (f *Fleet) Delete(ctx context.Context, cluster *clusterv1alpha1.Cluster, keep bool) error {
+// Leaving says how a member leaves.
+type Leaving struct {
+	// KeepObjects releases the objects of the fleet and leaves them running,
+	// instead of deleting them.
+	KeepObjects bool
+	// Force does not wait for the member: what it has not confirmed may be left
+	// there.
+	Force bool
+}
+
+// annotations tell the cluster controller.
+func (l Leaving) annotations() map[string]string {
+	annotations := map[string]string{}
+	if l.KeepObjects {
+		annotations[wellknown.AnnotationUnjoinKeepObjects] = "true"
+	}
+	if l.Force {
+		annotations[wellknown.AnnotationUnjoinForce] = "true"
+	}
+	return annotations
+}
+
+// Delete starts to unjoin a member. It may be called again, and may then force
+// what was not forced before.
+func (f *Fleet) Delete(ctx context.Context, cluster *clusterv1alpha1.Cluster, how Leaving) error {
 	clusters := f.fleet.ClusterV1alpha1().Clusters()
-	if keep {
-		// The annotation has to be there first: deletion begins with the next call.
-		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-			"uid":         cluster.UID,
-			"annotations": map[string]string{wellknown.AnnotationUnjoinKeepObjects: "true"},
-		}})
+	if annotations := how.annotations(); len(annotations) > 0 {
+		// They have to be there first: deletion begins with the next call.
+		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": cluster.UID, "annotations": annotations}})
 		if err != nil {
 			return fmt.Errorf("make the patch of Cluster %q: %w", cluster.Name, err)
 		}
 		if _, err := clusters.Patch(ctx, cluster.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager}); err != nil {
-			return fmt.Errorf("mark the objects of Cluster %q as kept: %w", cluster.Name, err)
+			return fmt.Errorf("say on Cluster %q how it leaves: %w", cluster.Name, err)
 		}
 	}
 	err := clusters.Delete(ctx, cluster.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(cluster.UID))})

@@ -19,20 +19,25 @@ import (
 func TestDelete(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason string
-		keep   bool
+		how    Leaving
 		want   []string
 	}{
 		"Delete": {reason: "One call begins it.", want: []string{"delete uid-1"}},
 		"Keep": {
 			reason: "The wish to keep objects is recorded before the deletion begins.",
-			keep:   true,
+			how:    Leaving{KeepObjects: true},
 			want:   []string{`patch {"metadata":{"annotations":{"fleet.dev/unjoin-keep-objects":"true"},"uid":"uid-1"}}`, "delete uid-1"},
+		},
+		"Force": {
+			reason: "So is the wish not to wait, also when the deletion has begun.",
+			how:    Leaving{Force: true},
+			want:   []string{`patch {"metadata":{"annotations":{"fleet.dev/unjoin-force":"true"},"uid":"uid-1"}}`, "delete uid-1"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			member := cluster("paris", "m1")
 			client := fleetfake.NewClientset(member)
-			if err := NewFleet(nil, client).Delete(t.Context(), member, tc.keep); err != nil {
+			if err := NewFleet(nil, client).Delete(t.Context(), member, tc.how); err != nil {
 				t.Fatalf("\n%s\nDelete(...): %v", tc.reason, err)
 			}
 			var got []string
