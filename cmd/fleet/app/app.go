@@ -60,9 +60,12 @@ client of Kubernetes.`,
 	cmd.SetErr(streams.ErrOut)
 	cmd.AddCommand(
 		newAgentCommand(name, streams),
+		newCordonCommand(name, streams),
 		newGetCommand(name, streams),
 		newJoinCommand(name, streams),
 		newRegisterCommand(name, streams),
+		newTaintCommand(name, streams),
+		newUncordonCommand(name, streams),
 		newUnjoinCommand(name, streams),
 		newVersionCommand(name, streams),
 	)
