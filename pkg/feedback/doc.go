@@ -23,7 +23,8 @@
 //   - An item is answered as accepted only after it is stored. Whatever is lost
 //     with the process was not accepted, and its member sends it again.
 //   - A tombstone is removed only when its member confirmed the deletion of the
-//     object with the tombstone's uid. Other confirmations are stale and ignored.
+//     object with the tombstone's uid, for a work of the generation that made the
+//     tombstone or a later one. Other confirmations are stale and ignored.
 //   - An item is refused as stale or as not found only after a read that did not
 //     come from a cache.
 //   - Nothing is decided upon a state older than this process wrote itself, and

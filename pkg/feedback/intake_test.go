@@ -211,6 +211,19 @@ func TestTombstones(t *testing.T) {
 			want:       []string{"Stale"},
 			left:       []workv1alpha1.Tombstone{{ClusterName: "a", UID: "u1"}},
 		},
+		"EarlierTombstone": {
+			reason:     "the template came back and left again; what is confirmed is that it went the first time",
+			tombstones: []workv1alpha1.Tombstone{{ClusterName: "a", UID: "u1", Generation: 4}},
+			items:      []workv1alpha1.FeedbackItem{func() workv1alpha1.FeedbackItem { i := buried("u1"); i.BindingGeneration = 2; return i }()},
+			want:       []string{"Stale"},
+			left:       []workv1alpha1.Tombstone{{ClusterName: "a", UID: "u1", Generation: 4}},
+		},
+		"LaterWork": {
+			reason:     "another member was decided upon since, the tombstone is the same",
+			tombstones: []workv1alpha1.Tombstone{{ClusterName: "a", UID: "u1", Generation: 4}},
+			items:      []workv1alpha1.FeedbackItem{func() workv1alpha1.FeedbackItem { i := buried("u1"); i.BindingGeneration = 5; return i }()},
+			want:       []string{"Accepted"},
+		},
 		"TwoUIDs": {
 			reason:     "one of two objects is gone",
 			tombstones: []workv1alpha1.Tombstone{{ClusterName: "a", UID: "u0"}, {ClusterName: "a", UID: "u1"}},

@@ -75,8 +75,12 @@ func merge(binding workv1alpha1.Binding, reports []*report, failures map[string]
 // bury removes the tombstone that a member confirmed, and what it said about it.
 func bury(spec *workv1alpha1.BindingSpec, status *workv1alpha1.BindingStatus, r *report) verdict {
 	n := tombstoneOf(spec, r.member, r.item.TemplateUID)
-	if n < 0 {
+	switch {
+	case n < 0:
 		return verdict{workv1alpha1.FeedbackStale, "there is no such tombstone"}
+	case r.item.BindingGeneration < spec.Tombstones[n].Generation:
+		// The template left the member, came back and left again meanwhile.
+		return verdict{workv1alpha1.FeedbackStale, "the tombstone is a later one"}
 	}
 	spec.Tombstones = slices.Delete(spec.Tombstones, n, n+1)
 	status.AggregatedStatus = slices.DeleteFunc(status.AggregatedStatus, func(item workv1alpha1.AggregatedStatusItem) bool {

@@ -193,12 +193,14 @@ func TestIntakeOverRegistries(t *testing.T) {
 	// An encoder may escape what another does not; that makes nothing new.
 	said := ready(2)
 	said.Status.Raw = []byte(`{"replicas": 2, "readyReplicas": 2, "conditions": [{"type": "X", "message": "<&>"}]}`)
+	confirmed := buried("u1")
+	confirmed.BindingGeneration = 2
 	var version string
 	for _, report := range []struct {
 		member string
 		item   workv1alpha1.FeedbackItem
 		writes bool
-	}{{"b", buried("u1"), true}, {"a", said, true}, {"a", said, false}} {
+	}{{"b", confirmed, true}, {"a", said, true}, {"a", said, false}} {
 		results, err := intake.Accept(ctx, report.member, []workv1alpha1.FeedbackItem{report.item})
 		if diff := cmp.Diff([]string{"Accepted"}, reasons(results)); err != nil || diff != "" {
 			t.Fatalf("member %s: error %v, -want +got:\n%s", report.member, err, diff)
