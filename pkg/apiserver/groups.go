@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
 	apiextensionsapiserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -17,7 +18,10 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/record"
 	aggregatorscheme "k8s.io/kube-aggregator/pkg/apiserver/scheme"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	controlplaneapiserver "k8s.io/kubernetes/pkg/controlplane/apiserver"
@@ -147,7 +151,12 @@ func (f *fleetGroups) newIntake(loopback *rest.Config) (*feedback.Intake, error)
 	if err != nil {
 		return nil, fmt.Errorf("make loopback client: %w", err)
 	}
+	kube, err := kubernetes.NewForConfig(loopback)
+	if err != nil {
+		return nil, fmt.Errorf("make loopback client: %w", err)
+	}
 	return feedback.New(feedback.Options{
+		Events:    newRecorder(kube),
 		Works:     worksIndex{f.engine},
 		Bindings:  feedback.NewBindings(legacyscheme.Scheme, f.stores.Namespaced, f.stores.Cluster),
 		Templates: feedback.NewTemplates(client, newMapper(found)),
@@ -160,6 +169,13 @@ func (f *fleetGroups) newIntake(loopback *rest.Config) (*feedback.Intake, error)
 func (f *fleetGroups) failures(binding types.NamespacedName) map[string]error {
 	errs, _ := f.engine.Errors(binding)
 	return errs.ByCluster
+}
+
+// newRecorder records Events of this server, as long as the process lives.
+func newRecorder(client kubernetes.Interface) record.EventRecorder {
+	broadcaster := record.NewBroadcaster()
+	broadcaster.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: client.CoreV1().Events("")})
+	return broadcaster.NewRecorder(legacyscheme.Scheme, corev1.EventSource{Component: "fleet-apiserver"})
 }
 
 // worksIndex finds the binding behind a work.

@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -83,11 +85,35 @@ func (i *Intake) record(ctx context.Context, name types.NamespacedName, batch *b
 			stored = binding
 		}
 		for n, r := range reports {
+			if result.verdicts[n] == accepted {
+				i.tell(stored.GetSpec().Resource, r)
+			}
 			r.answer(result.verdicts[n].reason, result.verdicts[n].message)
 		}
 		return stored, nil
 	}
 	return nil, fmt.Errorf("write status of binding %s: %w", name, errBusy)
+}
+
+// tell records an Event for a tombstone that came true in another way than asked
+// for: its report goes with it.
+func (i *Intake) tell(template workv1alpha1.ObjectReference, r *report) {
+	if i.options.Events == nil || !r.item.Deleted || r.item.AppliedReason != workv1alpha1.AppliedReasonNotEmpty {
+		return
+	}
+	i.options.Events.Event(&corev1.ObjectReference{
+		APIVersion: template.APIVersion, Kind: template.Kind, Namespace: template.Namespace, Name: template.Name, UID: r.item.TemplateUID,
+	}, corev1.EventTypeWarning, r.item.AppliedReason, shorten(fmt.Sprintf("member %q: %s", r.member, r.item.AppliedMessage)))
+}
+
+// maxNote is the longest message the API takes in an Event, in bytes.
+const maxNote = 1024
+
+func shorten(message string) string {
+	if len(message) <= maxNote {
+		return message
+	}
+	return strings.ToValidUTF8(message[:maxNote-4], "") + " ..."
 }
 
 // errBusy says that others wrote an object each time this server wanted to.

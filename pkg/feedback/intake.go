@@ -13,6 +13,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	apiruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
@@ -72,8 +73,16 @@ type Options struct {
 	// cache may be behind a write of another server. It costs a read of the
 	// binding where otherwise a cache would do.
 	Peers bool
+	// Events tells users what no status has room for. Optional.
+	Events EventRecorder
 	// Clock is the real one by default.
 	Clock clock.WithTicker
+}
+
+// EventRecorder records an Event about an object; it is the part of client-go's
+// record.EventRecorder that an Intake needs.
+type EventRecorder interface {
+	Event(object apiruntime.Object, eventType, reason, message string)
 }
 
 const (

@@ -23,6 +23,9 @@ type Resource struct {
 	schema.GroupVersionResource
 	// Namespaced is false for cluster-scoped kinds.
 	Namespaced bool
+	// Stored is true when objects can be listed and deleted: they are there, and not
+	// made up when asked for.
+	Stored bool
 }
 
 // APIs is what a member serves. It is immutable; members that serve the same
@@ -49,6 +52,7 @@ func newAPIs(lists []*metav1.APIResourceList, failed map[schema.GroupVersion]err
 			apis.kinds[gv.WithKind(resource.Kind)] = Resource{
 				GroupVersionResource: gv.WithResource(resource.Name),
 				Namespaced:           resource.Namespaced,
+				Stored:               slices.Contains(resource.Verbs, "list") && slices.Contains(resource.Verbs, "delete"),
 			}
 		}
 	}
@@ -88,6 +92,21 @@ func (a *APIs) AnyVersion(kind schema.GroupKind) (schema.GroupVersionKind, bool)
 		return schema.GroupVersionKind{}, false
 	}
 	return slices.MinFunc(versions, func(x, y schema.GroupVersionKind) int { return cmp.Compare(x.Version, y.Version) }), true
+}
+
+// Stored returns how kinds with objects are served, each in one of its versions,
+// sorted by kind.
+func (a *APIs) Stored() []schema.GroupVersionKind {
+	chosen := map[schema.GroupKind]schema.GroupVersionKind{}
+	for kind, resource := range a.kinds {
+		known, ok := chosen[kind.GroupKind()]
+		if resource.Stored && (!ok || kind.Version < known.Version) {
+			chosen[kind.GroupKind()] = kind
+		}
+	}
+	return slices.SortedFunc(maps.Values(chosen), func(x, y schema.GroupVersionKind) int {
+		return cmp.Or(cmp.Compare(x.Group, y.Group), cmp.Compare(x.Kind, y.Kind))
+	})
 }
 
 // Empty returns true before discovery succeeded once.
@@ -138,7 +157,7 @@ func (a *APIs) hash() string {
 	digest := sha256.New()
 	lines := make([]string, 0, len(a.kinds)+len(a.incomplete))
 	for kind, resource := range a.kinds {
-		lines = append(lines, fmt.Sprintf("%s %s %t\n", kind, resource.Resource, resource.Namespaced))
+		lines = append(lines, fmt.Sprintf("%s %s %t %t\n", kind, resource.Resource, resource.Namespaced, resource.Stored))
 	}
 	for gv := range a.incomplete {
 		lines = append(lines, fmt.Sprintf("%s incomplete\n", gv))

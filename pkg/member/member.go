@@ -44,11 +44,20 @@ var ErrMoved = errors.New("member is reached in another way now")
 type Connection interface {
 	// Objects reads and writes objects of any kind.
 	Objects() dynamic.Interface
+	// Metadata reads the metadata of objects of any kind.
+	Metadata() metadata.Interface
 	// Core reads nodes, Pods and namespaces, cheaper than Objects.
 	Core() corev1client.CoreV1Interface
 	// APIs returns what the member serves as far as known; it is empty until
 	// discovery succeeded once, and never becomes empty again.
 	APIs() *APIs
+	// Look asks the member what it serves now, past what is known. Versions whose
+	// discovery fails are not among it, and make it incomplete.
+	Look() (*APIs, error)
+	// Defines asks the member whether it may have objects of a kind that it does not
+	// serve: there is a definition of the kind, or a backend for its group that does
+	// not answer.
+	Defines(ctx context.Context, kind schema.GroupKind) (bool, error)
 	// Schema returns the fields of kind as the member knows them. Kinds without a
 	// published schema get one that takes every list for a single value.
 	Schema(ctx context.Context, kind schema.GroupVersionKind) (*Schema, error)

@@ -40,7 +40,7 @@ type propagation struct {
 
 // propagate makes the member's object as the work says.
 func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record *record) outcome {
-	record.ended, record.removed, record.outdated = nil, nil, false
+	record.ended, record.removed, record.outdated, record.unknownSince = nil, nil, false, time.Time{}
 	p := &propagation{session: s, work: work, record: record, target: record.target, hash: desiredHash(work)}
 	// 1. How does the member serve the kind?
 	resource, ok := s.member.APIs().Resource(p.target.kind)
@@ -315,10 +315,13 @@ func (s *session) read(ctx context.Context, resource member.Resource, t target) 
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	object, err := s.objects(resource, t).Get(ctx, t.name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
+	if isMissing(err) {
 		return nil, nil
 	}
 	if err != nil {
+		if apierrors.IsNotFound(err) {
+			s.member.Refresh()
+		}
 		return nil, fmt.Errorf("get %s from member %q: %w", t, s.cluster, err)
 	}
 	return observe(object)

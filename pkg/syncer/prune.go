@@ -29,28 +29,37 @@ const removalPatience = 2 * time.Second
 // prune makes a tombstone come true. This is the only place that deletes
 // anything in a member.
 func (s *session) prune(ctx context.Context, work *workv1alpha1.Work, record *record) outcome {
-	if done := record.ended; done != nil && done.template == work.Spec.Template.UID {
+	order := orderOf(work)
+	if done := record.ended; done != nil && done.order == order {
 		return done.outcome
 	}
 	o := s.end(ctx, work, record)
 	if o.deleted {
-		record.ended = &ended{template: work.Spec.Template.UID, outcome: o}
+		record.ended = &ended{order: order, outcome: o}
 	}
 	return o
+}
+
+// orderOf returns what tells the order to let go of an object from earlier ones.
+func orderOf(work *workv1alpha1.Work) order {
+	return order{template: work.Spec.Template.UID, generation: work.Spec.Binding.Generation}
 }
 
 // end looks at what is left of the object of a tombstone and lets it go.
 func (s *session) end(ctx context.Context, work *workv1alpha1.Work, record *record) outcome {
 	t := record.target
 	// 1. How does the member serve the kind?
-	resource, o, ok := s.resourceToPrune(t)
+	resource, o, ok := s.resourceToPrune(ctx, t)
 	if !ok {
 		return o
 	}
 	// 2. What does it have? A mirror that shows the object is enough to go by: the
 	// deletion is for that very version of it. Otherwise the member is asked.
 	mirror := s.observers.of(t.kind, resource)
-	if s.hasVanished(record, work.Spec.Template.UID) {
+	if record.removed != nil && record.removed.order != orderOf(work) {
+		record.removed = nil // what was removed says nothing about what came since
+	}
+	if s.hasVanished(record) {
 		return outcome{reason: workv1alpha1.AppliedReasonSuccess, deleted: true}
 	}
 	live, err := s.toEnd(ctx, resource, record, mirror)
@@ -65,6 +74,10 @@ func (s *session) end(ctx context.Context, work *workv1alpha1.Work, record *reco
 	case release:
 		return s.release(ctx, resource, t, live)
 	case remove:
+		record.order = orderOf(work)
+		if t.isNamespace() {
+			return s.removeNamespace(ctx, resource, record, live)
+		}
 		return s.remove(ctx, resource, record, live)
 	}
 	return outcome{reason: workv1alpha1.AppliedReasonFailed, message: endingMessage(t, live), object: live, retry: later}
@@ -83,10 +96,9 @@ func (s *session) toEnd(ctx context.Context, resource member.Resource, record *r
 	return s.read(ctx, resource, record.target)
 }
 
-// hasVanished returns true once the mirror has seen the object go that was removed
-// for the template.
-func (s *session) hasVanished(record *record, template types.UID) bool {
-	if record.removed == nil || record.removed.template != template {
+// hasVanished returns true once the mirror has seen the object go that was removed.
+func (s *session) hasVanished(record *record) bool {
+	if record.removed == nil {
 		return false
 	}
 	s.mu.Lock()
@@ -95,25 +107,64 @@ func (s *session) hasVanished(record *record, template types.UID) bool {
 }
 
 // resourceToPrune returns how the member serves the kind, in the version of the
-// tombstone or else in any. A kind that is not served at all has no objects.
-func (s *session) resourceToPrune(t target) (member.Resource, outcome, bool) {
-	apis := s.member.APIs()
+// tombstone or else in any.
+func (s *session) resourceToPrune(ctx context.Context, t target) (member.Resource, outcome, bool) {
+	if resource, ok := serves(s.member.APIs(), t); ok {
+		return resource, outcome{}, true
+	}
+	return s.lookForKind(ctx, t)
+}
+
+// serves returns how a member that serves apis serves the kind of the target, in its
+// version or else in any.
+func serves(apis *member.APIs, t target) (member.Resource, bool) {
 	if resource, ok := apis.Resource(t.kind); ok {
-		return resource, outcome{}, true
+		return resource, true
 	}
-	if other, ok := apis.AnyVersion(t.kind.GroupKind()); ok {
-		resource, _ := apis.Resource(other)
-		return resource, outcome{}, true
+	other, ok := apis.AnyVersion(t.kind.GroupKind())
+	if !ok {
+		return member.Resource{}, false
 	}
-	if apis.Empty() || apis.Uncertain(t.kind.Group) {
+	return apis.Resource(other)
+}
+
+// lookForKind asks the member about a kind that it is not known to serve. One that
+// it neither serves nor defines has no objects. What was discovered some time ago
+// does not tell: a CRD may come, or not be served for a moment.
+func (s *session) lookForKind(ctx context.Context, t target) (member.Resource, outcome, bool) {
+	apis, err := s.member.Look()
+	if err != nil {
 		s.member.Refresh()
 		return member.Resource{}, outcome{retry: soon}, false
+	}
+	if resource, ok := serves(apis, t); ok {
+		s.member.Refresh()
+		return resource, outcome{}, true
+	}
+	hidden := apis.Uncertain(t.kind.Group)
+	if !hidden {
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		if hidden, err = s.member.Defines(ctx, t.kind.GroupKind()); err != nil {
+			return member.Resource{}, failed(err, nil), false
+		}
+	}
+	if hidden {
+		s.member.Refresh()
+		return member.Resource{}, refused(workv1alpha1.AppliedReasonKindNotServed,
+			fmt.Sprintf("the member may have %s but does not serve %s now", t, t.kind.GroupKind()), nil, soon), false
 	}
 	return member.Resource{}, outcome{
 		reason:  workv1alpha1.AppliedReasonSuccess,
 		message: fmt.Sprintf("the member does not serve %s", t.kind.GroupKind()),
 		deleted: true,
 	}, false
+}
+
+// isMissing returns true when the member says that it has no such object. That it
+// serves no such kind, for now, is another answer with the same code.
+func isMissing(err error) bool {
+	return apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
 // remove asks the member to delete the object as it was seen. The mirror tells
@@ -128,7 +179,7 @@ func (s *session) remove(ctx context.Context, resource member.Resource, record *
 		PropagationPolicy: &background,
 	})
 	switch {
-	case apierrors.IsNotFound(err):
+	case isMissing(err):
 		return outcome{reason: workv1alpha1.AppliedReasonSuccess, deleted: true}
 	case apierrors.IsConflict(err):
 		// It changed meanwhile, or was replaced: look again, at the member.
@@ -140,7 +191,7 @@ func (s *session) remove(ctx context.Context, resource member.Resource, record *
 	}
 	deletes.WithLabelValues("success").Inc()
 	klog.FromContext(ctx).V(2).Info("Deleted from member", "kind", t.kind.Kind, "object", t.key())
-	record.removed = &removed{template: types.UID(live.templateUID()), uid: live.UID}
+	record.removed = &removed{order: record.order, uid: live.UID}
 	return outcome{object: live, retry: soon, after: removalPatience}
 }
 
@@ -149,7 +200,7 @@ func (s *session) release(ctx context.Context, resource member.Resource, t targe
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	object, err := s.objects(resource, t).Get(ctx, t.name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) || err == nil && object.GetUID() != live.UID {
+	if isMissing(err) || err == nil && object.GetUID() != live.UID {
 		return outcome{retry: soon}
 	}
 	if err != nil {

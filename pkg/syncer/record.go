@@ -25,6 +25,8 @@ type record struct {
 	settled *settled
 	// ended is set once a tombstone came true.
 	ended *ended
+	// order is the tombstone that is being served.
+	order order
 	// removed is the object the member was asked to delete.
 	removed *removed
 	// outdated says that the mirror's version of the object was refused.
@@ -33,6 +35,9 @@ type record struct {
 	trimmed []string
 	// unreadSince is when the first look found the kind not mirrored yet.
 	unreadSince time.Time
+	// unknownSince is when the namespace, which is to go, was first found to have what
+	// the fleet does not know.
+	unknownSince time.Time
 	// attempts counts the looks in a row that called for another.
 	attempts int
 	// disputes counts corrections that did not last.
@@ -52,16 +57,23 @@ type record struct {
 	gone   types.UID
 }
 
-// ended says of which template a tombstone came true, and how.
-type ended struct {
-	template types.UID
-	outcome  outcome
+// order is what tells a tombstone from earlier ones of the same object. A template
+// may leave the member, come back and leave again.
+type order struct {
+	template   types.UID
+	generation int64 // of the binding
 }
 
-// removed is an object the member was asked to delete, and the template it came
-// from.
+// ended says which tombstone came true, and how.
+type ended struct {
+	order   order
+	outcome outcome
+}
+
+// removed is an object the member was asked to delete, and for which tombstone.
 type removed struct {
-	template, uid types.UID
+	order order
+	uid   types.UID
 }
 
 // settled says which object was found to be as which work says.

@@ -110,6 +110,9 @@ const (
 	// AppliedReasonPruned says that the work was applied without fields the
 	// member does not know; the message names them.
 	AppliedReasonPruned = "FieldsPruned"
+	// AppliedReasonNotEmpty says that a namespace which the fleet created was
+	// released instead of deleted, because others put something into it.
+	AppliedReasonNotEmpty = "NamespaceNotEmpty"
 )
 
 // WorkStatus is what the syncer reported about a work.

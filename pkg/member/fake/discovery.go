@@ -37,6 +37,9 @@ func (m *Member) serveDiscovery(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
+// storedVerbs are those of every kind.
+var storedVerbs = metav1.Verbs{"create", "delete", "get", "list", "patch", "update", "watch"}
+
 func groupList(kinds []Kind) metav1.APIGroupList {
 	list := metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}}
 	seen := map[schema.GroupVersion]bool{}
@@ -59,7 +62,7 @@ func resourceList(kinds []Kind, gv schema.GroupVersion) metav1.APIResourceList {
 	for _, kind := range kinds {
 		if kind.GroupVersion() == gv {
 			list.APIResources = append(list.APIResources,
-				metav1.APIResource{Name: kind.Resource, Kind: kind.Kind, Namespaced: kind.Namespaced},
+				metav1.APIResource{Name: kind.Resource, Kind: kind.Kind, Namespaced: kind.Namespaced, Verbs: storedVerbs},
 				metav1.APIResource{Name: kind.Resource + "/status", Kind: kind.Kind, Namespaced: kind.Namespaced})
 		}
 	}
