@@ -256,7 +256,20 @@ func (s *Scheduler) finish(ctx context.Context, d *decision, err error) {
 	}
 }
 
+// tellNeeded has what a workload needs decided about again when the workload may
+// be elsewhere, or is nowhere any more.
+func (s *Scheduler) tellNeeded(d *decision) {
+	left := d.left()
+	switch {
+	case d.template == nil && s.templates.Get(d.key) == nil && (left == nil || left.Holders().Len() == 0):
+		s.add(s.needs.settle(d.key))
+	case d.spec != nil && (d.spec.PropagateDeps || d.binding != nil && d.binding.GetSpec().PropagateDeps):
+		s.add(s.needs.neededOf(d.key))
+	}
+}
+
 func (s *Scheduler) finished(logger klog.Logger, d *decision) {
+	s.tellNeeded(d)
 	switch d.result {
 	case metrics.Unschedulable, metrics.Failed:
 		// The backoff stays: what wakes the template next may not help either.

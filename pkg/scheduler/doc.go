@@ -26,8 +26,8 @@
 // is written when a template cannot be placed, and when it turns out that it is
 // placed well after all; that members were chosen the server records in the
 // write that chooses them. The scheduler is the only
-// writer of what it decides; requiredBy, rescheduleTriggeredAt,
-// suspension.scheduling and tombstones of a binding are others'. Others may make
+// writer of what it decides; rescheduleTriggeredAt, suspension.scheduling and
+// tombstones of a binding are others'. Others may make
 // gracefulEvictionTasks too; they end here.
 //
 // # What is never done

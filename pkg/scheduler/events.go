@@ -157,6 +157,7 @@ func (s *Scheduler) removeBinding(binding workv1alpha1.Binding) {
 // OnTemplate implements source.Handler.
 func (s *Scheduler) OnTemplate(before, after *template.Template) {
 	s.add(s.mounts.update(before, after))
+	s.add(s.needs.update(after))
 	if s.groups.update(before, after) {
 		s.queue.Wake(framework.GroupMoved)
 	}

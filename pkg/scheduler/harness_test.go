@@ -237,7 +237,8 @@ func (h *harness) delete(key template.Key) {
 }
 
 // clustersOf prints where a template is: "m1=3 m2=3 -m3 ~m4" with tombstones
-// that delete and that release, "!m5" with one that is being evicted.
+// that delete and that release, "!m5" with one that is
+// being evicted, "+m6" with one where others need it.
 func (h *harness) clustersOf(key template.Key) string {
 	binding := h.store.of(key)
 	if binding == nil {
@@ -250,6 +251,11 @@ func (h *harness) clustersOf(key template.Key) string {
 			text += "=" + strconv.Itoa(int(cluster.Replicas))
 		}
 		out = append(out, text)
+	}
+	for _, snapshot := range binding.GetSpec().RequiredBy {
+		for _, cluster := range snapshot.Clusters {
+			out = append(out, "+"+cluster.Name)
+		}
 	}
 	for _, task := range binding.GetSpec().GracefulEvictionTasks {
 		out = append(out, "!"+task.FromCluster)
@@ -592,7 +598,11 @@ func (f *fakeBindings) drop(key template.Key, member string) {
 	old := f.bindings[bindingKey(key.Namespace, workv1alpha1.BindingNameForGroupKind(key.GroupKind(), key.Name))]
 	updated := old.DeepCopyObject().(workv1alpha1.Binding)
 	spec := updated.GetSpec()
-	spec.Clusters = slices.DeleteFunc(spec.Clusters, func(c workv1alpha1.TargetCluster) bool { return c.Name == member })
+	is := func(c workv1alpha1.TargetCluster) bool { return c.Name == member }
+	spec.Clusters = slices.DeleteFunc(spec.Clusters, is)
+	for i := range spec.RequiredBy {
+		spec.RequiredBy[i].Clusters = slices.DeleteFunc(spec.RequiredBy[i].Clusters, is)
+	}
 	f.updateLocked(updated, old)
 }
 
@@ -663,7 +673,7 @@ func (f *fakeBindings) Delete(_ context.Context, binding workv1alpha1.Binding) e
 	if err != nil {
 		return err
 	}
-	if len(old.GetSpec().Clusters) > 0 || len(old.GetSpec().Tombstones) > 0 || old.GetUID() != binding.GetUID() {
+	if old.GetSpec().Holders().Len() > 0 || len(old.GetSpec().Tombstones) > 0 || old.GetUID() != binding.GetUID() {
 		return apierrors.NewConflict(workv1alpha1.Resource("resourcebindings"), binding.GetName(), nil)
 	}
 	delete(f.bindings, bindingKey(binding.GetNamespace(), binding.GetName()))

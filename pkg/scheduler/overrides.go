@@ -19,10 +19,7 @@ import (
 // holders returns the members that have the template's object after a decision:
 // those decided upon, those that are evicted, and those of its dependents.
 func holders(subject *subject, clusters []workv1alpha1.TargetCluster, tasks []workv1alpha1.GracefulEvictionTask) []string {
-	spec := workv1alpha1.BindingSpec{Clusters: clusters, GracefulEvictionTasks: tasks}
-	if subject.binding != nil {
-		spec.RequiredBy = subject.binding.GetSpec().RequiredBy
-	}
+	spec := workv1alpha1.BindingSpec{Clusters: clusters, GracefulEvictionTasks: tasks, RequiredBy: subject.requiredBy}
 	return sets.List(spec.Holders())
 }
 

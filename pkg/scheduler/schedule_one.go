@@ -33,6 +33,8 @@ type subject struct {
 	placed   map[string]int32     // members of this very template with their replicas
 	missing  []string             // those of placed that do not exist, as far as is known
 	demand   *capacity.Demand     // of one of its Pods, nil when it runs none
+
+	requiredBy []workv1alpha1.BindingSnapshot // where others need it
 }
 
 // scheduleOne decides about the next template. It returns false when there will
@@ -51,6 +53,7 @@ func (s *Scheduler) scheduleOne(ctx context.Context) bool {
 	// 2. Decide.
 	decision := s.decide(ctx, subject)
 	s.evict(decision)
+	s.require(decision)
 
 	// 3. Have the decision count for the next one.
 	if err := s.reserve(ctx, decision); err != nil {
@@ -87,6 +90,7 @@ func (s *Scheduler) lookUp(key template.Key) *subject {
 	if found.template.Stays != "" {
 		return found
 	}
+	found.requiredBy = s.requiredBy(found)
 	found.match = s.policies.Winner(found.template, found.holder())
 	if found.match != nil {
 		found.profile = s.profiles[schedulerName(found.match.Policy.GetSpec())]

@@ -57,6 +57,7 @@ type Scheduler struct {
 	overrides *policy.Overrides
 	mounts    mounts
 	groups    *groups
+	needs     *needs
 
 	templates templates
 	bindings  bindingClient
@@ -120,6 +121,7 @@ func newScheduler(c Config) (*Scheduler, error) {
 		overrides: policy.NewOverrides(),
 		mounts:    newMounts(),
 		groups:    newGroups(),
+		needs:     newNeeds(),
 		commits:   make(chan struct{}, c.Configuration.Parallelism),
 		ready:     make(chan struct{}),
 	}

@@ -36,6 +36,7 @@ func wantedSpec(subject *subject, plan *strategy.Plan, clusters []workv1alpha1.T
 	spec.Placement = plan.Placement
 	spec.Clusters = clusters
 	spec.Overrides = overrides
+	spec.RequiredBy = subject.requiredBy
 	spec.Replicas, spec.ReplicaRequirements = 0, nil
 	if workload := subject.template.Workload; workload != nil && (workload.Replicated || workload.Divisible && plan.Division != framework.DivideNothing) {
 		spec.Replicas, spec.ReplicaRequirements = workload.Pods, workload.Requirements

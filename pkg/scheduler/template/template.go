@@ -78,6 +78,9 @@ type Workload struct {
 	Requirements *workv1alpha1.ReplicaRequirements
 	// Claims are the names of the PersistentVolumeClaims its Pods mount, sorted.
 	Claims []string
+	// Needs are the templates its Pods refer to: ConfigMaps, Secrets, their
+	// ServiceAccount and PersistentVolumeClaims. Sorted.
+	Needs []Key
 	// Finished says that it ran to its end, so that placing it again would run
 	// it twice.
 	Finished bool

@@ -124,6 +124,7 @@ func TestRead(t *testing.T) {
 		w := &Workload{
 			Pods:   pods,
 			Claims: []string{"a", "b"},
+			Needs:  []Key{{Kind: "PersistentVolumeClaim", Namespace: "shop", Name: "a"}, {Kind: "PersistentVolumeClaim", Namespace: "shop", Name: "b"}},
 			Requirements: &workv1alpha1.ReplicaRequirements{
 				NodeClaim:         &workv1alpha1.NodeClaim{NodeSelector: map[string]string{"disk": "ssd"}},
 				ResourceRequest:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")},
@@ -212,6 +213,35 @@ func TestRead(t *testing.T) {
 				t.Errorf("\n%s\nRead(...): -want, +got:\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+func TestNeeds(t *testing.T) {
+	spec := corev1.PodSpec{
+		ServiceAccountName: "robot",
+		ImagePullSecrets:   []corev1.LocalObjectReference{{Name: "pull"}},
+		InitContainers: []corev1.Container{{EnvFrom: []corev1.EnvFromSource{
+			{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "env"}}},
+			{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "pull"}}},
+		}}},
+		Volumes: []corev1.Volume{
+			{VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "tls"}}},
+			{VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+				{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "ca"}}},
+			}}}},
+			{VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}},
+		},
+	}
+	key := func(kind, name string) Key { return Key{Kind: kind, Namespace: "shop", Name: name} }
+	want := []Key{
+		key("ConfigMap", "ca"), key("ConfigMap", "env"), key("PersistentVolumeClaim", "data"),
+		key("Secret", "pull"), key("Secret", "tls"), key("ServiceAccount", "robot"),
+	}
+	if diff := cmp.Diff(want, newWorkload("shop", 1, &spec).Needs); diff != "" {
+		t.Errorf("needs: -want, +got:\n%s", diff)
+	}
+	if got := newWorkload("shop", 1, &corev1.PodSpec{ServiceAccountName: "default"}).Needs; got != nil {
+		t.Errorf("the default service account is everywhere, got %v", got)
 	}
 }
 

@@ -4,6 +4,7 @@
 package template
 
 import (
+	"cmp"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -11,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	resourcehelper "k8s.io/component-helpers/resource"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 	"k8s.io/utils/ptr"
 
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
@@ -85,7 +87,32 @@ func replicated(namespace string, replicas *int32, spec *corev1.PodSpec) Traits 
 }
 
 func newWorkload(namespace string, pods int32, spec *corev1.PodSpec) *Workload {
-	return &Workload{Pods: pods, Requirements: requirements(namespace, spec), Claims: claims(spec)}
+	return &Workload{Pods: pods, Requirements: requirements(namespace, spec), Claims: claims(spec), Needs: needs(namespace, spec)}
+}
+
+// needs are the objects Pods cannot start, or not work, without. The default
+// ServiceAccount is in every member.
+func needs(namespace string, spec *corev1.PodSpec) []Key {
+	var keys []Key
+	add := func(kind string) podutil.Visitor {
+		return func(name string) bool {
+			if name != "" {
+				keys = append(keys, Key{Kind: kind, Namespace: namespace, Name: name})
+			}
+			return true
+		}
+	}
+	pod := &corev1.Pod{Spec: *spec}
+	podutil.VisitPodConfigmapNames(pod, add("ConfigMap"))
+	podutil.VisitPodSecretNames(pod, add("Secret"))
+	if spec.ServiceAccountName != "default" {
+		add("ServiceAccount")(spec.ServiceAccountName)
+	}
+	for _, claim := range claims(spec) {
+		add("PersistentVolumeClaim")(claim)
+	}
+	slices.SortFunc(keys, func(a, b Key) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
+	return slices.Compact(keys)
 }
 
 func requirements(namespace string, spec *corev1.PodSpec) *workv1alpha1.ReplicaRequirements {

@@ -1,0 +1,143 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package scheduler
+
+import (
+	"errors"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/policy"
+)
+
+// withDeps has a policy put Deployments on members with what they need.
+func (h *harness) withDeps(propagate bool, names ...string) {
+	affinity := named(names...)
+	p := &policyv1alpha1.ClusterPropagationPolicy{ObjectMeta: metav1.ObjectMeta{Name: "mine", UID: "mine"}}
+	p.Spec.ResourceSelectors = []policyv1alpha1.ResourceSelector{{APIVersion: "apps/v1", Kind: "Deployment"}}
+	p.Spec.Placement.ClusterAffinity = &affinity
+	p.Spec.PropagateDeps = propagate
+	h.setPropagation(h.ctx, p)
+}
+
+func needing(name, config string) *appsv1.Deployment {
+	object := deployment(name, 2)
+	object.Spec.Template.Spec.Containers[0].EnvFrom = []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{
+		LocalObjectReference: corev1.LocalObjectReference{Name: config},
+	}}}
+	return object
+}
+
+func TestNeededTravels(t *testing.T) {
+	inBubble(t, func(h *harness) {
+		h.member("m1")
+		h.member("m2")
+		h.withDeps(true, "m1")
+		config := h.create(configMap("config"))
+		other := h.create(configMap("other"))
+		web := h.create(needing("web", "config"))
+		h.settle()
+		h.want(config, "+m1", "No policy picks it; it goes where it is needed.")
+		h.want(other, "none", "What nobody needs stays.")
+		h.wantWrites(2, "One for the workload, one for what it needs.")
+
+		h.withDeps(true, "m2")
+		h.settle()
+		h.want(config, "+m1 +m2", "Both copies need it while the workload moves.")
+		h.store.healthy(web, "m2")
+		h.settle()
+		h.want(config, "+m2 -m1", "The old one is gone.")
+		h.store.confirm(config)
+
+		api := h.create(needing("api", "config"))
+		h.settle()
+		h.want(config, "+m2 +m2", "Two need it.")
+		h.delete(web)
+		h.settle()
+		h.want(config, "+m2", "One does still.")
+
+		h.create(needing("api", "other"))
+		h.settle()
+		h.want(config, "-m2", "Nobody does.")
+		h.want(other, "+m2", "The other is needed now.")
+		h.store.confirm(config)
+		h.settle()
+		h.want(config, "none", "Nothing is left of it.")
+
+		h.withDeps(false, "m2")
+		h.settle()
+		h.want(other, "-m2", "The policy takes nothing along any more.")
+
+		h.withDeps(true, "m2")
+		h.settle()
+		h.removePropagation(policy.Ref{Name: "mine"})
+		h.settle()
+		h.want(api, "m2", "A workload without a policy stays.")
+		h.want(other, "+m2", "So does what it needs.")
+	})
+}
+
+func TestNeededIsPlacedToo(t *testing.T) {
+	inBubble(t, func(h *harness) {
+		h.member("m1")
+		h.member("m2")
+		h.withDeps(true, "m1")
+		affinity := named("m2")
+		h.clusterPolicy("config", "v1", "ConfigMap", policyv1alpha1.Placement{ClusterAffinity: &affinity})
+		config := h.create(configMap("config"))
+		h.create(needing("web", "config"))
+		h.settle()
+		h.want(config, "m2 +m1", "Its own policy counts beside the need.")
+		h.removePropagation(policy.Ref{Name: "config"})
+		h.settle()
+		h.want(config, "m2 +m1", "What is placed stays.")
+	})
+}
+
+// TestNeededByUnknown: a workload that is missing from memory is not gone.
+func TestNeededByUnknown(t *testing.T) {
+	inBubble(t, func(h *harness) {
+		h.member("m1")
+		h.withDeps(true, "m1")
+		config := h.create(configMap("config"))
+		web := h.create(needing("web", "config"))
+		h.settle()
+		before := h.fleet.Get(web)
+		h.fleet.liveErr = errors.New("no route to host")
+		h.fleet.set(web, nil)
+		h.OnTemplate(before, nil)
+		for range 3 {
+			h.scheduleOne(h.ctx)
+		}
+		h.want(config, "+m1", "Nobody said that the workload does not exist.")
+		h.fleet.liveErr = nil
+		h.settle()
+		h.want(web, "-m1", "Now somebody does.")
+		h.want(config, "-m1", "And it is needed no more.")
+	})
+}
+
+func TestNeededInMemberThatLeaves(t *testing.T) {
+	inBubble(t, func(h *harness) {
+		h.member("m1")
+		h.member("m2")
+		h.withDeps(true)
+		config := h.create(configMap("config"))
+		web := h.create(needing("web", "config"))
+		h.settle()
+		h.want(config, "+m1 +m2", "It is needed on both.")
+		h.member("m1", leaving)
+		h.settle()
+		h.store.drop(config, "m1")
+		h.settle()
+		h.want(config, "+m2 -m1", "A member that is being unjoined is not taken again.")
+		h.store.drop(web, "m1")
+		h.settle()
+		h.want(config, "+m2 -m1", "Nor later.")
+	})
+}
