@@ -164,7 +164,7 @@ func Accept(ctx context.Context, fleetClient fleetclient.Interface, seen *cluste
 func Find(ctx context.Context, fleetClient fleetclient.Interface, name string) (*clusterv1alpha1.Cluster, error) {
 	cluster, err := fleetClient.ClusterV1alpha1().Clusters().Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("cluster %q is not in the fleet: its agent has not asked to join yet, or with a token that is not for agents", name)
+		return nil, fmt.Errorf("cluster %q is not in the fleet, and its agent has not asked to join it", name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("get Cluster %q: %w", name, err)

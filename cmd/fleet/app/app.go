@@ -59,12 +59,14 @@ client of Kubernetes.`,
 	cmd.SetOut(streams.Out)
 	cmd.SetErr(streams.ErrOut)
 	cmd.AddCommand(
+		newAcceptCommand(name, streams),
 		newAgentCommand(name, streams),
 		newCordonCommand(name, streams),
 		newGetCommand(name, streams),
 		newJoinCommand(name, streams),
 		newRegisterCommand(name, streams),
 		newTaintCommand(name, streams),
+		newTokenCommand(name, streams),
 		newUncordonCommand(name, streams),
 		newUnjoinCommand(name, streams),
 		newVersionCommand(name, streams),

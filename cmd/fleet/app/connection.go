@@ -71,6 +71,19 @@ func (f *kubeconfigFlags) contexts() []string {
 	return names
 }
 
+// kubeClient returns a client of Kubernetes' own kinds in the fleet.
+func (f *kubeconfigFlags) kubeClient() (kubernetes.Interface, error) {
+	config, err := f.config()
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make a client to the fleet: %w", err)
+	}
+	return client, nil
+}
+
 // fleetClient returns a client of the fleet's own kinds.
 func (f *kubeconfigFlags) fleetClient() (fleetclient.Interface, error) {
 	config, err := f.config()
