@@ -23,6 +23,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"k8s.io/streaming/pkg/httpstream"
@@ -202,7 +203,8 @@ func createCluster(t *testing.T, server *harness.APIServer, c *clusterv1alpha1.C
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := clusters.Delete(context.WithoutCancel(t.Context()), c.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		err := clusters.Delete(context.WithoutCancel(t.Context()), c.Name, metav1.DeleteOptions{})
+		if err != nil && !apierrors.IsNotFound(err) && !utilnet.IsConnectionRefused(err) { // a server may have been stopped
 			t.Errorf("delete Cluster %q: %v", c.Name, err)
 		}
 	})
