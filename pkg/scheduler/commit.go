@@ -270,6 +270,9 @@ func (s *Scheduler) tellNeeded(d *decision) {
 
 func (s *Scheduler) finished(logger klog.Logger, d *decision) {
 	s.tellNeeded(d)
+	if d.result == metrics.Placed || d.result == metrics.Unchanged {
+		s.changes.settle(d.key)
+	}
 	switch d.result {
 	case metrics.Unschedulable, metrics.Failed:
 		// The backoff stays: what wakes the template next may not help either.

@@ -103,6 +103,36 @@ func held(subject *subject, why string) *decision {
 	return d
 }
 
+// staysMessage is what the condition of a binding says whose policy is gone.
+const staysMessage = "no policy matches any more; it stays where it is"
+
+// abandoned leaves a template that no policy picks where it is, and says so.
+func abandoned(subject *subject) *decision {
+	d := held(subject, "no policy matches")
+	if subject.recreated() || len(subject.placed) == 0 {
+		return d
+	}
+	condition := meta.FindStatusCondition(subject.binding.GetStatus().Conditions, workv1alpha1.ConditionScheduled)
+	if condition == nil || condition.Message != staysMessage {
+		d.scheduled = &metav1.Condition{
+			Type:    workv1alpha1.ConditionScheduled,
+			Status:  metav1.ConditionTrue,
+			Reason:  workv1alpha1.ReasonSuccess,
+			Message: staysMessage,
+		}
+	}
+	return d
+}
+
+// waiting reports what a template waits for before it is placed, or placed anew.
+// Placements stay.
+func waiting(subject *subject, why string, events framework.Event) *decision {
+	d := &decision{subject: subject, result: metrics.Unschedulable, why: why, wakeOn: events}
+	d.keepOrCreate()
+	d.complain(workv1alpha1.ReasonUnschedulable, why, nil)
+	return d
+}
+
 // renewed is the spec of a binding that lost the template it was made for and is
 // about a new one of the same name, which is nowhere.
 func renewed(subject *subject) *workv1alpha1.BindingSpec {
@@ -204,11 +234,11 @@ func placed(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnosis
 	return d
 }
 
-// takeBack takes an earlier complaint back. The server does that itself in a
+// takeBack takes an earlier complaint back, and that no policy matches. The server does that itself in a
 // write that changes members.
 func (d *decision) takeBack() {
 	condition := meta.FindStatusCondition(d.binding.GetStatus().Conditions, workv1alpha1.ConditionScheduled)
-	if condition == nil || condition.Status != metav1.ConditionFalse {
+	if condition == nil || condition.Status != metav1.ConditionFalse && condition.Message != staysMessage {
 		return
 	}
 	d.scheduled = &metav1.Condition{

@@ -117,6 +117,9 @@ func (s *Scheduler) removePropagation(ref policy.Ref) {
 }
 
 func (s *Scheduler) setOverride(ctx context.Context, o policyv1alpha1.Override) {
+	if !s.overrides.Has(policy.RefOf(o)) {
+		defer s.queue.Wake(framework.OverrideAdded)
+	}
 	selectors, err := s.overrides.Set(o)
 	if err != nil {
 		utilruntime.HandleErrorWithContext(ctx, err, "Read an override policy", "policy", klog.KObj(o))
@@ -158,6 +161,10 @@ func (s *Scheduler) removeBinding(binding workv1alpha1.Binding) {
 func (s *Scheduler) OnTemplate(before, after *template.Template) {
 	s.add(s.mounts.update(before, after))
 	s.add(s.needs.update(after))
+	if changed(before, after) && s.awaitsChange(after.Key()) {
+		s.changes.add(after)
+		s.queue.Add(after.Key())
+	}
 	if s.groups.update(before, after) {
 		s.queue.Wake(framework.GroupMoved)
 	}

@@ -91,7 +91,7 @@ func (s *Scheduler) lookUp(key template.Key) *subject {
 		return found
 	}
 	found.requiredBy = s.requiredBy(found)
-	found.match = s.policies.Winner(found.template, found.holder())
+	found.match = s.lazily(found, s.policies.Winner(found.template, found.holder()))
 	if found.match != nil {
 		found.profile = s.profiles[schedulerName(found.match.Policy.GetSpec())]
 	}
@@ -132,9 +132,12 @@ func (s *Scheduler) decide(ctx context.Context, subject *subject) *decision {
 	case subject.template.Stays != "":
 		return held(subject, subject.template.Stays)
 	case subject.match == nil:
-		return held(subject, "no policy matches")
+		return abandoned(subject)
 	case subject.profile == nil:
 		return held(subject, "another scheduler decides")
+	}
+	if missing := s.missingOverride(subject.match.Policy); missing != "" {
+		return waiting(subject, fmt.Sprintf("override policy %q, which the policy depends on, does not exist", missing), framework.OverrideAdded)
 	}
 	plan, err := s.plan(subject)
 	if err != nil {

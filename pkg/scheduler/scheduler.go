@@ -58,6 +58,7 @@ type Scheduler struct {
 	mounts    mounts
 	groups    *groups
 	needs     *needs
+	changes   *changes
 
 	templates templates
 	bindings  bindingClient
@@ -122,6 +123,7 @@ func newScheduler(c Config) (*Scheduler, error) {
 		mounts:    newMounts(),
 		groups:    newGroups(),
 		needs:     newNeeds(),
+		changes:   newChanges(),
 		commits:   make(chan struct{}, c.Configuration.Parallelism),
 		ready:     make(chan struct{}),
 	}

@@ -36,6 +36,8 @@ const (
 	// GroupMoved is a template that others are placed with, or apart from, on other
 	// members than before.
 	GroupMoved
+	// OverrideAdded is an override policy that a propagation policy may wait for.
+	OverrideAdded
 )
 
 // AnyEvent is the set of all events.

@@ -156,6 +156,16 @@ func (x *Propagations) Set(policy policyv1alpha1.Propagation) ([]Selector, error
 // concerned.
 func (x *Propagations) Delete(ref Ref) []Selector { return x.index.remove(ref) }
 
+// Get returns a policy, nil when there is none.
+func (x *Propagations) Get(ref Ref) policyv1alpha1.Propagation {
+	x.index.mu.RLock()
+	defer x.index.mu.RUnlock()
+	if found, ok := x.index.entries[ref]; ok {
+		return found.policy
+	}
+	return nil
+}
+
 // Match is a policy that picks a template.
 type Match struct {
 	// Policy that picks it.
@@ -238,6 +248,14 @@ func (x *Overrides) Set(policy policyv1alpha1.Override) ([]Selector, error) {
 // Delete forgets a policy and returns the selectors of the templates that may be
 // concerned.
 func (x *Overrides) Delete(ref Ref) []Selector { return x.index.remove(ref) }
+
+// Has reports whether there is such a policy.
+func (x *Overrides) Has(ref Ref) bool {
+	x.index.mu.RLock()
+	defer x.index.mu.RUnlock()
+	_, ok := x.index.entries[ref]
+	return ok
+}
 
 // For returns the policies that apply to a template, in the order they are
 // applied: cluster policies before namespaced ones, then by name.

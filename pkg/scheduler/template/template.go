@@ -49,7 +49,7 @@ func (k Key) String() string {
 }
 
 // Template is what decisions about one object depend on. Of the metadata it
-// keeps identity, labels, deletion timestamp and the annotations of the fleet.
+// keeps identity, versions, labels, deletion timestamp and the annotations of the fleet.
 type Template struct {
 	metav1.ObjectMeta
 
@@ -145,6 +145,7 @@ func New(kind schema.GroupVersionKind, meta metav1.Object, traits Traits) *Templ
 			Name:              meta.GetName(),
 			UID:               meta.GetUID(),
 			ResourceVersion:   meta.GetResourceVersion(),
+			Generation:        meta.GetGeneration(),
 			DeletionTimestamp: meta.GetDeletionTimestamp(),
 		},
 		Stays: whyStays(kind.GroupKind(), meta),

@@ -279,7 +279,7 @@ func TestNewKeepsLittle(t *testing.T) {
 		Finalizers:    []string{"x"},
 	}
 	want := metav1.ObjectMeta{
-		Namespace: "shop", Name: "web", UID: "1", ResourceVersion: "7",
+		Namespace: "shop", Name: "web", UID: "1", ResourceVersion: "7", Generation: 3,
 		Labels:      map[string]string{"app": "web"},
 		Annotations: map[string]string{wellknown.AnnotationPlacement: "single"},
 	}
