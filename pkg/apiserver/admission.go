@@ -23,6 +23,7 @@ import (
 	"fleet.dev/fleet/pkg/apiserver/admission/clusteracceptance"
 	"fleet.dev/fleet/pkg/apiserver/admission/clusterid"
 	"fleet.dev/fleet/pkg/apiserver/admission/clusterrestriction"
+	"fleet.dev/fleet/pkg/apiserver/admission/deletionprotection"
 	"fleet.dev/fleet/pkg/apiserver/admission/orphanintent"
 	"fleet.dev/fleet/pkg/apiserver/agentauth"
 )
@@ -32,8 +33,9 @@ func registerAdmissionPlugins(options *genericoptions.AdmissionOptions, clusters
 	clusterrestriction.Register(options.Plugins)
 	clusteracceptance.Register(options.Plugins)
 	clusterid.Register(options.Plugins, clusters)
+	deletionprotection.Register(options.Plugins)
 	orphanintent.Register(options.Plugins)
-	own := []string{clusterrestriction.PluginName, clusteracceptance.PluginName, clusterid.PluginName}
+	own := []string{clusterrestriction.PluginName, clusteracceptance.PluginName, clusterid.PluginName, deletionprotection.PluginName}
 	// After all that may refuse: what is recorded is to happen.
 	last := []string{orphanintent.PluginName}
 	options.RecommendedPluginOrder = slices.Concat(own, options.RecommendedPluginOrder, last)
