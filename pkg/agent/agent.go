@@ -265,16 +265,13 @@ func (a *Agent) serve(ctx context.Context, credentials Credentials) error {
 	}
 	a.tunnel.Store(link)
 	defer a.tunnel.Store(nil)
+	leaving := newDeparture(a.config.Cluster)
 	carrier, err := syncer.New(syncer.Config{
 		FleetConfig: transport.requests(), Members: syncer.Pull(a.config.Cluster, member.PullAccess(a.config.Member)),
-		Workers: a.config.Workers, Clock: a.clock,
+		Observer: leaving, Workers: a.config.Workers, Clock: a.clock,
 	})
 	if err != nil {
 		return err
-	}
-	leaving := newDeparture(a.config.Cluster)
-	if _, err := carrier.Clusters().AddEventHandler(leaving); err != nil {
-		return fmt.Errorf("watch the Cluster: %w", err)
 	}
 	logger := klog.FromContext(ctx)
 	certificates.renewed = func() {

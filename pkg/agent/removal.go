@@ -14,12 +14,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/wellknown"
+	"fleet.dev/fleet/pkg/syncer"
 )
 
 // ErrLeft says that the member has left the fleet and the agent removed itself.
@@ -38,21 +38,15 @@ type departure struct {
 	over    bool
 }
 
-var _ cache.ResourceEventHandler = &departure{}
+var _ syncer.Observer = &departure{}
 
 func newDeparture(cluster string) *departure {
 	return &departure{cluster: cluster, left: make(chan struct{})}
 }
 
-// OnAdd implements cache.ResourceEventHandler.
-func (d *departure) OnAdd(object any, _ bool) { d.see(object) }
-
-// OnUpdate implements cache.ResourceEventHandler.
-func (d *departure) OnUpdate(_, object any) { d.see(object) }
-
-func (d *departure) see(object any) {
-	cluster, ok := object.(*clusterv1alpha1.Cluster)
-	if !ok || cluster.Name != d.cluster || cluster.DeletionTimestamp.IsZero() {
+// Seen implements syncer.Observer.
+func (d *departure) Seen(cluster *clusterv1alpha1.Cluster) {
+	if cluster.Name != d.cluster || cluster.DeletionTimestamp.IsZero() {
 		return
 	}
 	d.mu.Lock()
@@ -60,11 +54,9 @@ func (d *departure) see(object any) {
 	d.leaving = cluster.UID
 }
 
-// OnDelete implements cache.ResourceEventHandler. An informer that found the
-// Cluster missing from a list passes something else than a Cluster.
-func (d *departure) OnDelete(object any) {
-	cluster, ok := object.(*clusterv1alpha1.Cluster)
-	if !ok || cluster.Name != d.cluster {
+// Deleted implements syncer.Observer.
+func (d *departure) Deleted(cluster *clusterv1alpha1.Cluster) {
+	if cluster.Name != d.cluster {
 		return
 	}
 	d.mu.Lock()

@@ -18,7 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
@@ -35,27 +34,21 @@ func TestDeparture(t *testing.T) {
 	successor := going.DeepCopy()
 	successor.UID = "2"
 	type event func(*departure)
-	add := func(c *clusterv1alpha1.Cluster) event { return func(d *departure) { d.OnAdd(c, false) } }
-	update := func(c *clusterv1alpha1.Cluster) event { return func(d *departure) { d.OnUpdate(nil, c) } }
-	remove := func(c *clusterv1alpha1.Cluster) event { return func(d *departure) { d.OnDelete(c) } }
-	missing := func(c *clusterv1alpha1.Cluster) event {
-		return func(d *departure) { d.OnDelete(cache.DeletedFinalStateUnknown{Key: c.Name, Obj: c}) }
-	}
+	seen := func(c *clusterv1alpha1.Cluster) event { return func(d *departure) { d.Seen(c) } }
+	deleted := func(c *clusterv1alpha1.Cluster) event { return func(d *departure) { d.Deleted(c) } }
 	for name, tc := range map[string]struct {
 		reason string
 		events []event
 		want   bool
 	}{
-		"Left":          {"the deletion began and ended", []event{add(there), update(going), remove(going)}, true},
-		"LateStart":     {"an agent that starts meanwhile sees it end", []event{add(going), remove(going)}, true},
-		"There":         {"nothing happened", []event{add(there), update(there)}, false},
-		"Leaving":       {"objects are still to be deleted", []event{add(there), update(going)}, false},
-		"Missing":       {"a restored etcd does not have the Cluster", []event{add(there), missing(there)}, false},
-		"MissingMidway": {"how it ended was not seen", []event{add(there), update(going), missing(going)}, false},
-		"Sudden":        {"nobody unjoined it: the cluster controller always sees a deletion begin", []event{add(there), remove(there)}, false},
-		"Other":         {"another member leaves", []event{add(there), update(other), remove(other)}, false},
-		"Successor":     {"the one that ended is not the one whose deletion began", []event{update(going), remove(successor)}, false},
-		"Twice":         {"what is over is over", []event{add(going), remove(going), add(successor), remove(successor)}, true},
+		"Left":      {"the deletion began and ended", []event{seen(there), seen(going), deleted(going)}, true},
+		"LateStart": {"an agent that starts meanwhile sees it end", []event{seen(going), deleted(going)}, true},
+		"There":     {"nothing happened", []event{seen(there), seen(there)}, false},
+		"Leaving":   {"objects are still to be deleted", []event{seen(there), seen(going)}, false},
+		"Sudden":    {"nobody unjoined it: the cluster controller always sees a deletion begin", []event{seen(there), deleted(there)}, false},
+		"Other":     {"another member leaves", []event{seen(there), seen(other), deleted(other)}, false},
+		"Successor": {"the one that ended is not the one whose deletion began", []event{seen(going), deleted(successor)}, false},
+		"Twice":     {"what is over is over", []event{seen(going), deleted(going), seen(successor), deleted(successor)}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDeparture(testCluster)

@@ -7,14 +7,12 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/cache"
@@ -108,7 +106,6 @@ func (s *session) run(ctx context.Context) error {
 
 // followWorks mirrors the member's works.
 func (s *session) followWorks(ctx context.Context) {
-	logger := klog.FromContext(ctx)
 	works := s.fleet.WorkV1alpha1().Works(s.namespace)
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
@@ -118,12 +115,7 @@ func (s *session) followWorks(ctx context.Context) {
 			return works.Watch(ctx, options)
 		},
 	}
-	// Shorter than the reflector's own, which leaves a fleet that is back unheard
-	// for up to half a minute.
-	backoff := wait.Backoff{Duration: 500 * time.Millisecond, Cap: 2 * time.Second, Steps: 3, Factor: 2, Jitter: 0.5}
-	reflector := cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(lw, s.fleet), &workv1alpha1.Work{}, s.mirror,
-		cache.ReflectorOptions{Logger: &logger, Name: s.cluster + "/works", Clock: s.clock, Backoff: &backoff})
-	reflector.RunWithContext(ctx)
+	followFleet(ctx, s.cluster+"/works", cache.ToListWatcherWithWatchListSemantics(lw, s.fleet), &workv1alpha1.Work{}, s.mirror, s.clock)
 }
 
 // cutWork leaves out of a work what the syncer does not need.

@@ -18,15 +18,12 @@ import (
 	coordinationv1client "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/generated/clientset/versioned"
-	clusterinformers "fleet.dev/fleet/pkg/generated/informers/externalversions/cluster/v1alpha1"
-	clusterlisters "fleet.dev/fleet/pkg/generated/listers/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/member"
 )
 
@@ -46,6 +43,8 @@ type Config struct {
 	// Rotation says when the tokens of members in Push mode are replaced. The zero
 	// value is never.
 	Rotation Rotation
+	// Observer is told about the Clusters this syncer sees. Optional.
+	Observer Observer
 	// Workers is how many works of one member are looked at together. 0 means
 	// DefaultWorkers.
 	Workers int
@@ -64,8 +63,7 @@ type Syncer struct {
 	fleet    versioned.Interface
 	core     corev1client.CoreV1Interface
 	leases   coordinationv1client.LeasesGetter
-	informer cache.SharedIndexInformer
-	clusters clusterlisters.ClusterLister
+	clusters *clusters
 
 	queue   workqueue.TypedInterface[string]
 	running map[string]*running // used by the one worker only
@@ -105,6 +103,7 @@ func New(config Config) (*Syncer, error) {
 	if s.clock == nil {
 		s.clock = clock.RealClock{}
 	}
+	s.clusters = newClusters(config.Members.watched, config.Observer, s.clusterChanged)
 	if s.config.Workers == 0 {
 		s.config.Workers = DefaultWorkers
 	}
@@ -138,31 +137,14 @@ func (s *Syncer) buildClients() error {
 	if s.leases, err = coordinationv1client.NewForConfigAndClient(config, httpClient); err != nil {
 		return err
 	}
-	s.informer = clusterinformers.NewFilteredClusterInformer(s.fleet, 0, cache.Indexers{}, func(options *metav1.ListOptions) {
-		options.FieldSelector = s.config.Members.watched.String()
-	})
-	s.clusters = clusterlisters.NewClusterLister(s.informer.GetIndexer())
-	_, err = s.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    s.clusterChanged,
-		UpdateFunc: func(_, now any) { s.clusterChanged(now) },
-		DeleteFunc: s.clusterChanged,
-	})
-	return err
+	return nil
 }
 
-// Clusters is the informer of the Clusters this syncer sees, for handlers added
-// before Run.
-func (s *Syncer) Clusters() cache.SharedIndexInformer { return s.informer }
-
 // clusterChanged has the session of a member checked.
-func (s *Syncer) clusterChanged(object any) {
-	name, err := cache.DeletionHandlingObjectToName(object)
-	if err != nil {
-		return
-	}
-	s.queue.Add(name.Name)
+func (s *Syncer) clusterChanged(name string) {
+	s.queue.Add(name)
 	s.mu.Lock()
-	changed := s.changed[name.Name]
+	changed := s.changed[name]
 	s.mu.Unlock()
 	if changed != nil {
 		changed()
@@ -177,11 +159,13 @@ func (s *Syncer) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var informing sync.WaitGroup
-	defer informing.Wait()
-	informing.Go(func() { s.informer.RunWithContext(ctx) })
-	if !cache.WaitForCacheSync(ctx.Done(), s.informer.HasSynced) {
+	var mirroring sync.WaitGroup
+	defer mirroring.Wait()
+	mirroring.Go(func() { s.clusters.run(ctx, s.fleet, s.clock) })
+	select {
+	case <-ctx.Done():
 		return nil
+	case <-s.clusters.synced:
 	}
 	logger.Info("Syncer started", "fleetID", fleetID)
 	defer context.AfterFunc(ctx, s.queue.ShutDown)()
@@ -222,7 +206,7 @@ func (s *Syncer) awaitFleetID(ctx context.Context) (string, error) {
 
 // check starts, replaces or ends the session of one member.
 func (s *Syncer) check(ctx context.Context, name, fleetID string) {
-	cluster, err := s.clusters.Get(name)
+	cluster, err := s.clusters.named(name)
 	wanted := err == nil && s.config.Members.serves(cluster)
 	access := ""
 	if wanted {
@@ -291,7 +275,7 @@ func (s *Syncer) serve(ctx context.Context, name, fleetID string) {
 
 // serveOnce runs one session.
 func (s *Syncer) serveOnce(ctx context.Context, name, fleetID string) error {
-	get := func() (*clusterv1alpha1.Cluster, error) { return s.clusters.Get(name) }
+	get := func() (*clusterv1alpha1.Cluster, error) { return s.clusters.named(name) }
 	cluster, err := get()
 	if err != nil {
 		return err

@@ -138,12 +138,14 @@ func (s Source) parse() (server string, pins *pubkeypin.Set, err error) {
 func awaitSigned(ctx context.Context, config *rest.Config, tokenID string) (*corev1.ConfigMap, error) {
 	var info *corev1.ConfigMap
 	err := wait.PollUntilContextTimeout(ctx, pollPeriod, signatureTimeout, true, func(ctx context.Context) (done bool, err error) {
-		if info, err = clusterInfo(ctx, config); err != nil {
+		seen, err := clusterInfo(ctx, config)
+		if err != nil {
 			return false, err
 		}
+		info = seen
 		return info.Data[bootstrapapi.JWSSignatureKeyPrefix+tokenID] != "", nil
 	})
-	if wait.Interrupted(err) && ctx.Err() == nil {
+	if err != nil && info != nil && ctx.Err() == nil {
 		return nil, fmt.Errorf("%w: %s does not know a token with id %q, or it has expired: make one with \"fleet token create\"", ErrToken, config.Host, tokenID)
 	}
 	return info, err

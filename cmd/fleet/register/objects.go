@@ -19,6 +19,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
+	"fleet.dev/fleet/cmd/fleet/join"
 	"fleet.dev/fleet/pkg/apis/wellknown"
 )
 
@@ -107,9 +108,10 @@ func namespace() *corev1.Namespace {
 	return &corev1.Namespace{ObjectMeta: clusterMeta(wellknown.NamespaceSystem)}
 }
 
-// role owns the rest of the installation.
+// role owns the rest of the installation. What it allows is what the push syncer
+// may do, and to impersonate: requests of the fleet's users are passed on as theirs.
 func (i Installation) role() *rbacv1.ClusterRole {
-	role := &rbacv1.ClusterRole{ObjectMeta: clusterMeta(wellknown.AgentName), Rules: rules()}
+	role := &rbacv1.ClusterRole{ObjectMeta: clusterMeta(wellknown.AgentName), Rules: append(join.SyncerRules(), join.ImpersonatorRules()...)}
 	role.Annotations = map[string]string{wellknown.AnnotationClusterName: i.Cluster, wellknown.AnnotationFleetCA: i.Fleet.CAHash}
 	return role
 }

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -68,6 +69,13 @@ func TestJoin(t *testing.T) {
 	if key := r.credentials().Key; !bytes.Equal(key, before.RequestKey) {
 		t.Error("the certificate is for the key the administrator accepted")
 	}
+
+	r.eventually("the fleet's users reach the member through the tunnel", func(ctx context.Context) (bool, error) {
+		object := &corev1.ConfigMap{}
+		err := r.fleet.Kube.CoreV1().RESTClient().Get().
+			AbsPath("/apis/cluster.fleet.dev/v1alpha1/clusters", cluster, "proxy/api/v1/namespaces/default/configmaps/settings").Do(ctx).Into(object)
+		return object.Annotations[wellknown.AnnotationFleetID] != "", err
+	})
 
 	// A crash loses nothing and changes nothing.
 	version := r.awaitPlaced("settings", 0).ResourceVersion

@@ -1,0 +1,116 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package syncer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	"fleet.dev/fleet/pkg/generated/clientset/versioned"
+)
+
+// Observer is told what happens to the Clusters a syncer sees. It must not block.
+type Observer interface {
+	// Seen is told of a Cluster as it is now.
+	Seen(cluster *clusterv1alpha1.Cluster)
+	// Deleted is told of a deletion the API server reported, with the Cluster as it
+	// was last. A Cluster that is merely missing from a list is not reported.
+	Deleted(cluster *clusterv1alpha1.Cluster)
+}
+
+// clusters mirrors the Clusters a syncer sees.
+type clusters struct {
+	*mirror[*clusterv1alpha1.Cluster]
+	watched  fields.Selector
+	observer Observer // may be nil
+}
+
+var _ cache.TransformingStore = &clusters{}
+
+// newClusters calls changed with the name of a Cluster that changed or is gone.
+func newClusters(watched fields.Selector, observer Observer, changed func(name string)) *clusters {
+	c := &clusters{watched: watched, observer: observer}
+	c.mirror = newMirror(cutCluster, func(old, now *clusterv1alpha1.Cluster, _ string) {
+		if now == nil {
+			changed(old.Name)
+			return
+		}
+		if observer != nil {
+			observer.Seen(now)
+		}
+		changed(now.Name)
+	}, func() {})
+	return c
+}
+
+// cutCluster leaves out of a Cluster what the syncer does not need.
+func cutCluster(object any) (*clusterv1alpha1.Cluster, error) {
+	cluster, ok := object.(*clusterv1alpha1.Cluster)
+	if !ok {
+		return nil, fmt.Errorf("read Cluster: unexpected type %T", object)
+	}
+	cluster.ManagedFields = nil
+	return cluster, nil
+}
+
+// Delete implements cache.ReflectorStore. Reflectors call it for what a watch
+// reports, and Replace for what a list has.
+func (c *clusters) Delete(object any) error {
+	cluster, err := cutCluster(object)
+	if err != nil {
+		return err
+	}
+	if c.observer != nil {
+		c.observer.Deleted(cluster)
+	}
+	return c.mirror.Delete(cluster)
+}
+
+// named returns a Cluster, which is not to be changed.
+func (c *clusters) named(name string) (*clusterv1alpha1.Cluster, error) {
+	cluster, ok := c.get(name)
+	if !ok {
+		return nil, apierrors.NewNotFound(clusterv1alpha1.Resource("clusters"), name)
+	}
+	return cluster, nil
+}
+
+// run mirrors until ctx ends.
+func (c *clusters) run(ctx context.Context, fleet versioned.Interface, clock clock.Clock) {
+	api := fleet.ClusterV1alpha1().Clusters()
+	lw := &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			options.FieldSelector = c.watched.String()
+			return api.List(ctx, options)
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			options.FieldSelector = c.watched.String()
+			return api.Watch(ctx, options)
+		},
+	}
+	followFleet(ctx, "clusters", cache.ToListWatcherWithWatchListSemantics(lw, fleet), &clusterv1alpha1.Cluster{}, c, clock)
+}
+
+// followFleet keeps store equal to what the fleet has until ctx ends. It waits
+// less between attempts than reflectors do by themselves, which leave a fleet that
+// is back unheard for up to a minute.
+func followFleet(ctx context.Context, what string, lw cache.ListerWatcher, kind runtime.Object, store cache.ReflectorStore, clock clock.Clock) {
+	logger := klog.FromContext(ctx)
+	backoff := wait.Backoff{Duration: 500 * time.Millisecond, Cap: 2 * time.Second, Steps: 3, Factor: 2, Jitter: 0.5}
+	cache.NewReflectorWithOptions(lw, kind, store, cache.ReflectorOptions{
+		Logger: &logger, Name: what, Clock: clock, Backoff: &backoff,
+	}).RunWithContext(ctx)
+}
