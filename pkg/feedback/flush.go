@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,7 +23,11 @@ import (
 
 // maxAttempts is how often a write is tried again after a conflict before the
 // binding waits for its next turn.
-const maxAttempts = 6
+const maxAttempts = 10
+
+// limitStep is by how much less of members' statuses is kept when a binding turns
+// out to be too large.
+const limitStep = 32
 
 // flush writes what was reported on a binding, answers, and makes the status of
 // the template. It returns after which time there will be something else to say
@@ -53,7 +56,7 @@ func (i *Intake) flush(ctx context.Context, name types.NamespacedName) (time.Dur
 // answers them. It returns the binding as it is stored, nil when there is none.
 func (i *Intake) record(ctx context.Context, name types.NamespacedName, batch *batch) (workv1alpha1.Binding, error) {
 	reports := batch.ordered()
-	live := false
+	live, limit := false, maxStatuses
 	for range maxAttempts {
 		stored, err := i.readBinding(ctx, name, live)
 		switch {
@@ -69,7 +72,7 @@ func (i *Intake) record(ctx context.Context, name types.NamespacedName, batch *b
 			return nil, fmt.Errorf("read binding %s: %w", name, err)
 		}
 		binding, _ := stored.DeepCopyObject().(workv1alpha1.Binding)
-		result := merge(binding, reports, i.options.Failures(name), metav1.NewTime(i.options.Clock.Now().Truncate(time.Second)))
+		result := merge(binding, reports, i.options.Failures(name), limit, metav1.NewTime(i.options.Clock.Now().Truncate(time.Second)))
 		if !live && i.doubtful(result) {
 			live = true
 			continue
@@ -77,6 +80,11 @@ func (i *Intake) record(ctx context.Context, name types.NamespacedName, batch *b
 		if result.changed {
 			if binding, err = i.writeBinding(ctx, name, binding); retryable(err) {
 				live = true
+				continue
+			}
+			if isTooLarge(err) && limit > 0 {
+				// The rest of it takes more room than most.
+				limit /= limitStep
 				continue
 			}
 			if err != nil {
@@ -103,18 +111,11 @@ func (i *Intake) tell(template workv1alpha1.ObjectReference, r *report) {
 	}
 	i.options.Events.Event(&corev1.ObjectReference{
 		APIVersion: template.APIVersion, Kind: template.Kind, Namespace: template.Namespace, Name: template.Name, UID: r.item.TemplateUID,
-	}, corev1.EventTypeWarning, r.item.AppliedReason, shorten(fmt.Sprintf("member %q: %s", r.member, r.item.AppliedMessage)))
+	}, corev1.EventTypeWarning, r.item.AppliedReason, cut(fmt.Sprintf("member %q: %s", r.member, r.item.AppliedMessage), maxNote))
 }
 
 // maxNote is the longest message the API takes in an Event, in bytes.
 const maxNote = 1024
-
-func shorten(message string) string {
-	if len(message) <= maxNote {
-		return message
-	}
-	return strings.ToValidUTF8(message[:maxNote-4], "") + " ..."
-}
 
 // errBusy says that others wrote an object each time this server wanted to.
 var errBusy = errors.New("too many conflicts")

@@ -39,8 +39,9 @@ func (o outcome) refused() bool {
 // member is replaced by what it reported, that of members which are not among the
 // binding's any more is dropped, but for why their tombstones remain, and the condition FullyApplied follows.
 // failures say for which members no work can be rendered, the empty name standing
-// for all. It is pure but for the binding, which it modifies.
-func merge(binding workv1alpha1.Binding, reports []*report, failures map[string]error, now metav1.Time) outcome {
+// for all. Statuses are kept up to a limit in bytes. It is pure but for the binding,
+// which it modifies.
+func merge(binding workv1alpha1.Binding, reports []*report, failures map[string]error, limit int, now metav1.Time) outcome {
 	spec, status := binding.GetSpec(), binding.GetStatus()
 	tombstones := len(spec.Tombstones)
 	before := status.DeepCopy()
@@ -67,6 +68,7 @@ func merge(binding workv1alpha1.Binding, reports []*report, failures map[string]
 	slices.SortStableFunc(status.AggregatedStatus, func(a, b workv1alpha1.AggregatedStatusItem) int {
 		return cmp.Compare(a.ClusterName, b.ClusterName)
 	})
+	fit(binding, limit, now)
 	setFullyApplied(binding, failures, now)
 	result.changed = len(spec.Tombstones) != tombstones || !equality.Semantic.DeepEqual(before, status)
 	return result

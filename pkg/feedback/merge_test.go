@@ -107,7 +107,7 @@ func TestFullyApplied(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			binding := &workv1alpha1.ResourceBinding{ObjectMeta: metav1.ObjectMeta{Generation: 3}, Spec: tc.spec}
 			binding.Spec.Resource.UID = "u"
-			if result := merge(binding, tc.reports, nil, now); !result.changed || result.refused() {
+			if result := merge(binding, tc.reports, nil, maxStatuses, now); !result.changed || result.refused() {
 				t.Errorf("%s: got %v", tc.reason, result)
 			}
 			tc.want.Type, tc.want.ObservedGeneration, tc.want.LastTransitionTime = workv1alpha1.ConditionFullyApplied, 3, now
@@ -115,7 +115,7 @@ func TestFullyApplied(t *testing.T) {
 				t.Errorf("%s: -want +got:\n%s", tc.reason, diff)
 			}
 			before := binding.DeepCopy()
-			if result := merge(binding, tc.reports, nil, metav1.NewTime(now.Add(time.Hour))); result.changed {
+			if result := merge(binding, tc.reports, nil, maxStatuses, metav1.NewTime(now.Add(time.Hour))); result.changed {
 				t.Errorf("%s: the second time changes nothing: -before +after:\n%s", tc.reason, cmp.Diff(before, binding))
 			}
 		})
@@ -133,7 +133,7 @@ func TestMergeAggregates(t *testing.T) {
 			{ClusterName: "left", TemplateUID: "u"}, {ClusterName: "b", TemplateUID: "u", AppliedMessage: "old"}, {ClusterName: "a", TemplateUID: "before"},
 		}},
 	}
-	result := merge(binding, []*report{said("e", true, "", 0), said("b", true, "new", 0), said("left", true, "", 0)}, nil, now)
+	result := merge(binding, []*report{said("e", true, "", 0), said("b", true, "new", 0), said("left", true, "", 0)}, nil, maxStatuses, now)
 	if diff := cmp.Diff([]verdict{accepted, accepted, {workv1alpha1.FeedbackNotFound, "the member is not in the binding"}}, result.verdicts, cmpopts.EquateComparable(verdict{})); diff != "" {
 		t.Errorf("a member being evicted still reports: -want +got:\n%s", diff)
 	}
@@ -257,7 +257,7 @@ func TestMergeStuckDeletion(t *testing.T) {
 				binding.Spec.Tombstones = append(binding.Spec.Tombstones, workv1alpha1.Tombstone{ClusterName: "a", UID: uid})
 			}
 			binding.Status.AggregatedStatus = tc.status
-			if result := merge(binding, tc.reports, nil, now); result.refused() != tc.refused {
+			if result := merge(binding, tc.reports, nil, maxStatuses, now); result.refused() != tc.refused {
 				t.Errorf("%s: got %v, want refused %t", tc.reason, result.verdicts, tc.refused)
 			}
 			if diff := cmp.Diff(tc.want, binding.Status.AggregatedStatus, cmpopts.EquateEmpty()); diff != "" {
@@ -275,7 +275,7 @@ func TestMergeStuckDeletion(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			if merge(binding, nil, nil, now).changed {
+			if merge(binding, nil, nil, maxStatuses, now).changed {
 				t.Errorf("%s: the second time changes something", tc.reason)
 			}
 		})
@@ -290,7 +290,7 @@ func TestFailures(t *testing.T) {
 	binding.Spec.Clusters = []workv1alpha1.TargetCluster{{Name: "a"}, {Name: "b"}, {Name: "c"}}
 	failures := map[string]error{"b": errors.New("no such path"), "c": errors.New("no such key")}
 
-	merge(binding, []*report{said("a", true, "", 3), said("c", true, "", 2)}, failures, now)
+	merge(binding, []*report{said("a", true, "", 3), said("c", true, "", 2)}, failures, maxStatuses, now)
 	condition := meta.FindStatusCondition(binding.Status.Conditions, workv1alpha1.ConditionFullyApplied)
 	want := "not rendered for b: no such path; not rendered for c: no such key"
 	if condition.Status != metav1.ConditionFalse || condition.Reason != workv1alpha1.ReasonFullyAppliedFailed || condition.Message != want {
@@ -302,16 +302,16 @@ func TestFailures(t *testing.T) {
 	if item := binding.Status.AggregatedStatus[2]; !item.Applied {
 		t.Errorf("a member keeps what it said of its earlier work: %+v", item)
 	}
-	if merge(binding, nil, failures, now).changed {
+	if merge(binding, nil, failures, maxStatuses, now).changed {
 		t.Error("the same failures were written again")
 	}
 
-	merge(binding, nil, map[string]error{"": errors.New("not served")}, now)
+	merge(binding, nil, map[string]error{"": errors.New("not served")}, maxStatuses, now)
 	if item := binding.Status.AggregatedStatus[1]; item.AppliedMessage != "not served" {
 		t.Errorf("a failure may be about all members: %+v", item)
 	}
 
-	merge(binding, []*report{said("b", true, "", 3), said("c", true, "", 3)}, nil, now)
+	merge(binding, []*report{said("b", true, "", 3), said("c", true, "", 3)}, nil, maxStatuses, now)
 	condition = meta.FindStatusCondition(binding.Status.Conditions, workv1alpha1.ConditionFullyApplied)
 	if condition.Status != metav1.ConditionTrue || len(binding.Status.AggregatedStatus) != 3 {
 		t.Errorf("failures that are over are forgotten: %+v, %+v", condition, binding.Status.AggregatedStatus)

@@ -38,6 +38,9 @@ type derived struct {
 // most.
 func (i *Intake) rollUp(ctx context.Context, name types.NamespacedName, binding workv1alpha1.Binding) (time.Duration, error) {
 	resource := binding.GetSpec().Resource
+	if len(omitted(binding.GetStatus())) > 0 {
+		return 0, nil // what is known would make a status that is not so
+	}
 	live := false
 	for range maxAttempts {
 		members, err := membersOf(binding)
@@ -60,7 +63,7 @@ func (i *Intake) rollUp(ctx context.Context, name types.NamespacedName, binding 
 		case d.template == nil:
 			return 0, nil
 		case !d.changed:
-			return i.recheck(d), nil
+			return i.recheck(d), i.noteTemplate(ctx, name, binding, false)
 		}
 		current, err := i.latest(ctx, name, binding)
 		if err != nil || current == nil {
@@ -73,7 +76,9 @@ func (i *Intake) rollUp(ctx context.Context, name types.NamespacedName, binding 
 		err = i.writeTemplate(ctx, name, d)
 		switch {
 		case err == nil:
-			return i.recheck(d), nil
+			return i.recheck(d), i.noteTemplate(ctx, name, binding, false)
+		case isTooLarge(err):
+			return 0, i.noteTemplate(ctx, name, binding, true)
 		case apierrors.IsNotFound(err) && live:
 			return 0, nil // a kind without a status subresource
 		case !retryable(err):

@@ -5,6 +5,7 @@ package syncer
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -77,6 +78,9 @@ func failed(err error, object *observed) outcome {
 		o.after = time.Duration(seconds) * time.Second
 	}
 	switch {
+	case isTooLarge(err):
+		o.reason = workv1alpha1.AppliedReasonInvalid
+		o.message = "with the marks of the fleet and its managed fields it is larger than the member stores: " + o.message
 	case !spoke(err):
 		// Whether the member can be reached is told by the Cluster, once, and not
 		// by each of its works.
@@ -94,6 +98,12 @@ func failed(err error, object *observed) outcome {
 		o.reason, o.retry = workv1alpha1.AppliedReasonFailed, soon
 	}
 	return o
+}
+
+// isTooLarge returns true when the member's etcd does not take an object for its
+// size, which its API server tells in etcd's words or those of its client.
+func isTooLarge(err error) bool {
+	return spoke(err) && (strings.Contains(err.Error(), "request is too large") || strings.Contains(err.Error(), "larger than max"))
 }
 
 // spoke returns true when err is an answer of the member's API server, false
