@@ -1,0 +1,170 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package projection
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/warning"
+
+	"fleet.dev/fleet/pkg/apis/wellknown"
+)
+
+// served is the Cacher of a kind as registries use it: it wakes members up for
+// those who need them, says which do not answer, and refuses to go on from what
+// another server said.
+type served struct {
+	storage.Interface
+
+	surface *surface
+	storage *unionStorage
+}
+
+// storedOnly selects what is not a member's.
+var storedOnly = func() labels.Requirement {
+	requirement, err := labels.NewRequirement(wellknown.LabelCluster, selection.DoesNotExist, nil)
+	if err != nil {
+		panic(err) // the requirement is constant
+	}
+	return *requirement
+}()
+
+// Get implements storage.Interface.
+func (s *served) Get(ctx context.Context, key string, opts storage.GetOptions, out runtime.Object) error {
+	version, err := s.translate(opts.ResourceVersion)
+	if err != nil {
+		return err
+	}
+	opts.ResourceVersion = version
+	s.find(ctx, key)
+	return s.Interface.Get(ctx, key, opts, out)
+}
+
+// find waits for members that may have an object nobody has seen yet.
+func (s *served) find(ctx context.Context, key string) {
+	if _, _, known := s.surface.union.find(s.storage.key(key)); !known && !isServer(ctx) {
+		s.surface.need(ctx, nil)
+	}
+}
+
+// GetList implements storage.Interface.
+func (s *served) GetList(ctx context.Context, key string, opts storage.ListOptions, list runtime.Object) error {
+	if err := s.prepare(ctx, &opts); err != nil {
+		return err
+	}
+	return s.Interface.GetList(ctx, key, opts, list)
+}
+
+// Watch implements storage.Interface.
+func (s *served) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
+	if version, err := s.Versioner().ParseResourceVersion(opts.ResourceVersion); err == nil && version > 0 &&
+		(opts.SendInitialEvents == nil || !*opts.SendInitialEvents) {
+		if err := s.storage.checkServer(version); err != nil {
+			return nil, err
+		}
+	}
+	if !isServer(ctx) && wantsMembers(opts.Predicate.Label) {
+		s.surface.hold(ctx)
+	}
+	if err := s.prepare(ctx, &opts); err != nil {
+		return nil, err
+	}
+	return s.Interface.Watch(ctx, key, opts)
+}
+
+// Delete implements storage.Interface.
+func (s *served) Delete(
+	ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
+	validate storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions,
+) error {
+	s.find(ctx, key)
+	return s.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts)
+}
+
+// GuaranteedUpdate implements storage.Interface.
+func (s *served) GuaranteedUpdate(
+	ctx context.Context, key string, out runtime.Object, ignoreNotFound bool, preconditions *storage.Preconditions,
+	update storage.UpdateFunc, cached runtime.Object,
+) error {
+	s.find(ctx, key)
+	return s.Interface.GuaranteedUpdate(ctx, key, out, ignoreNotFound, preconditions, update, cached)
+}
+
+// prepare makes a request for many objects one that the Cacher can answer.
+func (s *served) prepare(ctx context.Context, opts *storage.ListOptions) error {
+	if isServer(ctx) {
+		// The API server's own informers are about what is stored. Following members for
+		// these would be for ever, and in vain.
+		if opts.Predicate.Label == nil {
+			opts.Predicate.Label = labels.Everything()
+		}
+		opts.Predicate.Label = opts.Predicate.Label.Add(storedOnly)
+	}
+	if wantsMembers(opts.Predicate.Label) {
+		for _, text := range s.surface.need(ctx, opts.Predicate.Label) {
+			warning.AddWarning(ctx, "", text)
+		}
+	}
+	if opts.ResourceVersionMatch == metav1.ResourceVersionMatchExact {
+		version, err := s.Versioner().ParseResourceVersion(opts.ResourceVersion)
+		if err != nil {
+			return err
+		}
+		return s.storage.checkServer(version)
+	}
+	if opts.Predicate.Continue != "" {
+		_, version, err := storage.DecodeContinue(opts.Predicate.Continue, s.storage.prefix)
+		if err != nil {
+			return apierrors.NewBadRequest(fmt.Sprintf("invalid continue token: %v", err))
+		}
+		if version > 0 {
+			return s.storage.checkServer(uint64(version))
+		}
+		return nil
+	}
+	version, err := s.translate(opts.ResourceVersion)
+	opts.ResourceVersion = version
+	return err
+}
+
+// wantsMembers says whether a selector may select objects of members at all.
+func wantsMembers(selector labels.Selector) bool {
+	if selector == nil {
+		return true
+	}
+	requirements, selectable := selector.Requirements()
+	for _, requirement := range requirements {
+		if requirement.Key() == wellknown.LabelCluster && requirement.Operator() == selection.DoesNotExist {
+			return false
+		}
+	}
+	return selectable
+}
+
+// translate makes a resource version that another server gave one of this server:
+// as far as etcd goes both mean the same, and each saw the members by itself.
+func (s *served) translate(resourceVersion string) (string, error) {
+	version, err := s.Versioner().ParseResourceVersion(resourceVersion)
+	if err != nil || version == 0 || s.storage.checkServer(version) == nil {
+		return resourceVersion, err
+	}
+	return strconv.FormatUint(versionAt(revisionOf(version), 0, s.storage.server()), 10), nil
+}
+
+// isServer says whether the request is of the API server itself.
+func isServer(ctx context.Context) bool {
+	from, ok := request.UserFrom(ctx)
+	return !ok || from.GetName() == user.APIServerUser
+}
