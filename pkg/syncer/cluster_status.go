@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	clientretry "k8s.io/client-go/util/retry"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -32,6 +33,10 @@ const (
 	// unreachable.
 	unreachableAfter = 15 * time.Second
 )
+
+// writeBackoff is how writes that fail are spaced. The reports of the next change
+// of the Cluster, or of the member's health, do not wait for it.
+var writeBackoff = wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 7, Cap: 30 * time.Second}
 
 // clusterStatus keeps Cluster.status of one member up to date. It writes only
 // what differs from the Cluster as it is: a member where nothing happens costs
@@ -75,27 +80,34 @@ func (c *clusterStatus) changed() { ring(c.now) }
 func (c *clusterStatus) run(ctx context.Context) {
 	// Numbers are told at once after a quiet time, and then at intervals.
 	var last time.Time
+	backoff := writeBackoff
 	for {
 		health, healthChanged := c.member.Health()
 		patience := c.patience(health)
-		if c.clock.Since(last) >= capacityApart {
-			if c.write(ctx, true) {
-				last = c.clock.Now()
-			}
-		} else {
-			c.write(ctx, false)
+		numbers := c.eventually
+		told, err := c.write(ctx, c.clock.Since(last) >= capacityApart)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			klog.FromContext(ctx).Error(err, "Status of Cluster was not written, trying again", "cluster", c.cluster)
+			// What is refused, to an agent that is not accepted say, is not asked for
+			// again with every Pod that comes or goes.
+			patience, numbers = min(patience, backoff.Step()), nil
+		case err == nil:
+			backoff = writeBackoff
 		}
-		if !c.wait(ctx, healthChanged, patience, last) {
+		if told {
+			last = c.clock.Now()
+		}
+		if !c.wait(ctx, healthChanged, numbers, patience, last) {
 			return
 		}
 	}
 }
 
 // wait returns when there is something to tell, false when ctx ended.
-func (c *clusterStatus) wait(ctx context.Context, healthChanged <-chan struct{}, patience time.Duration, last time.Time) bool {
+func (c *clusterStatus) wait(ctx context.Context, healthChanged, numbers <-chan struct{}, patience time.Duration, last time.Time) bool {
 	timer := c.clock.NewTimer(patience)
 	defer timer.Stop()
-	numbers := c.eventually
 	for {
 		select {
 		case <-ctx.Done():
@@ -133,14 +145,14 @@ func (c *clusterStatus) patience(health member.Health) time.Duration {
 
 // write compares the status with the Cluster and writes the difference. It
 // returns true when the numbers were part of it.
-func (c *clusterStatus) write(ctx context.Context, numbers bool) bool {
+func (c *clusterStatus) write(ctx context.Context, numbers bool) (told bool, err error) {
 	cluster, err := c.get()
 	if err != nil {
-		return false // it is being deleted; the session ends soon
+		return false, nil //nolint:nilerr // it is being deleted; the session ends soon
 	}
 	health, _ := c.member.Health()
 	if health.Reason == "" {
-		return false
+		return false, nil
 	}
 	observed, known := c.observe(cluster, health, numbers)
 	err = clientretry.RetryOnConflict(clientretry.DefaultBackoff, func() error {
@@ -158,11 +170,10 @@ func (c *clusterStatus) write(ctx context.Context, numbers bool) bool {
 		}
 		return err
 	})
-	if err != nil && ctx.Err() == nil && !apierrors.IsNotFound(err) {
-		klog.FromContext(ctx).Error(err, "Status of Cluster was not written, trying again", "cluster", c.cluster)
-		ring(c.eventually)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return false, fmt.Errorf("write the status of Cluster %q: %w", c.cluster, err)
 	}
-	return known && err == nil
+	return known && err == nil, nil
 }
 
 // observe looks at the member and returns how that changes a status, and whether

@@ -5,17 +5,22 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	kubefake "k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/utils/clock"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
@@ -110,6 +115,39 @@ func TestClusterStatus(t *testing.T) {
 	if got := writes() - before; got != 0 {
 		t.Errorf("%d writes right after one before: numbers that change all the time would be written all the time", got)
 	}
+}
+
+// TestStatusIsRefused has the fleet refuse the status, as it does to an agent that
+// is not accepted: the syncer asks again less and less often, whatever happens in
+// the member, and at once when its Cluster changes.
+func TestStatusIsRefused(t *testing.T) {
+	r := newRig(t)
+	var refused atomic.Int32
+	var accepted atomic.Bool
+	r.fleet.PrependReactor("update", "clusters", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		if action.GetSubresource() != "status" || accepted.Load() {
+			return false, nil, nil
+		}
+		refused.Add(1)
+		return true, nil, apierrors.NewForbidden(clusterv1alpha1.Resource("clusters"), "one", errors.New("not accepted"))
+	})
+	r.member.Put(t, fake.Manifest(t, aNodeManifest))
+	get, _ := r.keepStatus()
+	for n := range 20 {
+		r.member.Edit(t, "Node", "", "n1", func(o *unstructured.Unstructured) { put(t, o, fmt.Sprint(n), "metadata", "labels", "n") })
+		r.settle()
+	}
+	if got := refused.Load(); got == 0 || got > 12 {
+		t.Errorf("%d requests were refused, want a few", got)
+	}
+	accepted.Store(true)
+	r.apisChanged() // any news of the Cluster has it look
+	r.eventually("the status", func() error {
+		if !meta.IsStatusConditionTrue(get().Status.Conditions, clusterv1alpha1.ClusterConditionReady) {
+			return errors.New("not ready")
+		}
+		return nil
+	})
 }
 
 // TestUndiscoveredStays starts a syncer while part of the discovery of its member
