@@ -18,7 +18,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
-	"k8s.io/apiserver/pkg/endpoints/request"
 	coordinationv1client "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/transport"
 	"k8s.io/klog/v2"
@@ -238,9 +237,7 @@ type forwardedKey struct{}
 func WithForwarded(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.Header.Get(forwardedHeader) != "" {
-			if _, ok := request.RequestInfoFrom(req.Context()); ok {
-				req = req.WithContext(context.WithValue(req.Context(), forwardedKey{}, true))
-			}
+			req = req.WithContext(context.WithValue(req.Context(), forwardedKey{}, true))
 		}
 		handler.ServeHTTP(w, req)
 	})
