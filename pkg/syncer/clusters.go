@@ -6,16 +6,13 @@ package syncer
 import (
 	"context"
 	"fmt"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
@@ -89,7 +86,7 @@ func (c *clusters) named(name string) (*clusterv1alpha1.Cluster, error) {
 }
 
 // run mirrors until ctx ends.
-func (c *clusters) run(ctx context.Context, fleet versioned.Interface, clock clock.Clock) {
+func (c *clusters) run(ctx context.Context, fleet versioned.Interface, clock clock.WithTicker) {
 	api := fleet.ClusterV1alpha1().Clusters()
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
@@ -101,16 +98,5 @@ func (c *clusters) run(ctx context.Context, fleet versioned.Interface, clock clo
 			return api.Watch(ctx, options)
 		},
 	}
-	followFleet(ctx, "clusters", cache.ToListWatcherWithWatchListSemantics(lw, fleet), &clusterv1alpha1.Cluster{}, c, clock)
-}
-
-// followFleet keeps store equal to what the fleet has until ctx ends. It waits
-// less between attempts than reflectors do by themselves, which leave a fleet that
-// is back unheard for up to a minute.
-func followFleet(ctx context.Context, what string, lw cache.ListerWatcher, kind runtime.Object, store cache.ReflectorStore, clock clock.Clock) {
-	logger := klog.FromContext(ctx)
-	backoff := wait.Backoff{Duration: 500 * time.Millisecond, Cap: 2 * time.Second, Steps: 3, Factor: 2, Jitter: 0.5}
-	cache.NewReflectorWithOptions(lw, kind, store, cache.ReflectorOptions{
-		Logger: &logger, Name: what, Clock: clock, Backoff: &backoff,
-	}).RunWithContext(ctx)
+	followFleet(ctx, "clusters", lw, fleet, &clusterv1alpha1.Cluster{}, c, clock)
 }
