@@ -42,6 +42,8 @@ type decision struct {
 	reasons []workv1alpha1.ClusterReason
 	// wakeOn are the events to decide anew after.
 	wakeOn framework.Event
+	// diagnosis of the cycle, for who asks why.
+	diagnosis framework.Diagnosis
 	// retry has it decided anew after a while as well: what was promised to
 	// members lapses without an event.
 	retry bool
@@ -167,7 +169,9 @@ func unplaced(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnos
 		result:  metrics.Unschedulable,
 		why:     err.Error(),
 		wakeOn:  diagnosis.Events | framework.MemberAdded,
-		retry:   fit.Reason == workv1alpha1.ReasonUnschedulable,
+
+		diagnosis: diagnosis,
+		retry:     fit.Reason == workv1alpha1.ReasonUnschedulable,
 	}
 	// Configuration that finds no member by default is no news: it goes to the
 	// members that come, and until then there is nothing to record.
@@ -213,7 +217,7 @@ func (d *decision) complain(reason, message string, reasons []workv1alpha1.Clust
 
 // placed writes a placement, if it is not the one there is.
 func placed(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnosis, clusters []workv1alpha1.TargetCluster, tasks []workv1alpha1.GracefulEvictionTask, overrides []workv1alpha1.ResolvedOverride) *decision {
-	d := &decision{subject: subject, result: metrics.Placed}
+	d := &decision{subject: subject, result: metrics.Placed, diagnosis: diagnosis}
 	if plan.Pick == framework.PickAll && (plan.Division == framework.DivideNothing || plan.Division == framework.DivideByWeight) {
 		d.wakeOn = diagnosis.Events | plan.Follow
 	}

@@ -35,6 +35,7 @@ type subject struct {
 	demand   *capacity.Demand     // of one of its Pods, nil when it runs none
 
 	requiredBy []workv1alpha1.BindingSnapshot // where others need it
+	watch      func([]*framework.Candidate)   // sees the candidates with their scores, nil when nobody asks
 }
 
 // scheduleOne decides about the next template. It returns false when there will
@@ -291,7 +292,7 @@ func runCycle(ctx context.Context, profile *runtime.Framework, request *framewor
 		return nil, &framework.FitError{Reason: workv1alpha1.ReasonNoClusterFit, Diagnosis: *diagnosis}
 	}
 	if request.Demand != nil {
-		if complete(request, feasible) {
+		if field.subject.watch == nil && complete(request, feasible) {
 			return keep(feasible), nil
 		}
 		for _, candidate := range feasible {
@@ -302,6 +303,9 @@ func runCycle(ctx context.Context, profile *runtime.Framework, request *framewor
 	// 2. Score.
 	if err := profile.Score(ctx, request, feasible); err != nil {
 		return nil, err
+	}
+	if field.subject.watch != nil {
+		field.subject.watch(feasible)
 	}
 
 	// 3. Select.

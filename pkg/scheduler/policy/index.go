@@ -198,6 +198,24 @@ func (x *Propagations) Winner(t *template.Template, holder *Ref) *Match {
 	return held
 }
 
+// Matches returns the policies that pick a template, each with its most precise
+// selector that does, in the order in which they would win.
+func (x *Propagations) Matches(t *template.Template) []*Match {
+	byRef := map[Ref]*Match{}
+	x.index.match(t, func(policy policyv1alpha1.Propagation, by Selector) {
+		candidate := &Match{Policy: policy, By: by}
+		if known := byRef[RefOf(policy)]; known == nil || candidate.compare(known) < 0 {
+			byRef[RefOf(policy)] = candidate
+		}
+	})
+	out := make([]*Match, 0, len(byRef))
+	for _, match := range byRef {
+		out = append(out, match)
+	}
+	slices.SortFunc(out, (*Match).compare)
+	return out
+}
+
 // preempts reports whether m takes templates away from held.
 func (m *Match) preempts(held *Match) bool {
 	if m.Policy.GetSpec().Preemption != policyv1alpha1.PreemptAlways {

@@ -110,6 +110,23 @@ func (s Selector) precision() Precision {
 	}
 }
 
+// String says what the selector goes by, for people.
+func (p Precision) String() string {
+	switch p {
+	case ByName:
+		return "name"
+	case ByLabels:
+		return "labels"
+	case ByKind:
+		return "kind"
+	default:
+		return "any kind"
+	}
+}
+
+// Precision is how closely the selector describes a template.
+func (s Selector) Precision() Precision { return s.precision() }
+
 // place is where the index keeps a selector among those of its group and kind:
 // the facts a template has to have, as far as they can be looked up. For labels
 // that is one key, with one value or with any.

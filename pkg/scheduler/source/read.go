@@ -1,0 +1,42 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/scheme"
+
+	"fleet.dev/fleet/pkg/scheduler/template"
+)
+
+// KindOf returns what is known about a kind that somebody else discovered.
+func KindOf(version schema.GroupVersionKind, resource schema.GroupVersionResource, namespaced bool) Kind {
+	custom := !scheme.Scheme.IsGroupRegistered(version.Group) && version.GroupKind() != customResourceDefinition
+	return Kind{
+		Kind:       template.KindOf(version, namespaced, custom),
+		Version:    version,
+		Resource:   resource,
+		Namespaced: namespaced,
+		Custom:     custom,
+	}
+}
+
+// Read makes the template of an object, as a Source would.
+func Read(kind Kind, object *unstructured.Unstructured) (*template.Template, error) {
+	if kind.Kind.Read == nil {
+		return template.New(kind.Version, object, template.Traits{}), nil
+	}
+	typed, err := scheme.Scheme.New(kind.Version)
+	if err != nil {
+		return nil, fmt.Errorf("read %s %q: %w", kind.Version.Kind, object.GetName(), err)
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, typed); err != nil {
+		return nil, fmt.Errorf("read %s %q: %w", kind.Version.Kind, object.GetName(), err)
+	}
+	return template.New(kind.Version, object, kind.Kind.Read(typed)), nil
+}
