@@ -56,6 +56,60 @@ func setFullyApplied(binding workv1alpha1.Binding, failures map[string]error, no
 	meta.SetStatusCondition(&status.Conditions, condition)
 }
 
+// Reasons of the condition Drifted.
+const (
+	reasonFoughtOver = "FoughtOver"
+	reasonSuspended  = "Suspended"
+)
+
+// setDrifted says in a condition which members have objects that are not as the
+// fleet wants them and are not put right. There is none without such a member.
+func setDrifted(binding workv1alpha1.Binding, now metav1.Time) {
+	status := binding.GetStatus()
+	var messages []string
+	reason := reasonSuspended
+	for i := range status.AggregatedStatus {
+		item := &status.AggregatedStatus[i]
+		if len(item.Drift) == 0 {
+			continue
+		}
+		if item.AppliedReason != workv1alpha1.AppliedReasonSuspended {
+			reason = reasonFoughtOver
+		}
+		messages = append(messages, item.ClusterName+": "+describeDrift(item.Drift))
+	}
+	if len(messages) == 0 {
+		meta.RemoveStatusCondition(&status.Conditions, workv1alpha1.ConditionDrifted)
+		return
+	}
+	text := strings.Join(messages[:min(len(messages), maxNamed)], "; ")
+	if more := len(messages) - maxNamed; more > 0 {
+		text += fmt.Sprintf("; and %d more members", more)
+	}
+	meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+		Type: workv1alpha1.ConditionDrifted, Status: metav1.ConditionTrue, Reason: reason, Message: text,
+		ObservedGeneration: binding.GetGeneration(), LastTransitionTime: now,
+	})
+}
+
+// describeDrift names the first field and how many more there are.
+func describeDrift(fields []workv1alpha1.FieldDrift) string {
+	first := fields[0]
+	text := first.Path
+	switch first.Op {
+	case "replace":
+		text += " is " + first.Observed + " and not " + first.Value
+	case "add":
+		text += " is missing"
+	case "remove":
+		text += " is too much"
+	}
+	if more := len(fields) - 1; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
 // outdated says that a report is about an earlier decision. One that does not say
 // which is taken for the latest.
 func outdated(item *workv1alpha1.AggregatedStatusItem, binding workv1alpha1.Binding) bool {

@@ -70,6 +70,7 @@ func merge(binding workv1alpha1.Binding, reports []*report, failures map[string]
 	})
 	fit(binding, limit, now)
 	setFullyApplied(binding, failures, now)
+	setDrifted(binding, now)
 	result.changed = len(spec.Tombstones) != tombstones || !equality.Semantic.DeepEqual(before, status)
 	return result
 }
@@ -138,6 +139,7 @@ func take(binding workv1alpha1.Binding, held sets.Set[string], r *report) verdic
 		TemplateGeneration: r.item.TemplateGeneration,
 		BindingGeneration:  r.item.BindingGeneration,
 		MemberGeneration:   r.item.MemberGeneration,
+		Drift:              r.item.Drift,
 	}
 	if before := reportOf(status, r.member, spec.Resource.UID); before != nil {
 		*before = item

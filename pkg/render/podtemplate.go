@@ -28,6 +28,13 @@ var podTemplatePaths = map[schema.GroupKind][]string{
 	{Kind: "ReplicationController"}:      {"spec", "template"},
 }
 
+// PodTemplatePath returns where the Pod template of a native workload is, and false
+// for other kinds. The caller may change it.
+func PodTemplatePath(kind schema.GroupKind) ([]string, bool) {
+	path, ok := podTemplatePaths[kind]
+	return slices.Clone(path), ok
+}
+
 // podSpec returns the Pod spec of a Pod or of a native workload, nil for any
 // other kind.
 func podSpec(object map[string]any, kind schema.GroupKind) map[string]any {

@@ -349,6 +349,7 @@ func (s *session) report(work *workv1alpha1.Work, record *record, o outcome) err
 		Deleted:            o.deleted,
 		Health:             workv1alpha1.ResourceUnknown,
 		TemplateGeneration: record.reflected(work, o),
+		Drift:              o.drift,
 	}
 	if len(item.AppliedMessage) > maxMessage {
 		item.AppliedMessage = strings.ToValidUTF8(item.AppliedMessage[:maxMessage], "")

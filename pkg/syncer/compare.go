@@ -38,6 +38,8 @@ type difference struct {
 	// residue identifies the difference, by the fields and by what they are in
 	// the observed object.
 	residue uint64
+	// want and have are the values compared.
+	want, have *typed.TypedValue
 }
 
 // empty returns true when applying would change nothing.
@@ -81,7 +83,7 @@ func compare(schema *member.Schema, desired *unstructured.Unstructured, live *ob
 	if err != nil {
 		return difference{}, fmt.Errorf("compare %s %s with what is desired: %w", desired.GetKind(), desired.GetName(), err)
 	}
-	d := difference{changed: comparison.Added.Union(comparison.Modified), dropped: fieldpath.NewSet()}
+	d := difference{changed: comparison.Added.Union(comparison.Modified), dropped: fieldpath.NewSet(), want: want, have: have}
 	if d.unowned = live.owned == nil || live.ownedVersion != desired.GetAPIVersion(); !d.unowned {
 		if d.dropped, err = noLongerDesired(want, live.owned); err != nil {
 			return difference{}, err

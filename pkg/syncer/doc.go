@@ -48,7 +48,10 @@
 // with: under the same hash, fields the member filled into a value that only
 // counts as a whole are no difference to a new process. When another writer
 // keeps undoing what is applied, corrections become rarer, up to five minutes
-// apart, and the dispute is reported.
+// apart, and the dispute is reported, field by field.
+//
+// A workload that ran before the fleet took it over keeps its Pods: the stamp in
+// its Pod template is left out until the template changes (stamp.go).
 //
 // # Nothing is deleted by accident
 //

@@ -72,7 +72,7 @@ func cutDown(object *unstructured.Unstructured) (*observed, error) {
 			Labels:            only(object.GetLabels(), wellknown.LabelManagedBy),
 			Annotations: only(object.GetAnnotations(), wellknown.AnnotationTemplateUID,
 				wellknown.AnnotationContentHash, wellknown.AnnotationCreatedNamespace,
-				wellknown.AnnotationAdopted, wellknown.AnnotationCreatedBy),
+				wellknown.AnnotationAdopted, wellknown.AnnotationCreatedBy, wellknown.AnnotationUnstamped),
 		},
 		observedGeneration: observedGeneration(object),
 		health:             workv1alpha1.ResourceHealth(verdict),

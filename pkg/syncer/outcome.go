@@ -27,6 +27,8 @@ type outcome struct {
 	deleted bool
 	// object is what the member has now, nil when it has nothing of the fleet's.
 	object *observed
+	// drift are the fields that are not put right for now.
+	drift []workv1alpha1.FieldDrift
 	// retry says when to look again though nothing happened.
 	retry retry
 	// after is the least time until then, when the member asked for it.

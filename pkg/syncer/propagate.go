@@ -92,6 +92,9 @@ func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record
 	if err := p.trim(schema, desired); err != nil {
 		return refused(workv1alpha1.AppliedReasonInvalid, err.Error(), owned(live, s.fleetID), never)
 	}
+	if err := spareRestart(schema, step, desired, live); err != nil {
+		return refused(workv1alpha1.AppliedReasonInvalid, err.Error(), owned(live, s.fleetID), later)
+	}
 	// 5. Write it, if it has not.
 	return p.converge(ctx, step, schema, desired, live)
 }
@@ -121,7 +124,9 @@ func (p *propagation) converge(ctx context.Context, step step, schema *member.Sc
 		return p.done(live)
 	}
 	if wait := p.dispute(); wait > 0 {
-		return outcome{reason: workv1alpha1.AppliedReasonConflict, message: disputeMessage(diff), object: owned(live, p.fleetID), after: wait}
+		o := outcome{reason: workv1alpha1.AppliedReasonConflict, message: disputeMessage(diff), object: owned(live, p.fleetID), after: wait}
+		o.drift = diff.drift(isSecret(p.target))
+		return o
 	}
 	return p.apply(ctx, schema, desired, application{uid: live.UID, force: step != adopt, live: live})
 }

@@ -256,7 +256,7 @@ func (s *session) look(ctx context.Context, next item) {
 func (s *session) carry(ctx context.Context, work *workv1alpha1.Work, record *record) outcome {
 	switch {
 	case isTrue(work.Spec.SuspendDispatching):
-		return s.suspended(work, record)
+		return s.suspended(ctx, work, record)
 	case work.Spec.Deleted:
 		return s.prune(ctx, work, record)
 	default:
@@ -265,7 +265,7 @@ func (s *session) carry(ctx context.Context, work *workv1alpha1.Work, record *re
 }
 
 // suspended leaves the object alone and reports it as it is.
-func (s *session) suspended(work *workv1alpha1.Work, record *record) outcome {
+func (s *session) suspended(ctx context.Context, work *workv1alpha1.Work, record *record) outcome {
 	resource, ok := s.member.APIs().Resource(record.target.kind)
 	if !ok {
 		return s.notServed(record.target)
@@ -276,8 +276,12 @@ func (s *session) suspended(work *workv1alpha1.Work, record *record) outcome {
 	}
 	live := s.latest(record, mirror)
 	o := refused(workv1alpha1.AppliedReasonSuspended, "dispatching is suspended", live, never)
-	if !work.Spec.Deleted && live != nil && record.settled.holds(desiredHash(work), live) {
+	switch {
+	case work.Spec.Deleted || live == nil:
+	case record.settled.holds(desiredHash(work), live):
 		o.applied = true
+	default:
+		o.drift = s.driftOf(ctx, work, live)
 	}
 	return o
 }

@@ -88,6 +88,10 @@ const (
 	// fleet and were adopted as they were; the fleet releases these instead of
 	// deleting them.
 	AnnotationAdopted = "fleet.dev/adopted"
+	// AnnotationUnstamped is on workloads whose Pods ran before the fleet took them
+	// over, and holds the value of LabelTemplate that their Pod template lacks: to add
+	// it would restart the Pods. It goes with the next change of the Pod template.
+	AnnotationUnstamped = "fleet.dev/unstamped"
 	// AnnotationCreatedBy is left on objects the fleet created and then released,
 	// and holds the fleet id: adopted again by that fleet they are its own.
 	AnnotationCreatedBy = "fleet.dev/created-by"
