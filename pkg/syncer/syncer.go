@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -78,6 +80,8 @@ type running struct {
 	access string // what the session depends on; another one needs another session
 	stop   context.CancelFunc
 	done   chan struct{}
+	// gone is set before stop when the Cluster does not exist any more.
+	gone atomic.Bool
 }
 
 // New prepares a Syncer; nothing happens before Run.
@@ -217,6 +221,7 @@ func (s *Syncer) check(ctx context.Context, name, fleetID string) {
 	case current == nil && wanted:
 		s.start(ctx, name, fleetID, access)
 	case current != nil && (!wanted || current.access != access):
+		current.gone.Store(apierrors.IsNotFound(err))
 		current.stop()
 		delete(s.running, name)
 		if wanted {
@@ -244,18 +249,19 @@ func (s *Syncer) startAfter(ctx context.Context, name, fleetID, access string, p
 		defer close(next.done)
 		defer stop()
 		<-previous
-		s.serve(ctx, name, fleetID)
+		s.serve(ctx, name, fleetID, &next.gone)
 	})
 }
 
-// serve keeps a session with one member until ctx ends.
-func (s *Syncer) serve(ctx context.Context, name, fleetID string) {
+// serve keeps a session with one member until ctx ends. When it ends because the
+// Cluster is gone, the fleet's accounts in the member go too.
+func (s *Syncer) serve(ctx context.Context, name, fleetID string, gone *atomic.Bool) {
 	logger := klog.FromContext(ctx)
 	logger.V(2).Info("Serving member")
 	delay := wait.Backoff{Duration: time.Second, Factor: 2, Jitter: 0.2, Steps: 6, Cap: 30 * time.Second}.
 		DelayWithReset(s.clock, 5*time.Minute)
 	for ctx.Err() == nil {
-		err := s.serveOnce(ctx, name, fleetID)
+		err := s.serveOnce(ctx, name, fleetID, gone)
 		if ctx.Err() != nil {
 			return
 		}
@@ -274,7 +280,7 @@ func (s *Syncer) serve(ctx context.Context, name, fleetID string) {
 }
 
 // serveOnce runs one session.
-func (s *Syncer) serveOnce(ctx context.Context, name, fleetID string) error {
+func (s *Syncer) serveOnce(ctx context.Context, name, fleetID string, gone *atomic.Bool) error {
 	get := func() (*clusterv1alpha1.Cluster, error) { return s.clusters.named(name) }
 	cluster, err := get()
 	if err != nil {
@@ -302,8 +308,9 @@ func (s *Syncer) serveOnce(ctx context.Context, name, fleetID string) error {
 		cluster: name, identity: s.identity, clock: s.clock, member: connection,
 		leases: s.leases.Leases(clusterv1alpha1.MemberNamespace(name)),
 	}
+	leaving := newDeparture(name, fleetID, connection, get)
 	s.mu.Lock()
-	s.changed[name] = status.changed
+	s.changed[name] = func() { status.changed(); leaving.changed() }
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
@@ -311,6 +318,7 @@ func (s *Syncer) serveOnce(ctx context.Context, name, fleetID string) error {
 		s.mu.Unlock()
 	}()
 
+	after := context.WithoutCancel(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return connection.Run(ctx) })
 	group.Go(func() error { return carrier.run(ctx) })
@@ -320,8 +328,13 @@ func (s *Syncer) serveOnce(ctx context.Context, name, fleetID string) error {
 	if cluster.Spec.SyncMode == clusterv1alpha1.Push {
 		keeper := newCredentials(name, fleetID, s.config.Rotation, connection, get, s.core, s.clock)
 		group.Go(func() error { keeper.run(ctx); return nil })
+		group.Go(func() error { leaving.run(ctx); return nil })
 	}
-	return group.Wait()
+	err = group.Wait()
+	if gone.Load() {
+		leaving.revoke(after)
+	}
+	return err
 }
 
 // reportUnconnected says on the Cluster why there is no session with the member.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"fleet.dev/fleet/cmd/fleet/join"
@@ -117,8 +118,17 @@ func (o *unjoinOptions) run(ctx context.Context) error {
 	if memberErr == nil {
 		memberErr = member.Revoke(ctx, fleetID)
 	}
+	if o.tookLeave(memberErr) {
+		memberErr = nil
+	}
 	o.sayLeft(memberErr)
 	return nil
+}
+
+// tookLeave says whether an account that is refused is so because the syncer was
+// faster: it takes its accounts back when the member has confirmed everything.
+func (o *unjoinOptions) tookLeave(err error) bool {
+	return !o.how.Force && o.member.rules.ExplicitPath == "" && (apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err))
 }
 
 // sayAgentLeft says how it ended for a member in Pull mode. Its agent sees that
