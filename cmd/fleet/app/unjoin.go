@@ -39,9 +39,9 @@ namespace in the member are removed; the agent of a member in Pull mode removes
 itself. Replicas that ran there go to other members as policies say.
 
 The member has to confirm; one that cannot be reached is waited for. The fleet
-goes on with it when this command is interrupted, except that the accounts in the
-member then stay. With --force nothing is waited for: that is for members that will
-not come back, because what the fleet put there then may run on.
+goes on with it when this command is interrupted. With --force nothing is waited
+for: that is for members that will not come back, because what the fleet put there,
+its accounts included, then may stay.
 
 kubectl's flags to reach a server (--server, --token, --as, ...) work as well.`,
 		Example: examples(name,
@@ -70,7 +70,7 @@ kubectl's flags to reach a server (--server, --token, --as, ...) work as well.`,
 	flags.BoolVar(&o.how.Force, "force", false, "Do not wait for the member to confirm. What the fleet put there may be left.")
 	flags.StringVar(&o.member.rules.ExplicitPath, "member-kubeconfig", "", "Path to a kubeconfig of the member, to remove the fleet's accounts there with. Without it they remove themselves.")
 	flags.StringVar(&o.member.overrides.CurrentContext, "member-context", "", "Context to use in --member-kubeconfig; its current one by default.")
-	flags.BoolVar(&o.wait, "wait", true, "Wait until the member has left. Without it the fleet's accounts in the member stay.")
+	flags.BoolVar(&o.wait, "wait", true, "Wait until the member has left.")
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "How long to wait for the member to leave; 0 is for ever.")
 	completeFlag(cmd, "context", o.fleet.contexts)
 	completeFlag(cmd, "member-context", o.member.contexts)
