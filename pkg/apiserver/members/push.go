@@ -4,16 +4,11 @@
 package members
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -34,8 +29,6 @@ const (
 	secretAge = 10 * time.Second
 	// idleMember is how long a member is remembered that nobody asks.
 	idleMember = time.Hour
-	// maxRefusal is how much of a refusal is read.
-	maxRefusal = 64 << 10
 )
 
 // pushed is how a member in Push mode is reached. Only the token, and when it was
@@ -180,7 +173,7 @@ func (s *signing) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, errors.Join(err, response.Body.Close())
 	}
 	switch changed := *fresh.token.Load(); {
-	case changed == token && !refusesFleet(req, response):
+	case changed == token && !registry.RefusesFleet(response):
 		return response, nil
 	case changed == token:
 		return nil, errors.Join(fmt.Errorf("it refuses the token in Secret %s", s.known.secret), response.Body.Close())
@@ -200,22 +193,3 @@ func (s *signing) send(req *http.Request, token string) (*http.Response, error) 
 
 // WrappedRoundTripper lets client-go see through to the transport below.
 func (s *signing) WrappedRoundTripper() http.RoundTripper { return s.base }
-
-// refusesFleet says whether it was the member's API server that asks for other
-// credentials, and not what it proxies to: an application in a Pod may ask its
-// user for a password. The body can still be read.
-func refusesFleet(req *http.Request, response *http.Response) bool {
-	if !slices.Contains(strings.Split(req.URL.Path, "/"), "proxy") {
-		return true
-	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxRefusal))
-	if err != nil {
-		return true
-	}
-	response.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(body), response.Body), response.Body}
-	status := metav1.Status{}
-	return json.Unmarshal(body, &status) == nil && status.Kind == "Status" && status.Reason == metav1.StatusReasonUnauthorized
-}

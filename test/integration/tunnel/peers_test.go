@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.etcd.io/etcd/server/v3/embed"
+	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/transport/spdy"
 
 	"fleet.dev/fleet/pkg/apiserver"
@@ -123,6 +124,24 @@ func TestPeers(t *testing.T) {
 // upgradeThrough sends something over SPDY to the member and back.
 func upgradeThrough(t *testing.T, server *harness.APIServer) {
 	t.Helper()
+	conn := dialSPDY(t, server)
+	defer conn.Close() //nolint:errcheck // done
+	stream, err := conn.CreateStream(http.Header{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_, _ = io.WriteString(stream, "hello")
+		_ = stream.Close()
+	}()
+	if got, err := io.ReadAll(stream); string(got) != "hello" || err != nil {
+		t.Errorf("upgrades pass through two servers: got %q, %v", got, err)
+	}
+}
+
+// dialSPDY opens a connection to the member that is upgraded to SPDY.
+func dialSPDY(t *testing.T, server *harness.APIServer) httpstream.Connection {
+	t.Helper()
 	config := ann(server)
 	transport, upgrader, err := spdy.RoundTripperFor(config)
 	if err != nil {
@@ -136,18 +155,7 @@ func upgradeThrough(t *testing.T, server *harness.APIServer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close() //nolint:errcheck // done
-	stream, err := conn.CreateStream(http.Header{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_, _ = io.WriteString(stream, "hello")
-		_ = stream.Close()
-	}()
-	if got, err := io.ReadAll(stream); string(got) != "hello" || err != nil {
-		t.Errorf("upgrades pass through two servers: got %q, %v", got, err)
-	}
+	return conn
 }
 
 // A server that stops does not wait for its tunnels and what runs over them, nor
@@ -166,13 +174,20 @@ func TestShutdown(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer response.Body.Close() //nolint:errcheck // only read
-	started := time.Now()       //nolint:forbidigo // measures
+	upgraded := dialSPDY(t, server)
+	defer upgraded.Close() //nolint:errcheck // done
+	started := time.Now()  //nolint:forbidigo // measures
 	server.Stop()
 	if took := time.Since(started); took > 20*time.Second {
 		t.Errorf("the server stops: took %s", took)
 	}
 	if _, err := io.ReadAll(response.Body); err == nil {
 		t.Error("who watches sees that it did not end by itself")
+	}
+	select {
+	case <-upgraded.CloseChan():
+	case <-time.After(patience): //nolint:forbidigo // the process of the test
+		t.Error("connections that were upgraded end")
 	}
 	eventually(t, "the member's request ends", func() bool { return m.wasEnded("shutdown") })
 	eventually(t, "the agent knows", func() bool { return !agent.Connected() })

@@ -203,6 +203,18 @@ func TestPushCredentialsChange(t *testing.T) {
 	})
 }
 
+func TestAgentCredentialsExpire(t *testing.T) {
+	m := startMember(t, "first")
+	joinPull(t, fleet, "expiring", true)
+	startAgent(t, fleet, "expiring", m)
+	m.setToken("second")
+	response, err := ask(t, ann(fleet), "GET", "expiring", "/echo/", nil, nil)
+	code, body := read(t, response, err)
+	if code != http.StatusServiceUnavailable || !strings.Contains(body, "it refuses the credentials of the fleet or of its agent") {
+		t.Errorf("users are not told that their own credentials are bad: got %d %s", code, body)
+	}
+}
+
 func TestPushThroughProxy(t *testing.T) {
 	m := startMember(t, "token")
 	connects := make(chan string, 10)

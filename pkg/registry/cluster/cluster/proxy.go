@@ -5,6 +5,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"net/http"
@@ -165,6 +166,9 @@ func newProxy(name string, way Way, target *url.URL, responder rest.Responder) h
 			// Set on the way in by this server; twice they confuse.
 			response.Header.Del("Audit-Id")
 			response.Header.Del("Cache-Control")
+			if RefusesFleet(response) {
+				return errors.New("it refuses the credentials of the fleet or of its agent")
+			}
 			return nil
 		},
 		ErrorLog: log.New(copyLog{klog.Background()}, "", 0),
