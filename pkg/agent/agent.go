@@ -130,7 +130,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		}
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // the end was asked for
 		case errors.Is(err, ErrLeft):
 			return (&removal{store: a.store, member: a.member, clock: a.clock}).run(ctx)
 		case errors.Is(err, errReplaced):
@@ -212,7 +212,7 @@ func (a *Agent) register(ctx context.Context, id string) (Credentials, error) {
 			}
 			continue
 		default:
-			_, err := a.identify(credentials, id)
+			err := a.identify(credentials, id)
 			if err == nil {
 				return credentials, nil
 			}
@@ -226,21 +226,21 @@ func (a *Agent) register(ctx context.Context, id string) (Credentials, error) {
 	return Credentials{}, ctx.Err()
 }
 
-// identify returns who the stored certificate is for, which must be this member.
-func (a *Agent) identify(credentials Credentials, id string) (identity.Identity, error) {
+// identify returns an error unless the stored certificate is for this member.
+func (a *Agent) identify(credentials Credentials, id string) error {
 	pair, err := tls.X509KeyPair(credentials.Certificate, credentials.Key)
 	if err != nil {
-		return identity.Identity{}, fmt.Errorf("read the stored certificate: %w", err)
+		return fmt.Errorf("read the stored certificate: %w", err)
 	}
 	who, err := identity.FromCertificate(pair.Leaf)
 	if err != nil {
-		return identity.Identity{}, fmt.Errorf("read the stored certificate: %w", err)
+		return fmt.Errorf("read the stored certificate: %w", err)
 	}
 	if who.Cluster != a.config.Cluster || who.ID != id {
-		return identity.Identity{}, fmt.Errorf("the stored certificate is for cluster %q with id %s, this is cluster %q with id %s",
+		return fmt.Errorf("the stored certificate is for cluster %q with id %s, this is cluster %q with id %s",
 			who.Cluster, who.ID, a.config.Cluster, id)
 	}
-	return who, nil
+	return nil
 }
 
 // serve links the member with the certificate in credentials, and those that

@@ -97,7 +97,7 @@ func TestIdentify(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := agent.identify(tc.credentials, tc.id); (err == nil) != tc.ok {
+			if err := agent.identify(tc.credentials, tc.id); (err == nil) != tc.ok {
 				t.Errorf("%s: identify(): %v, want it to succeed: %t", tc.reason, err, tc.ok)
 			}
 		})

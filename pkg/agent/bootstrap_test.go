@@ -141,41 +141,41 @@ func (f *fakeFleet) selectByName() {
 }
 
 func (f *fakeFleet) requests() []certificatesv1.CertificateSigningRequest {
-	f.T.Helper()
-	list, err := f.client.CertificatesV1().CertificateSigningRequests().List(f.T.Context(), metav1.ListOptions{})
+	f.Helper()
+	list, err := f.client.CertificatesV1().CertificateSigningRequests().List(f.Context(), metav1.ListOptions{})
 	if err != nil {
-		f.T.Fatal(err)
+		f.Fatal(err)
 	}
 	return list.Items
 }
 
 // only returns the one request there is.
 func (f *fakeFleet) only() *certificatesv1.CertificateSigningRequest {
-	f.T.Helper()
+	f.Helper()
 	requests := f.requests()
 	if len(requests) != 1 {
-		f.T.Fatalf("%d requests, want one", len(requests))
+		f.Fatalf("%d requests, want one", len(requests))
 	}
 	return &requests[0]
 }
 
 // answer gives a request a condition and, when it is approved, a certificate.
 func (f *fakeFleet) answer(request *certificatesv1.CertificateSigningRequest, answer certificatesv1.RequestConditionType) {
-	f.T.Helper()
+	f.Helper()
 	request.Status.Conditions = append(request.Status.Conditions, certificatesv1.CertificateSigningRequestCondition{
 		Type: answer, Status: corev1.ConditionTrue, Reason: "Test", Message: "because",
 	})
 	if answer == certificatesv1.CertificateApproved {
 		request.Status.Certificate = f.sign(request.Spec.Request, time.Hour)
 	}
-	if _, err := f.client.CertificatesV1().CertificateSigningRequests().UpdateStatus(f.T.Context(), request, metav1.UpdateOptions{}); err != nil {
-		f.T.Fatal(err)
+	if _, err := f.client.CertificatesV1().CertificateSigningRequests().UpdateStatus(f.Context(), request, metav1.UpdateOptions{}); err != nil {
+		f.Fatal(err)
 	}
 }
 
 // answerAll answers the requests nobody has answered, and returns their number.
 func (f *fakeFleet) answerAll(answer certificatesv1.RequestConditionType) int {
-	f.T.Helper()
+	f.Helper()
 	count := 0
 	for _, request := range f.requests() {
 		if len(request.Status.Conditions) == 0 {
@@ -196,12 +196,12 @@ func (f *fakeFleet) bootstrap(store Store) *bootstrap {
 
 // start runs a bootstrap until stop, or until it has a certificate.
 func (f *fakeFleet) start(store Store) (stop func()) {
-	ctx, cancel := context.WithCancel(f.T.Context())
+	ctx, cancel := context.WithCancel(f.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		if err := f.bootstrap(store).run(ctx); err != nil && !errors.Is(err, context.Canceled) {
-			f.T.Errorf("run(): %v", err)
+			f.Errorf("run(): %v", err)
 		}
 	}()
 	return func() { cancel(); <-done }

@@ -60,7 +60,7 @@ func (c *certificates) Update(certPEM, keyPEM []byte) (*tls.Certificate, error) 
 	if err != nil {
 		return nil, fmt.Errorf("read the new certificate of the agent: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout) //nolint:forbidigo // the interface takes no ctx
 	defer cancel()
 	err = c.store.Update(ctx, func(stored *Credentials) error {
 		if !bytes.Equal(stored.Bootstrap, c.bootstrap) {

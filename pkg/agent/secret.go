@@ -72,13 +72,14 @@ func (s *SecretStore) Update(ctx context.Context, change func(*Credentials) erro
 // get returns nil when there is no Secret.
 func (s *SecretStore) get(ctx context.Context) (*corev1.Secret, error) {
 	secret, err := s.secrets.Get(ctx, wellknown.AgentName, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+		return secret, nil
+	case apierrors.IsNotFound(err):
+		return nil, nil //nolint:nilerr // none is no error
+	default:
 		return nil, fmt.Errorf("get Secret %s/%s of the member: %w", wellknown.NamespaceSystem, wellknown.AgentName, err)
 	}
-	return secret, nil
 }
 
 func credentialsIn(secret *corev1.Secret) Credentials {

@@ -98,5 +98,5 @@ func (c *clusters) run(ctx context.Context, fleet versioned.Interface, clock clo
 			return api.Watch(ctx, options)
 		},
 	}
-	followFleet(ctx, "clusters", lw, fleet, &clusterv1alpha1.Cluster{}, c, clock)
+	followFleet(ctx, "clusters", patient(lw, fleet, clock), &clusterv1alpha1.Cluster{}, c, clock)
 }

@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+
+	"fleet.dev/fleet/pkg/generated/clientset/versioned"
 )
 
 const (
@@ -27,14 +29,19 @@ const (
 	refusedMost = 10 * time.Second
 )
 
-// followFleet keeps store equal to what the fleet has until ctx ends.
-func followFleet(ctx context.Context, what string, lw *cache.ListWatch, client any, kind runtime.Object, store cache.ReflectorStore, clock clock.WithTicker) {
+// followFleet keeps store equal to what lw returns until ctx ends.
+func followFleet(ctx context.Context, what string, lw cache.ListerWatcher, kind runtime.Object, store cache.ReflectorStore, clock clock.WithTicker) {
 	logger := klog.FromContext(ctx)
 	backoff := wait.Backoff{Duration: 500 * time.Millisecond, Cap: awayMost, Steps: 3, Factor: 2, Jitter: 0.5}
-	patient := (&refusals{clock: clock}).slow(lw)
-	cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(patient, client), kind, store, cache.ReflectorOptions{
+	cache.NewReflectorWithOptions(lw, kind, store, cache.ReflectorOptions{
 		Logger: &logger, Name: what, Clock: clock, Backoff: &backoff,
 	}).RunWithContext(ctx)
+}
+
+// patient reads from the fleet through lw, with longer and longer waits while it
+// refuses.
+func patient(lw *cache.ListWatch, fleet versioned.Interface, clock clock.WithTicker) cache.ListerWatcher {
+	return cache.ToListWatcherWithWatchListSemantics((&refusals{clock: clock}).slow(lw), fleet)
 }
 
 // refusals makes attempts that are refused one after the other take longer and

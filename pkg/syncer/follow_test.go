@@ -35,7 +35,8 @@ func TestRefusals(t *testing.T) {
 	}{
 		"Away": {
 			"a fleet that is away is tried as often as the reflector likes",
-			[]error{errAway, errAway, errAway}, []time.Duration{0, 0, 0},
+			[]error{errAway, errAway, errAway},
+			[]time.Duration{0, 0, 0},
 		},
 		"Refused": {
 			"a fleet that refuses is bothered ever less",
@@ -44,7 +45,8 @@ func TestRefusals(t *testing.T) {
 		},
 		"Unknown": {
 			"a certificate that is not taken is refused too",
-			[]error{errUnauthorized, errUnauthorized}, []time.Duration{0, time.Second},
+			[]error{errUnauthorized, errUnauthorized},
+			[]time.Duration{0, time.Second},
 		},
 		"Again": {
 			"an answer, or none, ends the row",

@@ -115,7 +115,7 @@ func (s *session) followWorks(ctx context.Context) {
 			return works.Watch(ctx, options)
 		},
 	}
-	followFleet(ctx, s.cluster+"/works", lw, s.fleet, &workv1alpha1.Work{}, s.mirror, s.clock)
+	followFleet(ctx, s.cluster+"/works", patient(lw, s.fleet, s.clock), &workv1alpha1.Work{}, s.mirror, s.clock)
 }
 
 // cutWork leaves out of a work what the syncer does not need.

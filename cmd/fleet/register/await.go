@@ -68,7 +68,7 @@ func look(ctx context.Context, i Installation, token kubernetes.Interface, crede
 	case apierrors.IsNotFound(err):
 		return "registered; the agent has not asked the fleet yet", false, nil
 	case err != nil:
-		return err.Error(), false, nil
+		return err.Error(), false, nil //nolint:nilerr // it may pass, and is told
 	}
 	for _, condition := range request.Status.Conditions {
 		if condition.Type == certificatesv1.CertificateDenied || condition.Type == certificatesv1.CertificateFailed {
@@ -91,11 +91,11 @@ func fingerprint(keyPEM []byte) string {
 	if !ok {
 		return "unknown"
 	}
-	print, err := identity.Fingerprint(key.Public())
+	hash, err := identity.Fingerprint(key.Public())
 	if err != nil {
 		return "unknown"
 	}
-	return print
+	return hash
 }
 
 // lookAtCluster asks the fleet as the agent.
@@ -108,7 +108,7 @@ func lookAtCluster(ctx context.Context, i Installation, credentials agent.Creden
 	}
 	cluster, err := client.ClusterV1alpha1().Clusters().Get(ctx, i.Cluster, metav1.GetOptions{})
 	if err != nil {
-		return "accepted; " + err.Error(), false, nil
+		return "accepted; " + err.Error(), false, nil //nolint:nilerr // it may pass, and is told
 	}
 	ready := apimeta.FindStatusCondition(cluster.Status.Conditions, clusterv1alpha1.ClusterConditionReady)
 	switch {

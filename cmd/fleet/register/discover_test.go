@@ -65,16 +65,16 @@ func newFakeFleet(t *testing.T) *fakeFleet {
 	}
 	f := &fakeFleet{ca: ca, groups: []string{wellknown.GroupAgentBootstrappers}}
 	f.Server = httptest.NewUnstartedServer(f)
-	f.Server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{serving.Raw}, PrivateKey: servingKey}}}
-	f.Server.Config.ErrorLog = nil
-	f.Server.StartTLS()
-	t.Cleanup(f.Server.Close)
+	f.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{serving.Raw}, PrivateKey: servingKey}}}
+	f.Config.ErrorLog = nil
+	f.StartTLS()
+	t.Cleanup(f.Close)
 	f.publish(t, ca)
 	return f
 }
 
 // url is an address that is in the certificate.
-func (f *fakeFleet) url() string { return strings.Replace(f.Server.URL, "127.0.0.1", "localhost", 1) }
+func (f *fakeFleet) url() string { return strings.Replace(f.URL, "127.0.0.1", "localhost", 1) }
 
 // publish signs cluster-info with CAs.
 func (f *fakeFleet) publish(t *testing.T, authorities ...*x509.Certificate) {
@@ -127,7 +127,9 @@ func (f *fakeFleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(answer)
+	if err := json.NewEncoder(w).Encode(answer); err != nil {
+		panic(http.ErrAbortHandler) // the client sees that the answer broke off
+	}
 }
 
 func TestDiscover(t *testing.T) {

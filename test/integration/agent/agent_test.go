@@ -51,7 +51,7 @@ func TestJoin(t *testing.T) {
 	}
 	before := r.credentials()
 	kill()
-	kill, ended := r.start()
+	kill, _ = r.start()
 	r.eventually("the agent asks again", func(context.Context) (bool, error) { return said.contains("waiting for acceptance"), nil })
 	if now := r.credentials(); now.Request != before.Request || !bytes.Equal(now.RequestKey, before.RequestKey) || len(now.Certificate) > 0 {
 		t.Error("an agent killed while it waits goes on with its key and its request")
@@ -81,7 +81,7 @@ func TestJoin(t *testing.T) {
 	version := r.awaitPlaced("settings", 0).ResourceVersion
 	kill()
 	r.place("more")
-	_, ended = r.start()
+	_, ended := r.start()
 	r.awaitPlaced("more", 0)
 	if got := r.awaitPlaced("settings", 0).ResourceVersion; got != version {
 		t.Error("a restart writes nothing to what is as it should be")
