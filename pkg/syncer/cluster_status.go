@@ -49,6 +49,8 @@ type clusterStatus struct {
 	client  clusterclient.ClusterInterface
 	// get returns the Cluster from a cache.
 	get func() (*clusterv1alpha1.Cluster, error)
+	// unknown returns the objects no work asks for. Nil finds none.
+	unknown func() unknown
 
 	// now rings for what has to be told at once, eventually for what may wait.
 	now        chan struct{}
@@ -184,11 +186,21 @@ func (c *clusterStatus) observe(cluster *clusterv1alpha1.Cluster, health member.
 	if numbers && health.Usable {
 		sum, known = c.facts.summary(cluster.Spec.ResourceModels)
 	}
+	var strangers unknown
+	if c.unknown != nil {
+		strangers = c.unknown()
+	}
 	silent := c.clock.Since(health.LostSince) >= unreachableAfter
 	return func(status *clusterv1alpha1.ClusterStatus, generation int64) {
 		if ready, ok := readyCondition(health, silent); ok && !alreadyUnheard(status, health) {
 			ready.ObservedGeneration = generation
 			meta.SetStatusCondition(&status.Conditions, ready)
+		}
+		if condition := strangers.condition(c.cluster); condition != nil {
+			condition.ObservedGeneration = generation
+			meta.SetStatusCondition(&status.Conditions, *condition)
+		} else if strangers.swept {
+			meta.RemoveStatusCondition(&status.Conditions, clusterv1alpha1.ClusterConditionUnknownObjects)
 		}
 		if health.Version != "" {
 			status.KubernetesVersion = health.Version

@@ -52,6 +52,7 @@ func (r *rig) keepStatus(changes ...func(*clusterv1alpha1.Cluster)) (get func() 
 	}
 	read := func() (*clusterv1alpha1.Cluster, error) { return clusters.Get(r.Context(), "one", metav1.GetOptions{}) }
 	keeper := newClusterStatus("one", r.session.member, clusters, read, clock.RealClock{})
+	keeper.unknown = r.session.unknownNow
 	r.mu.Lock()
 	r.apisChanged = keeper.changed
 	r.mu.Unlock()

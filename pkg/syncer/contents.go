@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/metadata"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
@@ -141,8 +142,16 @@ func (s *session) strangers(ctx context.Context, namespace string) (strangers, e
 
 // eachIn lists the objects of a resource in a namespace, page by page.
 func (s *session) eachIn(ctx context.Context, resource member.Resource, namespace string, visit func(*metav1.PartialObjectMetadata)) error {
-	objects := s.member.Metadata().Resource(resource.GroupVersionResource).Namespace(namespace)
-	options := metav1.ListOptions{Limit: contentsPage}
+	return s.each(ctx, resource, namespace, metav1.ListOptions{}, visit)
+}
+
+// each lists objects of a resource, of all namespaces when none is given.
+func (s *session) each(ctx context.Context, resource member.Resource, namespace string, options metav1.ListOptions, visit func(*metav1.PartialObjectMetadata)) error {
+	objects := metadata.ResourceInterface(s.member.Metadata().Resource(resource.GroupVersionResource))
+	if namespace != "" {
+		objects = s.member.Metadata().Resource(resource.GroupVersionResource).Namespace(namespace)
+	}
+	options.Limit = contentsPage
 	for {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		list, err := objects.List(ctx, options)

@@ -55,7 +55,8 @@
 //
 // # Nothing is deleted by accident
 //
-// Only a tombstone deletes, only an object that carries this fleet's id and the
+// What carries the mark of the fleet and has no work is looked for from time to
+// time and told of on the Cluster (unknown.go). Only a tombstone deletes, only an object that carries this fleet's id and the
 // uid of the tombstone's template, and only with that object's uid as a
 // precondition. A work that vanishes, an empty list, a new or restored etcd
 // delete nothing. Namespaces are shared; only those the fleet created are

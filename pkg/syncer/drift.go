@@ -44,35 +44,13 @@ func (s *session) objectChanged(kind schema.GroupVersionKind, old, now *observed
 	}
 }
 
-// kindCompleted has the works of a kind looked at once its mirror is complete,
-// and says what in it nobody asked for. That is left running: an older or
-// restored fleet must not delete what it does not remember.
-func (s *session) kindCompleted(kind schema.GroupVersionKind, mirror *mirror[*observed]) {
-	wanted := map[objectIdentity]bool{}
+// kindCompleted has the works of a kind looked at once its mirror is complete.
+func (s *session) kindCompleted(kind schema.GroupVersionKind, _ *mirror[*observed]) {
 	s.mirror.each(func(_ string, work *workv1alpha1.Work) {
-		t := targetOf(work)
-		wanted[t.identity()] = true
-		if t.kind == kind {
+		if targetOf(work).kind == kind {
 			s.enqueueAs(work.Name, rankOf(kind.GroupKind()))
 		}
 	})
-	unknown := 0
-	mirror.each(func(key string, object *observed) {
-		if object.templateUID() != "" && !wanted[objectIdentity{kind: kind.GroupKind(), key: key}] {
-			unknown++
-		}
-	})
-	if unknown > 0 {
-		s.logger.Info("Member has objects of this fleet that are unknown to it; they are left running", "kind", kind.Kind, "count", unknown)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.unknown[kind] = unknown
-	total := 0
-	for _, count := range s.unknown {
-		total += count
-	}
-	unknownObjects.WithLabelValues(s.cluster).Set(float64(total))
 }
 
 const (

@@ -41,6 +41,9 @@ type rig struct {
 	fleet   *fleetfake.Clientset
 	session *session
 
+	// sweepDelay is that of the session when it is not 0.
+	sweepDelay time.Duration
+
 	mu      sync.Mutex
 	items   map[string]workv1alpha1.FeedbackItem // the latest, by work
 	news    chan struct{}
@@ -89,6 +92,7 @@ func (r *rig) start() (stop func()) {
 	r.session = newSession(sessionOptions{
 		cluster: "one", fleetID: testFleet, workers: 4, clock: clock.RealClock{},
 		logger: klog.FromContext(ctx), member: connection, fleet: r.fleet,
+		sweepDelay: r.sweepDelay,
 	})
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = connection.Run(ctx) })

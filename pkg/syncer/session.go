@@ -4,14 +4,15 @@
 package syncer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
@@ -50,8 +51,13 @@ type session struct {
 	targets map[objectIdentity]string
 	// namespaces are known to exist in the member.
 	namespaces map[string]struct{}
-	// unknown counts the objects of a kind that no work asks for.
-	unknown map[schema.GroupVersionKind]int
+	// unknown are the objects no work asks for.
+	unknown unknown
+
+	// sweepDelay is that of the constant, except in tests. unknownChanged is called
+	// when unknown changed; nil is allowed.
+	sweepDelay     time.Duration
+	unknownChanged func()
 }
 
 // sessionOptions are what a session is made of.
@@ -63,6 +69,10 @@ type sessionOptions struct {
 	logger  klog.Logger // for what happens outside of run
 	member  member.Connection
 	fleet   versioned.Interface
+	// sweepDelay is 0 except in tests.
+	sweepDelay time.Duration
+	// unknownChanged is told when other objects than before are unknown. Optional.
+	unknownChanged func()
 }
 
 func newSession(options sessionOptions) *session {
@@ -79,7 +89,9 @@ func newSession(options sessionOptions) *session {
 		records:    map[string]*record{},
 		targets:    map[objectIdentity]string{},
 		namespaces: map[string]struct{}{},
-		unknown:    map[schema.GroupVersionKind]int{},
+		sweepDelay: cmp.Or(options.sweepDelay, sweepDelay),
+
+		unknownChanged: options.unknownChanged,
 	}
 	s.queue = workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[item]{
 		Clock: options.clock,
@@ -101,6 +113,7 @@ func (s *session) run(ctx context.Context) error {
 	group.Go(func() error { s.reporter.run(ctx); return nil })
 	group.Go(func() error { s.watchHealth(ctx); return nil })
 	group.Go(func() error { s.process(ctx); return nil })
+	group.Go(func() error { s.sweepUnknown(ctx); return nil })
 	return group.Wait()
 }
 

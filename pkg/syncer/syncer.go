@@ -302,8 +302,10 @@ func (s *Syncer) serveOnce(ctx context.Context, name, fleetID string, gone *atom
 	carrier = newSession(sessionOptions{
 		cluster: name, fleetID: fleetID, workers: s.config.Workers, clock: s.clock,
 		logger: klog.FromContext(ctx), member: connection, fleet: s.fleet,
+		unknownChanged: func() { status.changed() },
 	})
 	status = newClusterStatus(name, connection, s.fleet.ClusterV1alpha1().Clusters(), get, s.clock)
+	status.unknown = carrier.unknownNow
 	beat := &heartbeat{
 		cluster: name, identity: s.identity, clock: s.clock, member: connection,
 		leases: s.leases.Leases(clusterv1alpha1.MemberNamespace(name)),

@@ -92,10 +92,17 @@ const (
 	// ClusterConditionUnjoining is True from the deletion of the Cluster until
 	// it is gone; the message says what is waited for.
 	ClusterConditionUnjoining = "Unjoining"
+	// ClusterConditionUnknownObjects is True while the member has objects with the
+	// mark of the fleet that no template stands for, because the fleet was restored
+	// from an older state, say. They are left running. There is no such condition
+	// otherwise.
+	ClusterConditionUnknownObjects = "UnknownObjects"
 )
 
 // Reasons of the conditions of a Cluster.
 const (
+	// ClusterReasonObjectsWithoutTemplate is the reason of UnknownObjects=True.
+	ClusterReasonObjectsWithoutTemplate = "ObjectsWithoutTemplate"
 	// ClusterReasonReady is the reason of Ready=True.
 	ClusterReasonReady = "ClusterReady"
 	// ClusterReasonNotReady says that the member answers but is not ready.
