@@ -19,6 +19,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/client-go/kubernetes/fake"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"fleet.dev/fleet/pkg/apis/cluster/identity"
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
@@ -211,11 +212,13 @@ func TestSessionsEnd(t *testing.T) {
 	rome := identity.Identity{Cluster: "rome", ID: "1", Registration: registration}
 	romeCluster := parisCluster(func(c *clusterv1alpha1.Cluster) { c.Name, c.Spec.ID = "rome", "1" })
 	var sessions *Sessions
+	fakeClock := clocktesting.NewFakeClock(time.Now())
 	_, client := connect(t, func(clusters *Clusters) {
 		var err error
 		if sessions, err = NewSessions(clusters); err != nil {
 			t.Fatal(err)
 		}
+		sessions.clock = fakeClock
 	}, parisCluster(), romeCluster)
 
 	serve := func(u user.Info, verb string) (ended chan struct{}) {
@@ -256,5 +259,10 @@ func TestSessionsEnd(t *testing.T) {
 	if err := client.ClusterV1alpha1().Clusters().Delete(t.Context(), "rome", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	poll(t, "the end of a Cluster is noticed", func() bool { return fakeClock.HasWaiters() })
+	if !open(ofRome) {
+		t.Error("the watch that is to tell the agent of it goes on for a moment")
+	}
+	fakeClock.Step(farewell)
 	poll(t, "a watch ends when the Cluster is gone", func() bool { return !open(ofRome) })
 }

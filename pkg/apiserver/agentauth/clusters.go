@@ -83,14 +83,18 @@ func (c *Clusters) Refuse(i identity.Identity) (reason string, err error) {
 	return refuse(cluster, i), nil
 }
 
-// onChange calls changed with the name of every Cluster that is written or goes.
-func (c *Clusters) onChange(changed func(name string)) error {
-	of := func(object any) {
+// onChange calls changed with the name of every Cluster that is written, and gone
+// with that of every Cluster that goes.
+func (c *Clusters) onChange(changed, gone func(name string)) error {
+	tell := func(whom func(string), object any) {
 		if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(object); err == nil {
-			changed(key)
+			whom(key)
 		}
 	}
-	_, err := c.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: func(_, updated any) { of(updated) }, DeleteFunc: of})
+	_, err := c.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		UpdateFunc: func(_, updated any) { tell(changed, updated) },
+		DeleteFunc: func(deleted any) { tell(gone, deleted) },
+	})
 	return err
 }
 

@@ -11,7 +11,8 @@
 //     while the Cluster exists, is in mode Pull and accepted, and has the id and the
 //     registration of the certificate.
 //   - Sessions ends what an agent has open, such as a watch of works, the moment
-//     that stops being so.
+//     that stops being so; when the Cluster is gone, a few seconds later, so that
+//     the agent gets to know.
 //   - Clusters is the cache behind the three. It is also what admission looks up
 //     ids in.
 //

@@ -7,16 +7,25 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/sets"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 )
 
+// farewell is how long sessions outlive a Cluster that is gone. The event that
+// says so is being sent on one of them, and an agent that does not get it stays in
+// its member for ever: a refusal afterwards is no proof to it.
+const farewell = 5 * time.Second
+
 // Sessions ends the long requests of agents, watches and tunnels, when trust in
-// them ends. Authorization alone looks only when a request begins.
+// them ends: at once, or a moment after the Cluster is gone. Authorization alone
+// looks only when a request begins.
 type Sessions struct {
 	clusters *Clusters
+	clock    clock.WithDelayedExecution
 
 	mu   sync.Mutex
 	open map[string]sets.Set[*session]
@@ -31,8 +40,9 @@ type session struct {
 // NewSessions returns an empty set of sessions. The clusters must be connected
 // and not run yet.
 func NewSessions(clusters *Clusters) (*Sessions, error) {
-	s := &Sessions{clusters: clusters, open: map[string]sets.Set[*session]{}}
-	if err := clusters.onChange(s.changed); err != nil {
+	s := &Sessions{clusters: clusters, clock: clock.RealClock{}, open: map[string]sets.Set[*session]{}}
+	gone := func(cluster string) { s.clock.AfterFunc(farewell, func() { s.changed(cluster) }) }
+	if err := clusters.onChange(s.changed, gone); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -55,7 +65,7 @@ func (s *Sessions) Handler(next http.Handler, long genericapirequest.LongRunning
 		s.add(opened)
 		defer s.remove(opened)
 		// The Cluster may have changed since the request was authorized.
-		s.changed(agent.Cluster)
+		s.judge(opened)
 		next.ServeHTTP(w, req.WithContext(ctx))
 	})
 }
@@ -84,9 +94,14 @@ func (s *Sessions) changed(cluster string) {
 	sessions := s.open[cluster].UnsortedList()
 	s.mu.Unlock()
 	for _, opened := range sessions {
-		if reason, err := s.clusters.Refuse(opened.agent.Identity); err == nil && reason != "" {
-			klog.Background().V(2).Info("Ending a session of an agent", "cluster", cluster, "reason", reason)
-			opened.end()
-		}
+		s.judge(opened)
+	}
+}
+
+// judge ends a session unless its agent is trusted.
+func (s *Sessions) judge(opened *session) {
+	if reason, err := s.clusters.Refuse(opened.agent.Identity); err == nil && reason != "" {
+		klog.Background().V(2).Info("Ending a session of an agent", "cluster", opened.agent.Cluster, "reason", reason)
+		opened.end()
 	}
 }
