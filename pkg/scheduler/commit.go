@@ -190,6 +190,10 @@ func (s *Scheduler) writeStatus(ctx context.Context, d *decision, known workv1al
 		condition.ObservedGeneration = live.GetGeneration()
 		meta.SetStatusCondition(&status.Conditions, condition)
 		status.Reasons = d.reasons
+		if d.anew && d.match != nil && d.scheduled.Status == metav1.ConditionTrue {
+			// Not before what asked for it, whoever's clock that was.
+			status.LastScheduledTime = latest(metav1.NewTime(s.clock.Now().Truncate(time.Second)), *d.binding.GetSpec().RescheduleTriggeredAt)
+		}
 		status.SchedulerObservedGeneration = live.GetGeneration()
 		written, err := s.bindings.UpdateStatus(ctx, live)
 		if err != nil {
@@ -208,6 +212,13 @@ func (s *Scheduler) writeStatus(ctx context.Context, d *decision, known workv1al
 		s.recorder.Eventf(reference(d.template), nil, corev1.EventTypeWarning, "FailedScheduling", "Scheduling", "%s", shorten(d.scheduled.Message))
 	}
 	return counted(metrics.Status, nil)
+}
+
+func latest(a, b metav1.Time) *metav1.Time {
+	if a.Before(&b) {
+		return &b
+	}
+	return &a
 }
 
 // reference names a template in an event.

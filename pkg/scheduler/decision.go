@@ -235,7 +235,20 @@ func placed(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnosis
 	if slices.Equal(clusters, subject.binding.GetSpec().Clusters) {
 		d.takeBack()
 	}
+	if subject.anew {
+		d.scheduled = chosen()
+	}
 	return d
+}
+
+// chosen is the condition of a binding whose members were chosen.
+func chosen() *metav1.Condition {
+	return &metav1.Condition{
+		Type:    workv1alpha1.ConditionScheduled,
+		Status:  metav1.ConditionTrue,
+		Reason:  workv1alpha1.ReasonSuccess,
+		Message: "members have been chosen",
+	}
 }
 
 // takeBack takes an earlier complaint back, and that no policy matches. The server does that itself in a
@@ -245,12 +258,7 @@ func (d *decision) takeBack() {
 	if condition == nil || condition.Status != metav1.ConditionFalse && condition.Message != staysMessage {
 		return
 	}
-	d.scheduled = &metav1.Condition{
-		Type:    workv1alpha1.ConditionScheduled,
-		Status:  metav1.ConditionTrue,
-		Reason:  workv1alpha1.ReasonSuccess,
-		Message: "members have been chosen",
-	}
+	d.scheduled = chosen()
 }
 
 // loads returns what the decision adds to each member.

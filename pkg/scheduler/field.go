@@ -94,9 +94,21 @@ func (f *field) candidates() []*framework.Candidate {
 			continue
 		}
 		all[i] = framework.Candidate{Member: member, Placed: placed, Replicas: replicas, Position: f.position(member.Name())}
+		if f.subject.anew {
+			all[i].Placed, all[i].Replicas = false, 0
+		}
 		out = append(out, &all[i])
 	}
 	return out
+}
+
+// freed is the room a member gets back when the template is decided about anew:
+// that of the replicas it has.
+func (f *field) freed(name string) int32 {
+	if !f.subject.anew {
+		return 0
+	}
+	return f.subject.placed[name]
 }
 
 // position is the place of a member in the binding, behind all of them when it is
@@ -117,7 +129,7 @@ func (f *field) position(name string) int {
 // members of that cannot take it any more those of the next are tried, and those
 // of the ones before it last.
 func (f *field) terms(plan *strategy.Plan) []strategy.Term {
-	if len(plan.Terms) < 2 || len(f.current) == 0 || !equality.Semantic.DeepEqual(f.subject.binding.GetSpec().Placement, plan.Placement) {
+	if len(plan.Terms) < 2 || len(f.current) == 0 || f.subject.anew || !equality.Semantic.DeepEqual(f.subject.binding.GetSpec().Placement, plan.Placement) {
 		return plan.Terms
 	}
 	inUse := slices.IndexFunc(plan.Terms, func(term strategy.Term) bool {

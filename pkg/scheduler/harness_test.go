@@ -616,6 +616,16 @@ func (f *fakeBindings) confirm(key template.Key) {
 	f.storeLocked(updated)
 }
 
+// ask asks for a decision anew, as whoever rebalances does.
+func (f *fakeBindings) ask(key template.Key) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	old := f.bindings[bindingKey(key.Namespace, workv1alpha1.BindingNameForGroupKind(key.GroupKind(), key.Name))]
+	updated := old.DeepCopyObject().(workv1alpha1.Binding)
+	updated.GetSpec().RescheduleTriggeredAt = ptr.To(metav1.NewTime(time.Now().Truncate(time.Second)))
+	f.updateLocked(updated, old)
+}
+
 // healthy has members report that they run what was decided last.
 func (f *fakeBindings) healthy(key template.Key, members ...string) {
 	f.wasHealthy(key, 0, members...)

@@ -187,3 +187,34 @@ func TestWorkloadAffinity(t *testing.T) {
 		h.want(sixth, "m3", "One that goes makes place for another.")
 	})
 }
+
+func TestDecidedAnew(t *testing.T) {
+	inBubble(t, func(h *harness) {
+		h.member("m1", pods(20))
+		h.member("m2", pods(0))
+		h.clusterPolicy("mine", "apps/v1", "Deployment", byRoom())
+		web := h.create(deployment("web", 12))
+		h.settle()
+		h.want(web, "m1=12", "There is room on one member only.")
+		time.Sleep(time.Hour) // The promises to members have lapsed.
+		h.member("m1", pods(0))
+		h.member("m2", pods(12))
+		h.settle()
+		h.want(web, "m1=12", "Room elsewhere moves nothing by itself.")
+		h.store.takeWrites()
+
+		h.store.ask(web)
+		h.settle()
+		h.want(web, "m1=6 m2=6", "Somebody asked for it; the room of its own Pods counts.")
+		h.settle()
+		h.wantWrites(2, "Once: the decision, and when it was made.")
+		h.member("m2", pods(100))
+		h.settle()
+		h.want(web, "m1=6 m2=6", "It is not decided anew again.")
+
+		h.store.ask(web)
+		h.member("m1", pods(0))
+		h.settle()
+		h.wantWrites(2, "Asked again, it is.")
+	})
+}

@@ -33,6 +33,7 @@ type subject struct {
 	placed   map[string]int32     // members of this very template with their replicas
 	missing  []string             // those of placed that do not exist, as far as is known
 	demand   *capacity.Demand     // of one of its Pods, nil when it runs none
+	anew     bool                 // somebody asked to decide regardless of where the replicas are
 
 	requiredBy []workv1alpha1.BindingSnapshot // where others need it
 	watch      func([]*framework.Candidate)   // sees the candidates with their scores, nil when nobody asks
@@ -87,6 +88,7 @@ func (s *Scheduler) lookUp(key template.Key) *subject {
 		for _, cluster := range found.binding.GetSpec().Clusters {
 			found.placed[cluster.Name] = cluster.Replicas
 		}
+		found.anew = asked(found.binding)
 	}
 	if found.template.Stays != "" {
 		return found
@@ -111,6 +113,12 @@ func (s *subject) holder() *policy.Ref {
 // recreated reports whether the binding is about an earlier template of the same
 // name.
 func (s *subject) recreated() bool { return s.binding != nil && s.placed == nil }
+
+// asked reports whether somebody asked to decide anew since it was done last.
+func asked(binding workv1alpha1.Binding) bool {
+	at, last := binding.GetSpec().RescheduleTriggeredAt, binding.GetStatus().LastScheduledTime
+	return at != nil && (last == nil || at.After(last.Time))
+}
 
 // suspended reports whether somebody asked not to decide.
 func (s *subject) suspended() bool {
@@ -296,7 +304,7 @@ func runCycle(ctx context.Context, profile *runtime.Framework, request *framewor
 			return keep(feasible), nil
 		}
 		for _, candidate := range feasible {
-			candidate.Room = candidate.Free.Room(request.Demand, candidate.Promised)
+			candidate.Room = candidate.Free.Room(request.Demand, candidate.Promised) + field.freed(candidate.Name())
 		}
 	}
 

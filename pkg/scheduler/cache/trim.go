@@ -22,7 +22,7 @@ func Trim(object any) (any, error) {
 		return object, nil
 	}
 	status := binding.GetStatus()
-	kept := workv1alpha1.BindingStatus{Reasons: status.Reasons}
+	kept := workv1alpha1.BindingStatus{Reasons: status.Reasons, LastScheduledTime: status.LastScheduledTime}
 	for _, condition := range status.Conditions {
 		if condition.Type == workv1alpha1.ConditionScheduled {
 			kept.Conditions = []metav1.Condition{condition}
