@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/utils/ptr"
-
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/scheduler/framework"
@@ -96,7 +94,7 @@ func newTasks(subject *subject, before, after []workv1alpha1.TargetCluster) []wo
 			Producer:    component,
 		}
 		if cluster.Replicas > 0 {
-			task.Replicas = ptr.To(cluster.Replicas)
+			task.Replicas = new(cluster.Replicas)
 		}
 		tasks = append(tasks, task)
 	}

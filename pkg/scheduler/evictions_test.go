@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
@@ -67,14 +66,14 @@ func TestEviction(t *testing.T) {
 			},
 			want: "m2 !m1",
 		},
-		"ComesBack":   {reason: "The old member is chosen again, the new one was not needed.", then: func(h *harness, _ template.Key) { h.on("m1") }, want: "m1 !m2"},
-		"MovesOn":     {reason: "Both wait for the third.", then: func(h *harness, _ template.Key) { h.on("m3") }, want: "m3 !m1 !m2"},
-		"MovedOn":     {reason: "And go when that is healthy.", then: func(h *harness, web template.Key) { h.on("m3"); h.settle(); h.store.healthy(web, "m3") }, want: "m3 -m1 -m2"},
-		"Deleted":     {reason: "A template that is deleted has no copies to keep.", then: func(h *harness, web template.Key) { h.delete(web) }, want: "-m1 -m2"},
-		"Never":       {reason: "The old copy is left to somebody.", then: func(h *harness, web template.Key) { h.edit(web, policyv1alpha1.PurgeNever, nil); time.Sleep(time.Hour) }, want: "m2 !m1"},
-		"Directly":    {reason: "The old copy is not waited for.", then: func(h *harness, web template.Key) { h.edit(web, policyv1alpha1.PurgeDirectly, nil) }, want: "m2 -m1"},
-		"Suppressed":  {reason: "Somebody keeps it.", then: func(h *harness, web template.Key) { h.edit(web, "", ptr.To(true)); h.store.healthy(web, "m2") }, want: "m2 !m1"},
-		"Unsuppresed": {reason: "Somebody does not any more.", then: func(h *harness, web template.Key) { h.edit(web, "", ptr.To(false)) }, want: "m2 -m1"},
+		"ComesBack":    {reason: "The old member is chosen again, the new one was not needed.", then: func(h *harness, _ template.Key) { h.on("m1") }, want: "m1 !m2"},
+		"MovesOn":      {reason: "Both wait for the third.", then: func(h *harness, _ template.Key) { h.on("m3") }, want: "m3 !m1 !m2"},
+		"MovedOn":      {reason: "And go when that is healthy.", then: func(h *harness, web template.Key) { h.on("m3"); h.settle(); h.store.healthy(web, "m3") }, want: "m3 -m1 -m2"},
+		"Deleted":      {reason: "A template that is deleted has no copies to keep.", then: func(h *harness, web template.Key) { h.delete(web) }, want: "-m1 -m2"},
+		"Never":        {reason: "The old copy is left to somebody.", then: func(h *harness, web template.Key) { h.edit(web, policyv1alpha1.PurgeNever, nil); time.Sleep(time.Hour) }, want: "m2 !m1"},
+		"Directly":     {reason: "The old copy is not waited for.", then: func(h *harness, web template.Key) { h.edit(web, policyv1alpha1.PurgeDirectly, nil) }, want: "m2 -m1"},
+		"Suppressed":   {reason: "Somebody keeps it.", then: func(h *harness, web template.Key) { h.edit(web, "", new(true)); h.store.healthy(web, "m2") }, want: "m2 !m1"},
+		"Unsuppressed": {reason: "Somebody does not any more.", then: func(h *harness, web template.Key) { h.edit(web, "", new(false)) }, want: "m2 -m1"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

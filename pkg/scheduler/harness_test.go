@@ -30,7 +30,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/utils/ptr"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
@@ -135,7 +134,7 @@ func tainted(key string) memberOption {
 	}
 }
 
-func leaving(c *clusterv1alpha1.Cluster) { c.DeletionTimestamp = ptr.To(metav1.Now()) }
+func leaving(c *clusterv1alpha1.Cluster) { c.DeletionTimestamp = new(metav1.Now()) }
 
 // pods sets how many Pods are free.
 func pods(n int64) memberOption {
@@ -553,7 +552,7 @@ func (f *fakeBindings) updateLocked(updated, old workv1alpha1.Binding) workv1alp
 	stays := func(member string, uid types.UID) bool { return uid == now.Resource.UID && now.Holders().Has(member) }
 	for i := range now.GracefulEvictionTasks {
 		if task := &now.GracefulEvictionTasks[i]; task.CreationTimestamp == nil {
-			task.CreationTimestamp = ptr.To(metav1.Now())
+			task.CreationTimestamp = new(metav1.Now())
 		}
 	}
 	for _, tombstone := range was.Tombstones {
@@ -622,7 +621,7 @@ func (f *fakeBindings) ask(key template.Key) {
 	defer f.mu.Unlock()
 	old := f.bindings[bindingKey(key.Namespace, workv1alpha1.BindingNameForGroupKind(key.GroupKind(), key.Name))]
 	updated := old.DeepCopyObject().(workv1alpha1.Binding)
-	updated.GetSpec().RescheduleTriggeredAt = ptr.To(metav1.NewTime(time.Now().Truncate(time.Second)))
+	updated.GetSpec().RescheduleTriggeredAt = new(metav1.NewTime(time.Now().Truncate(time.Second)))
 	f.updateLocked(updated, old)
 }
 

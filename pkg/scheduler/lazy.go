@@ -90,20 +90,24 @@ func (s *Scheduler) lazily(subject *subject, match *policy.Match) *policy.Match 
 // recall gives a policy back what a binding took from it.
 func recall(p policyv1alpha1.Propagation, from *workv1alpha1.BindingSpec) {
 	p.SetGeneration(from.Policy.Generation)
-	spec := p.GetSpec()
+	now := p.GetSpec()
+	was := policyv1alpha1.PropagationSpec{
+		ResourceSelectors:           now.ResourceSelectors,
+		Priority:                    now.Priority,
+		Preemption:                  now.Preemption,
+		PropagateDeps:               from.PropagateDeps,
+		SchedulerName:               from.SchedulerName,
+		Failover:                    from.Failover,
+		ConflictResolution:          from.ConflictResolution,
+		PreserveResourcesOnDeletion: from.PreserveResourcesOnDeletion,
+	}
 	if from.Placement != nil {
-		spec.Placement = *from.Placement
+		was.Placement = *from.Placement
 	}
-	spec.Association, spec.PropagateDeps = false, from.PropagateDeps
-	spec.SchedulerName = from.SchedulerName
-	spec.Failover = from.Failover
-	spec.ConflictResolution = from.ConflictResolution
-	spec.PreserveResourcesOnDeletion = from.PreserveResourcesOnDeletion
-	spec.Suspension = nil
 	if suspension := from.Suspension; suspension != nil && (suspension.Dispatching != nil || suspension.DispatchingOnClusters != nil) {
-		spec.Suspension = &policyv1alpha1.Suspension{Dispatching: suspension.Dispatching, DispatchingOnClusters: suspension.DispatchingOnClusters}
+		was.Suspension = &policyv1alpha1.Suspension{Dispatching: suspension.Dispatching, DispatchingOnClusters: suspension.DispatchingOnClusters}
 	}
-	spec.DependentOverrides = nil
+	*now = was
 }
 
 // missingOverride returns the name of an override policy that a policy waits for,

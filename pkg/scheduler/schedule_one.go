@@ -54,8 +54,10 @@ func (s *Scheduler) scheduleOne(ctx context.Context) bool {
 
 	// 2. Decide.
 	decision := s.decide(ctx, subject)
-	s.evict(decision)
-	s.require(decision)
+	if !subject.foreign() {
+		s.evict(decision)
+		s.require(decision)
+	}
 
 	// 3. Have the decision count for the next one.
 	if err := s.reserve(ctx, decision); err != nil {
@@ -114,6 +116,9 @@ func (s *subject) holder() *policy.Ref {
 // name.
 func (s *subject) recreated() bool { return s.binding != nil && s.placed == nil }
 
+// foreign reports whether another scheduler decides about the template.
+func (s *subject) foreign() bool { return s.match != nil && s.profile == nil }
+
 // asked reports whether somebody asked to decide anew since it was done last.
 func asked(binding workv1alpha1.Binding) bool {
 	at, last := binding.GetSpec().RescheduleTriggeredAt, binding.GetStatus().LastScheduledTime
@@ -142,7 +147,7 @@ func (s *Scheduler) decide(ctx context.Context, subject *subject) *decision {
 		return held(subject, subject.template.Stays)
 	case subject.match == nil:
 		return abandoned(subject)
-	case subject.profile == nil:
+	case subject.foreign():
 		return held(subject, "another scheduler decides")
 	}
 	if missing := s.missingOverride(subject.match.Policy); missing != "" {

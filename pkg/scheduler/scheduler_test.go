@@ -714,6 +714,14 @@ func TestPolicyOfAnotherScheduler(t *testing.T) {
 		web := h.create(deployment("web", 6))
 		h.settle()
 		h.want(web, "none", "It is left to the scheduler the policy names.")
+
+		h.withDeps(true, "m1")
+		p.Spec.ResourceSelectors[0] = policyv1alpha1.ResourceSelector{APIVersion: "v1", Kind: "ConfigMap"}
+		h.setPropagation(h.ctx, p)
+		config := h.create(configMap("config"))
+		h.create(needing("web", "config"))
+		h.settle()
+		h.want(config, "none", "So is what a workload needs.")
 	})
 }
 

@@ -28,7 +28,7 @@ func KindOf(version schema.GroupVersionKind, resource schema.GroupVersionResourc
 
 // Read makes the template of an object, as a Source would.
 func Read(kind Kind, object *unstructured.Unstructured) (*template.Template, error) {
-	if kind.Kind.Read == nil {
+	if kind.Read == nil {
 		return template.New(kind.Version, object, template.Traits{}), nil
 	}
 	typed, err := scheme.Scheme.New(kind.Version)
@@ -38,5 +38,5 @@ func Read(kind Kind, object *unstructured.Unstructured) (*template.Template, err
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, typed); err != nil {
 		return nil, fmt.Errorf("read %s %q: %w", kind.Version.Kind, object.GetName(), err)
 	}
-	return template.New(kind.Version, object, kind.Kind.Read(typed)), nil
+	return template.New(kind.Version, object, kind.Read(typed)), nil
 }
