@@ -110,17 +110,13 @@ type credentials struct {
 	renewed func()
 }
 
-func newCredentials(cluster, fleetID string, rotation Rotation, connection *member.Member,
-	get func() (*clusterv1alpha1.Cluster, error), fleetSecrets corev1client.SecretsGetter, clock clock.WithTicker,
-) *credentials {
-	return &credentials{
-		cluster: cluster, fleetID: fleetID, rotation: rotation, clock: clock, get: get,
-		fleetSecrets:  fleetSecrets,
-		memberSecrets: connection.Core().Secrets(wellknown.NamespaceSystem),
-		usable:        func() bool { health, _ := connection.Health(); return health.Usable },
-		try:           tryToken,
-		renewed:       connection.Renew,
-	}
+// newCredentials adds the way to the member to what is given.
+func newCredentials(given credentials, connection *member.Member) *credentials {
+	given.memberSecrets = connection.Core().Secrets(wellknown.NamespaceSystem)
+	given.usable = func() bool { health, _ := connection.Health(); return health.Usable }
+	given.try = tryToken
+	given.renewed = connection.Renew
+	return &given
 }
 
 // run rotates until ctx ends.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -122,12 +123,7 @@ func (v *vault) tokens() []string {
 
 func (v *vault) valid(secret *corev1.Secret) bool {
 	v.Helper()
-	for _, token := range v.tokens() {
-		if token == string(secret.Data[wellknown.SecretKeyToken]) {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(v.tokens(), string(secret.Data[wellknown.SecretKeyToken]))
 }
 
 // want checks the token in use, and how many the member takes.

@@ -328,7 +328,9 @@ func (s *Syncer) serveOnce(ctx context.Context, name, fleetID string, gone *atom
 	group.Go(func() error { status.run(ctx); return nil })
 	group.Go(func() error { beat.run(ctx); return nil })
 	if cluster.Spec.SyncMode == clusterv1alpha1.Push {
-		keeper := newCredentials(name, fleetID, s.config.Rotation, connection, get, s.core, s.clock)
+		keeper := newCredentials(credentials{
+			cluster: name, fleetID: fleetID, rotation: s.config.Rotation, clock: s.clock, get: get, fleetSecrets: s.core,
+		}, connection)
 		group.Go(func() error { keeper.run(ctx); return nil })
 		group.Go(func() error { leaving.run(ctx); return nil })
 	}

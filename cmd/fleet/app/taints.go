@@ -36,7 +36,7 @@ const (
 // in common.
 type taintsOptions struct {
 	flags    *kubeconfigFlags
-	print    *genericclioptions.PrintFlags
+	output   *genericclioptions.PrintFlags
 	all      bool
 	selector string
 	dryRun   string
@@ -50,13 +50,13 @@ type taintsOptions struct {
 func newTaintsOptions(streams genericiooptions.IOStreams) *taintsOptions {
 	return &taintsOptions{
 		flags: newKubeconfigFlags(), dryRun: dryRunNone, IOStreams: streams,
-		print: genericclioptions.NewPrintFlags("").WithTypeSetter(fleetscheme.Scheme),
+		output: genericclioptions.NewPrintFlags("").WithTypeSetter(fleetscheme.Scheme),
 	}
 }
 
 func (o *taintsOptions) addFlags(cmd *cobra.Command) {
 	o.flags.add(cmd.Flags())
-	o.print.AddFlags(cmd)
+	o.output.AddFlags(cmd)
 	cmd.Flags().BoolVar(&o.all, "all", false, "Select all members of the fleet.")
 	cmd.Flags().StringVarP(&o.selector, "selector", "l", "", "Label selector of the members.")
 	cmd.Flags().StringVar(&o.dryRun, "dry-run", dryRunNone, `Must be "none", "server", or "client": only show what would be written, after sending it to the server for a trial, or without.`)
@@ -178,8 +178,8 @@ func (o *taintsOptions) show(cluster *clusterv1alpha1.Cluster, did string) error
 	case dryRunServer:
 		did += " (server dry run)"
 	}
-	o.print.NamePrintFlags.Operation = did
-	printer, err := o.print.ToPrinter()
+	o.output.NamePrintFlags.Operation = did
+	printer, err := o.output.ToPrinter()
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/retry"
+	"k8s.io/utils/clock"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/wellknown"
@@ -54,11 +55,12 @@ var (
 type Fleet struct {
 	kube  kubernetes.Interface
 	fleet fleetclient.Interface
+	clock clock.PassiveClock
 }
 
 // NewFleet returns the fleet behind two clients of one API server.
 func NewFleet(kube kubernetes.Interface, fleet fleetclient.Interface) *Fleet {
-	return &Fleet{kube: kube, fleet: fleet}
+	return &Fleet{kube: kube, fleet: fleet, clock: clock.RealClock{}}
 }
 
 // ID returns the identity of the fleet.
@@ -155,7 +157,7 @@ func (f *Fleet) Register(ctx context.Context, name string, identity *Identity, c
 func (f *Fleet) store(ctx context.Context, fleetID types.UID, ref *clusterv1alpha1.LocalSecretReference, data map[string][]byte) error {
 	_, err := f.kube.CoreV1().Secrets(ref.Namespace).Apply(ctx, corev1ac.Secret(ref.Name, ref.Namespace).
 		WithLabels(managedBy(fleetID)).
-		WithAnnotations(map[string]string{wellknown.AnnotationTokenRotated: time.Now().UTC().Format(time.RFC3339)}).
+		WithAnnotations(map[string]string{wellknown.AnnotationTokenRotated: f.clock.Now().UTC().Format(time.RFC3339)}).
 		WithType(corev1.SecretTypeOpaque).
 		WithData(data), apply())
 	if err != nil {

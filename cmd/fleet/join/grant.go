@@ -64,7 +64,7 @@ func (m *Member) grantRoles(ctx context.Context, fleetID types.UID, managed stri
 	}
 	role, err := m.client.RbacV1().ClusterRoles().Apply(ctx, rbacv1ac.ClusterRole(wellknown.SyncerName).
 		WithLabels(managedBy(fleetID)).
-		WithAnnotations(map[string]string{wellknown.AnnotationJoined: time.Now().UTC().Format(time.RFC3339Nano)}).
+		WithAnnotations(map[string]string{wellknown.AnnotationJoined: m.clock.Now().UTC().Format(time.RFC3339Nano)}).
 		WithRules(configured(rules)...), apply())
 	if err != nil {
 		return nil, fmt.Errorf("grant the fleet access to the member, which takes the rights of a cluster-admin there: apply ClusterRole %q: %w", wellknown.SyncerName, err)

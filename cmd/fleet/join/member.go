@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 )
@@ -40,6 +41,7 @@ var ErrOtherFleet = errors.New("the cluster is a member of another fleet")
 type Member struct {
 	config *rest.Config
 	client kubernetes.Interface
+	clock  clock.PassiveClock
 }
 
 // NewMember returns the cluster behind a client configuration. It does not talk
@@ -49,7 +51,7 @@ func NewMember(config *rest.Config) (*Member, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a client to the member: %w", err)
 	}
-	return &Member{config: config, client: client}, nil
+	return &Member{config: config, client: client, clock: clock.RealClock{}}, nil
 }
 
 // Identity is what a cluster is.

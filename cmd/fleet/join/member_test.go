@@ -24,6 +24,7 @@ import (
 	kubefake "k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/utils/clock"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 )
@@ -48,7 +49,7 @@ func newTestMember(t *testing.T, withController bool, objects ...runtime.Object)
 			return true, secret, nil
 		})
 	}
-	return &Member{config: &rest.Config{Host: "https://member:6443", TLSClientConfig: rest.TLSClientConfig{CAData: []byte("ca")}}, client: client}, client
+	return &Member{config: &rest.Config{Host: "https://member:6443", TLSClientConfig: rest.TLSClientConfig{CAData: []byte("ca")}}, client: client, clock: clock.RealClock{}}, client
 }
 
 func namespace(name string, labels map[string]string) *corev1.Namespace {

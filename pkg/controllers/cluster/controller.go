@@ -279,10 +279,9 @@ func (c *Controller) heartbeatAge(cluster *clusterv1alpha1.Cluster) (time.Durati
 // declareUnheard writes Ready=Unknown, once. Event and taint follow with the
 // event of that write.
 func (c *Controller) declareUnheard(ctx context.Context, cluster *clusterv1alpha1.Cluster) error {
-	_, err := c.updateStatus(ctx, cluster, func(status *clusterv1alpha1.ClusterStatus) bool {
+	return c.updateStatus(ctx, cluster, func(status *clusterv1alpha1.ClusterStatus) bool {
 		return markUnheard(status, cluster.Generation)
 	})
-	return err
 }
 
 func addFinalizer(cluster *clusterv1alpha1.Cluster) bool {
@@ -332,18 +331,18 @@ func (c *Controller) update(ctx context.Context, cached *clusterv1alpha1.Cluster
 }
 
 // updateStatus is update for the status.
-func (c *Controller) updateStatus(ctx context.Context, cached *clusterv1alpha1.Cluster, mutate func(*clusterv1alpha1.ClusterStatus) bool) (bool, error) {
+func (c *Controller) updateStatus(ctx context.Context, cached *clusterv1alpha1.Cluster, mutate func(*clusterv1alpha1.ClusterStatus) bool) error {
 	if !mutate(cached.Status.DeepCopy()) {
-		return false, nil
+		return nil
 	}
 	live, err := c.get(ctx, cached)
 	if err != nil || live == nil || !mutate(&live.Status) {
-		return false, err
+		return err
 	}
 	if _, err := c.fleetClient.ClusterV1alpha1().Clusters().UpdateStatus(ctx, live, metav1.UpdateOptions{}); err != nil {
-		return false, fmt.Errorf("update the status of cluster %q: %w", live.Name, err)
+		return fmt.Errorf("update the status of cluster %q: %w", live.Name, err)
 	}
-	return true, nil
+	return nil
 }
 
 // get reads the live Cluster; nil when it is gone or is another by now.

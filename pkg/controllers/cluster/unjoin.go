@@ -243,7 +243,7 @@ func (c *Controller) updateBinding(ctx context.Context, binding workv1alpha1.Bin
 
 // reportUnjoining says in the status what the unjoin waits for.
 func (c *Controller) reportUnjoining(ctx context.Context, cluster *clusterv1alpha1.Cluster, reason, message string) error {
-	_, err := c.updateStatus(ctx, cluster, func(status *clusterv1alpha1.ClusterStatus) bool {
+	return c.updateStatus(ctx, cluster, func(status *clusterv1alpha1.ClusterStatus) bool {
 		return meta.SetStatusCondition(&status.Conditions, metav1.Condition{
 			Type:               clusterv1alpha1.ClusterConditionUnjoining,
 			Status:             metav1.ConditionTrue,
@@ -252,7 +252,6 @@ func (c *Controller) reportUnjoining(ctx context.Context, cluster *clusterv1alph
 			ObservedGeneration: cluster.Generation,
 		})
 	})
-	return err
 }
 
 func (c *Controller) deleteNamespace(ctx context.Context, namespace *corev1.Namespace) error {
