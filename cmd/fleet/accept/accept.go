@@ -126,11 +126,11 @@ func Choose(cluster *clusterv1alpha1.Cluster, waiting []Candidate, key string) (
 }
 
 func list(candidates []Candidate) string {
-	lines := ""
+	var lines strings.Builder
 	for _, candidate := range candidates {
-		lines += "\n  " + candidate.String()
+		lines.WriteString("\n  " + candidate.String())
 	}
-	return lines
+	return lines.String()
 }
 
 // errChanged says that the Cluster is not what the administrator saw.

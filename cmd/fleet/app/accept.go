@@ -5,6 +5,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -115,14 +116,13 @@ func (o *acceptOptions) awaitCertificate(ctx context.Context, kubeClient kuberne
 		defer cancel()
 	}
 	err := wait.PollUntilContextCancel(ctx, issuedPoll, true, func(ctx context.Context) (bool, error) {
-		issued, err := accept.Issued(ctx, kubeClient, o.name, candidate.Key)
-		if ctx.Err() != nil {
-			return false, nil // the time is up, which is what is said
-		}
-		return issued, err
+		return accept.Issued(ctx, kubeClient, o.name, candidate.Key)
 	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("the certificate of cluster %q was not issued within %s: its agent may not be running", o.name, o.timeout)
+	}
 	if err != nil {
-		return fmt.Errorf("wait for the certificate of cluster %q: %w; its agent may not be running", o.name, err)
+		return fmt.Errorf("wait for the certificate of cluster %q: %w", o.name, err)
 	}
 	fmt.Fprintf(o.Out, "certificate of cluster %q issued\n", o.name)
 	return nil

@@ -26,7 +26,6 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/client-go/util/cert"
 	clocktesting "k8s.io/utils/clock/testing"
-	"k8s.io/utils/ptr"
 
 	"fleet.dev/fleet/pkg/apis/cluster/identity"
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
@@ -210,7 +209,7 @@ func request(t *testing.T, tokenID string) (_ certificatesv1.CertificateSigningR
 		t.Fatal(err)
 	}
 	return certificatesv1.CertificateSigningRequest{Spec: certificatesv1.CertificateSigningRequestSpec{
-		Username: "system:bootstrap:" + tokenID, SignerName: identity.Signer, Usages: identity.Usages(), ExpirationSeconds: ptr.To(int32(86400)),
+		Username: "system:bootstrap:" + tokenID, SignerName: identity.Signer, Usages: identity.Usages(), ExpirationSeconds: new(int32(86400)),
 		Request: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}),
 	}}, fingerprint
 }
@@ -244,7 +243,7 @@ func TestAccept(t *testing.T) {
 		"Timeout": {
 			reason: "But not for ever.", fleet: &joining{cluster: cluster(a, false), requests: only}, args: []string{"--wait", "--timeout", "10ms"},
 			out:    "cluster \"paris\" accepted: id 1, key " + a + ", requested by system:bootstrap:aaaaaa\n",
-			errOut: "error: wait for the certificate of cluster \"paris\": context deadline exceeded; its agent may not be running\n", accepted: a,
+			errOut: "error: the certificate of cluster \"paris\" was not issued within 10ms: its agent may not be running\n", accepted: a,
 		},
 		"Two": {
 			reason: "Where several ask nothing is guessed.", fleet: &joining{cluster: cluster(a, false), requests: both},

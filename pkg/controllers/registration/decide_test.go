@@ -40,7 +40,8 @@ func otherID(c *clusterv1alpha1.Cluster)     { c.Spec.ID = "2" }
 func noID(c *clusterv1alpha1.Cluster)        { c.Spec.ID = "" }
 func noKey(c *clusterv1alpha1.Cluster)       { c.Annotations = nil }
 func withKeyB(c *clusterv1alpha1.Cluster)    { c.Annotations[wellknown.AnnotationRegistrationKey] = keyB }
-func deleting(c *clusterv1alpha1.Cluster)    { c.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} }
+
+func deleting(c *clusterv1alpha1.Cluster) { c.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} }
 
 func TestDecide(t *testing.T) {
 	token := func(groups ...string) certificatesv1.CertificateSigningRequestSpec {

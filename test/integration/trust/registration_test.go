@@ -262,7 +262,7 @@ func TestDiscovery(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	code, body := do(t, bare(), "GET", "/api/v1/namespaces/kube-public/configmaps/cluster-info", "", "", nil)
+	code, body := do(t, bare(), get("discovery", "/api/v1/namespaces/kube-public/configmaps/cluster-info"))
 	if code != 200 || !strings.Contains(body, "kubeconfig") {
 		t.Errorf("everybody reads cluster-info, got %d %s", code, body)
 	}
@@ -285,7 +285,7 @@ func TestDiscovery(t *testing.T) {
 		return signature == "", err
 	})
 	for _, path := range []string{"/api/v1/namespaces/kube-public/configmaps", "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication", "/api/v1/namespaces/kube-public/secrets"} {
-		if code, _ := do(t, bare(), "GET", path, "", "", nil); code != 403 {
+		if code, _ := do(t, bare(), get("anything else", path)); code != 403 {
 			t.Errorf("and nothing else: %s: want 403, got %d", path, code)
 		}
 	}

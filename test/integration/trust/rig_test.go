@@ -4,7 +4,6 @@
 package trust
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -12,10 +11,12 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"io"
+	"maps"
 	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,7 +30,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/keyutil"
 	"k8s.io/kubernetes/cmd/kubeadm/app/util/pkiutil"
-	"k8s.io/utils/ptr"
 
 	"fleet.dev/fleet/cmd/fleet/accept"
 	"fleet.dev/fleet/cmd/fleet/token"
@@ -153,7 +153,7 @@ func ask(t *testing.T, as *rest.Config, i identity.Identity, key *ecdsa.PrivateK
 	object := &certificatesv1.CertificateSigningRequest{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "csr-"},
 		Spec: certificatesv1.CertificateSigningRequestSpec{
-			SignerName: identity.Signer, Usages: identity.Usages(), ExpirationSeconds: ptr.To(int32(identity.MaxLifetime / time.Second)),
+			SignerName: identity.Signer, Usages: identity.Usages(), ExpirationSeconds: new(int32(identity.MaxLifetime / time.Second)),
 		},
 	}
 	for _, change := range changes {
@@ -280,26 +280,24 @@ func (a agent) losesRights(t *testing.T, reason string) {
 }
 
 // do sends a request and returns status code and body.
-func do(t *testing.T, config *rest.Config, method, path, contentType, body string, header http.Header) (int, string) {
+func do(t *testing.T, config *rest.Config, a try) (int, string) {
 	t.Helper()
 	client := must[*http.Client](t)(rest.HTTPClientFor(config))
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	req := must[*http.Request](t)(http.NewRequestWithContext(ctx, method, fleet.Config.Host+path, bytes.NewReader([]byte(body))))
-	for name, values := range header {
-		req.Header[name] = values
-	}
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
+	req := must[*http.Request](t)(http.NewRequestWithContext(ctx, a.method, fleet.Config.Host+a.path, strings.NewReader(a.body)))
+	maps.Copy(req.Header, a.header)
+	if a.contentType != "" {
+		req.Header.Set("Content-Type", a.contentType)
 	}
 	response, err := client.Do(req)
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
+		t.Fatalf("%s %s: %v", a.method, a.path, err)
 	}
 	defer response.Body.Close() //nolint:errcheck // read to the end
 	content, err := io.ReadAll(response.Body)
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
+		t.Fatalf("%s %s: %v", a.method, a.path, err)
 	}
 	return response.StatusCode, string(content)
 }

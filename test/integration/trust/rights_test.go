@@ -24,7 +24,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
-	"k8s.io/utils/ptr"
 
 	"fleet.dev/fleet/cmd/fleet/token"
 	"fleet.dev/fleet/pkg/apis/cluster/identity"
@@ -74,7 +73,7 @@ func csr(t *testing.T, i identity.Identity, changes ...template) string {
 	key, _ := newKey(t)
 	request := &x509.CertificateRequest{Subject: i.Subject()}
 	object := &certificatesv1.CertificateSigningRequest{Spec: certificatesv1.CertificateSigningRequestSpec{
-		SignerName: identity.Signer, Usages: identity.Usages(), ExpirationSeconds: ptr.To(int32(3600)),
+		SignerName: identity.Signer, Usages: identity.Usages(), ExpirationSeconds: new(int32(3600)),
 	}}
 	object.APIVersion, object.Kind, object.GenerateName = "certificates.k8s.io/v1", "CertificateSigningRequest", "csr-"
 	for _, change := range changes {
@@ -193,7 +192,7 @@ func TestForbidden(t *testing.T) {
 			s.Usages = []certificatesv1.KeyUsage{certificatesv1.UsageServerAuth, certificatesv1.UsageDigitalSignature}
 		}))),
 		"CSRYear": post("a year", csrAPI, csr(t, thief.Identity, spec(func(s *certificatesv1.CertificateSigningRequestSpec) {
-			s.ExpirationSeconds = ptr.To(int32(365 * 86400))
+			s.ExpirationSeconds = new(int32(365 * 86400))
 		}))),
 		"CSRForever": post("the signer's longest", csrAPI, csr(t, thief.Identity, spec(func(s *certificatesv1.CertificateSigningRequestSpec) { s.ExpirationSeconds = nil }))),
 		"CSRNames": post("a server's name", csrAPI, csr(t, thief.Identity, func(r *x509.CertificateRequest, _ *certificatesv1.CertificateSigningRequest) {
@@ -235,7 +234,7 @@ func TestForbidden(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			code, body := do(t, thief.config, tc.method, tc.path, tc.contentType, tc.body, tc.header)
+			code, body := do(t, thief.config, tc)
 			if code != http.StatusForbidden {
 				t.Errorf("%s: %s %s: want 403, got %d %.300s", tc.reason, tc.method, tc.path, code, body)
 			}
@@ -247,9 +246,9 @@ func TestForbidden(t *testing.T) {
 	}
 	t.Run("StatusWithMore", func(t *testing.T) {
 		// Refusing it would refuse every update by an honest client too.
-		code, body := do(t, thief.config, "PATCH", fleetAPI+"/"+thief.Cluster+"/status", asMerge,
+		code, body := do(t, thief.config, patch("its status, with more", fleetAPI+"/"+thief.Cluster+"/status",
 			`{"metadata":{"labels":{"a":"b"},"annotations":{"`+wellknown.AnnotationRegistrationKey+`":"x"},"finalizers":["a.example.com/b"],"ownerReferences":[{"apiVersion":"v1","kind":"Namespace","name":"default","uid":"1"}]},`+
-				`"spec":{"region":"eu","taints":[{"key":"a","effect":"NoSchedule"}],"accepted":false},"status":{"kubernetesVersion":"v1.0.0"}}`, nil)
+				`"spec":{"region":"eu","taints":[{"key":"a","effect":"NoSchedule"}],"accepted":false},"status":{"kubernetesVersion":"v1.0.0"}}`))
 		now := clusterWith(t, thief.Cluster, "it is still there", exists)
 		if code != http.StatusOK || now.Status.KubernetesVersion != "v1.0.0" {
 			t.Fatalf("a status is written: got %d %s", code, body)
@@ -297,7 +296,7 @@ func TestAllowed(t *testing.T) {
 		{get("what is served", "/apis/work.fleet.dev/v1alpha1"), 200},
 	}
 	for _, tc := range tests {
-		if code, body := do(t, a.config, tc.method, tc.path, tc.contentType, tc.body, tc.header); code != tc.code {
+		if code, body := do(t, a.config, tc.try); code != tc.code {
 			t.Errorf("%s: %s %s: want %d, got %d %.300s", tc.reason, tc.method, tc.path, tc.code, code, body)
 		}
 	}
@@ -341,7 +340,7 @@ func TestBootstrapTokenRights(t *testing.T) {
 		{get("metrics", "/metrics"), 403},
 	}
 	for _, tc := range tests {
-		if code, body := do(t, as, tc.method, tc.path, tc.contentType, tc.body, tc.header); code != tc.code {
+		if code, body := do(t, as, tc.try); code != tc.code {
 			t.Errorf("%s: %s %s: want %d, got %d %.300s", tc.reason, tc.method, tc.path, tc.code, code, body)
 		}
 	}
@@ -349,7 +348,7 @@ func TestBootstrapTokenRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "a deleted token is good for nothing", func(context.Context) (bool, error) {
-		code, _ := do(t, as, "GET", csrAPI+"/"+request.Name, "", "", nil)
+		code, _ := do(t, as, get("its request", csrAPI+"/"+request.Name))
 		return code == http.StatusUnauthorized, nil
 	})
 }

@@ -20,7 +20,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	certificatesv1 "k8s.io/api/certificates/v1"
-	"k8s.io/utils/ptr"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 )
@@ -72,12 +71,12 @@ func TestParseRequest(t *testing.T) {
 		want     string // part of the error; empty means accepted
 	}{
 		"Good":    {reason: "this is what agents ask for"},
-		"Shorter": {reason: "a shorter life is the agent's choice", spec: func(s *certificatesv1.CertificateSigningRequestSpec) { s.ExpirationSeconds = ptr.To(int32(600)) }},
+		"Shorter": {reason: "a shorter life is the agent's choice", spec: func(s *certificatesv1.CertificateSigningRequestSpec) { s.ExpirationSeconds = new(int32(600)) }},
 		"Signer": {reason: "kubelets have another signer", spec: func(s *certificatesv1.CertificateSigningRequestSpec) {
 			s.SignerName = certificatesv1.KubeAPIServerClientKubeletSignerName
 		}, want: "signer"},
 		"NoLife":   {reason: "the signer's default is a year", spec: func(s *certificatesv1.CertificateSigningRequestSpec) { s.ExpirationSeconds = nil }, want: "expirationSeconds"},
-		"LongLife": {reason: "a stolen key shall not last", spec: func(s *certificatesv1.CertificateSigningRequestSpec) { s.ExpirationSeconds = ptr.To(int32(86401)) }, want: "expirationSeconds"},
+		"LongLife": {reason: "a stolen key shall not last", spec: func(s *certificatesv1.CertificateSigningRequestSpec) { s.ExpirationSeconds = new(int32(86401)) }, want: "expirationSeconds"},
 		"Server": {reason: "nobody may pose as a server", spec: func(s *certificatesv1.CertificateSigningRequestSpec) {
 			s.Usages = append(s.Usages, certificatesv1.UsageServerAuth)
 		}, want: "usages"},
@@ -141,7 +140,7 @@ func TestParseRequest(t *testing.T) {
 				signer = tc.key
 			}
 			spec := &certificatesv1.CertificateSigningRequestSpec{
-				SignerName: Signer, Usages: Usages(), ExpirationSeconds: ptr.To(int32(86400)), Request: encode(t, signer, template),
+				SignerName: Signer, Usages: Usages(), ExpirationSeconds: new(int32(86400)), Request: encode(t, signer, template),
 			}
 			if tc.spec != nil {
 				tc.spec(spec)
@@ -168,7 +167,7 @@ func TestForgedSignature(t *testing.T) {
 	block, _ := pem.Decode(data)
 	block.Bytes[len(block.Bytes)-1] ^= 1
 	_, err := ParseRequest(&certificatesv1.CertificateSigningRequestSpec{
-		SignerName: Signer, Usages: Usages(), ExpirationSeconds: ptr.To(int32(86400)), Request: pem.EncodeToMemory(block),
+		SignerName: Signer, Usages: Usages(), ExpirationSeconds: new(int32(86400)), Request: pem.EncodeToMemory(block),
 	})
 	if err == nil || !strings.Contains(err.Error(), "signature of the request") {
 		t.Errorf("who asks must hold the key: want an error about the signature, got %v", err)
@@ -248,7 +247,7 @@ func FuzzParseRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, der []byte) {
 		data := pem.EncodeToMemory(&pem.Block{Type: requestBlock, Bytes: der})
 		got, err := ParseRequest(&certificatesv1.CertificateSigningRequestSpec{
-			SignerName: Signer, Usages: Usages(), ExpirationSeconds: ptr.To(int32(86400)), Request: data,
+			SignerName: Signer, Usages: Usages(), ExpirationSeconds: new(int32(86400)), Request: data,
 		})
 		if err != nil {
 			return

@@ -19,7 +19,6 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/kubernetes/pkg/apis/certificates"
 	"k8s.io/kubernetes/pkg/apis/coordination"
-	"k8s.io/utils/ptr"
 
 	"fleet.dev/fleet/pkg/apis/cluster"
 	"fleet.dev/fleet/pkg/apis/cluster/identity"
@@ -69,7 +68,7 @@ func request(t *testing.T, i identity.Identity, changes ...func(*certificates.Ce
 	}
 	r := &certificates.CertificateSigningRequest{Spec: certificates.CertificateSigningRequestSpec{
 		Request:    pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}),
-		SignerName: identity.Signer, ExpirationSeconds: ptr.To(int32(86400)),
+		SignerName: identity.Signer, ExpirationSeconds: new(int32(86400)),
 		Usages: []certificates.KeyUsage{certificates.UsageDigitalSignature, certificates.UsageClientAuth},
 	}}
 	for _, change := range changes {
@@ -115,7 +114,7 @@ func TestValidate(t *testing.T) {
 		"OtherKey":        {reason: "a certificate that would outlive its own registration", user: agent, resource: requests, given: request(t, otherKey), want: "identity it has"},
 		"Shape": {
 			reason: "a longer life", user: agent, resource: requests,
-			given: request(t, paris, func(r *certificates.CertificateSigningRequest) { r.Spec.ExpirationSeconds = ptr.To(int32(86401)) }), want: "expirationSeconds",
+			given: request(t, paris, func(r *certificates.CertificateSigningRequest) { r.Spec.ExpirationSeconds = new(int32(86401)) }), want: "expirationSeconds",
 		},
 		"RequestFinalizer": {
 			reason: "requests that cannot be cleaned up", user: agent, resource: requests,
