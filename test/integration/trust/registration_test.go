@@ -17,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/util/cert"
 
 	"fleet.dev/fleet/cmd/fleet/accept"
@@ -25,6 +26,7 @@ import (
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	"fleet.dev/fleet/pkg/controllers/registration"
+	fleetclient "fleet.dev/fleet/pkg/generated/clientset/versioned"
 )
 
 // says returns whether the condition Accepted of a Cluster has a reason and, in
@@ -164,7 +166,7 @@ func TestAnotherKey(t *testing.T) {
 // TestCutOff shows that trust ends at once, for requests that are under way too.
 func TestCutOff(t *testing.T) {
 	joined := join(t, "cutoff")
-	watch, err := watchWorks(t, joined)
+	works, err := watchWorks(t, joined)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +174,7 @@ func TestCutOff(t *testing.T) {
 	deadline := time.After(patience)
 	for open := true; open; {
 		select {
-		case _, open = <-watch.ResultChan():
+		case _, open = <-works.ResultChan():
 		case <-deadline:
 			t.Fatal("an open watch of works ends when the member is cut off")
 		}
@@ -189,6 +191,9 @@ func TestCutOff(t *testing.T) {
 // gone, and stays so when the same cluster joins again.
 func TestUnjoined(t *testing.T) {
 	first := join(t, "leaver")
+	own := must[watch.Interface](t)(fleetclient.NewForConfigOrDie(first.config).ClusterV1alpha1().Clusters().
+		Watch(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=leaver"}))
+	defer own.Stop()
 	if err := fleet.Fleet.ClusterV1alpha1().Clusters().Delete(t.Context(), "leaver", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -200,6 +205,18 @@ func TestUnjoined(t *testing.T) {
 		return false, err
 	})
 	first.losesRights(t, "its certificate is worth nothing")
+	deadline, deleted := time.After(patience), false
+	for open := true; open; {
+		select {
+		case event, more := <-own.ResultChan():
+			deleted, open = deleted || event.Type == watch.Deleted, more
+		case <-deadline:
+			t.Fatal("an open watch ends after the Cluster is gone")
+		}
+	}
+	if !deleted {
+		t.Error("but first it tells the agent that it is out of the fleet")
+	}
 	if _, err := ask(t, first.config, first.Identity, first.key); !apierrors.IsForbidden(err) {
 		t.Errorf("nor can it be renewed: want 403, got %v", err)
 	}
