@@ -112,15 +112,15 @@ func TestHalfOpen(t *testing.T) {
 	for name, blocks := range map[string]bool{"WritesVanish": false, "WritesBlock": true} {
 		t.Run(name, func(t *testing.T) {
 			for after := 30 * time.Second; after < 50*time.Second; after += 1700 * time.Millisecond {
-				bubble(t, func(t *testing.T) {
+				bubble(t, func(t *testing.T) { //nolint:thelper // the test itself
 					near, far, cut := newWire(blocks, 0)
 					server, agent, alive := newLinks(t, near, far)
-					time.Sleep(after) //nolint:forbidigo // in a bubble
+					time.Sleep(after)
 					if server.IsClosed() || agent.IsClosed() {
 						t.Error("a quiet link is kept")
 					}
 					cut()
-					lost := time.Now() //nolint:forbidigo // in a bubble
+					lost := time.Now()
 					alive.Wait()
 					if took := time.Since(lost); took > 30*time.Second {
 						t.Errorf("both ends notice within 30 s that the other is gone, cut after %s: took %s", after, took)
@@ -139,7 +139,7 @@ func TestHalfOpen(t *testing.T) {
 // A link of 8 KiB/s, over which eight streams are sent as much as they may take,
 // answers questions late.
 func TestFullLinkIsKept(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) { //nolint:thelper // the test itself
 		near, far, _ := newWire(false, 8<<10)
 		server, agent, alive := newLinks(t, near, far)
 		var copying sync.WaitGroup

@@ -115,7 +115,7 @@ func TestIdleTunnelIsReplacedAtOnce(t *testing.T) {
 
 func TestExpiry(t *testing.T) {
 	registry := newRegistry(t)
-	ended := pipeAgent(t, registry, Peer{Cluster: "paris", Expires: time.Now().Add(500 * time.Millisecond)}, echo("")) //nolint:forbidigo // the clock is the real one
+	ended := pipeAgent(t, registry, Peer{Cluster: "paris", Expires: time.Now().Add(500 * time.Millisecond)}, echo(""))
 	if err := <-ended; !errors.Is(err, ErrExpired) {
 		t.Errorf("a tunnel ends with its certificate: want %v, got %v", ErrExpired, err)
 	}
@@ -179,7 +179,7 @@ func TestBackpressure(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		response, err := transport.RoundTrip(request)
+		response, err := transport.RoundTrip(request) //nolint:bodyclose // closed below
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -248,7 +248,7 @@ func TestManyAgentsReconnect(t *testing.T) {
 			})
 		}
 	}
-	started := time.Now() //nolint:forbidigo // measures
+	started := time.Now()
 	for range 2 {
 		connect()
 		eventually(t, "all are back", func() bool { return len(registry.Clusters()) == agents })

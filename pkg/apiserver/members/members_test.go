@@ -146,7 +146,7 @@ func TestPushToken(t *testing.T) {
 
 func TestPushCache(t *testing.T) {
 	client := fake.NewClientset(credentials("token"))
-	now := clocktesting.NewFakeClock(time.Now()) //nolint:forbidigo // any time will do
+	now := clocktesting.NewFakeClock(time.Now())
 	m := New(now)
 	m.Connect(client.CoreV1(), nil)
 	way := func(change func(*cluster.Cluster)) registry.Way {
@@ -248,7 +248,7 @@ func lease(name, address string, renewed time.Time) *coordinationv1.Lease {
 }
 
 func TestPeers(t *testing.T) {
-	now := clocktesting.NewFakePassiveClock(time.Now()) //nolint:forbidigo // any time will do
+	now := clocktesting.NewFakePassiveClock(time.Now())
 	connected, asked := []string{"paris"}, 0
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == TunnelsPath && req.Header.Get("X-Remote-User") == user.APIServerUser && req.Header.Get("X-Remote-Group") == user.SystemPrivilegedGroup {

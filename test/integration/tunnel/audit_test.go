@@ -42,14 +42,14 @@ func TestAudit(t *testing.T) {
 	type record struct{ User, Verb, URI string }
 	want := map[record]int32{}
 	for method, verb := range map[string]string{"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"} {
-		response, err := ask(t, ann(server), method, "paris", "/echo/pods?dryRun=All", nil, nil)
+		response, err := ask(t, ann(server), method, proxyPath("paris", "/echo/pods?dryRun=All"), nil, nil)
 		code, body := read(t, response, err)
 		want[record{"ann", verb, proxyPath("paris", "/echo/pods?dryRun=All")}] = 200
 		if code != 200 {
 			t.Errorf("%s: got %d %s", method, code, body)
 		}
 	}
-	response, err := ask(t, as(server, "bob", ""), "DELETE", "paris", "/echo/pods", nil, nil)
+	response, err := ask(t, as(server, "bob", ""), "DELETE", proxyPath("paris", "/echo/pods"), nil, nil)
 	_, _ = read(t, response, err)
 	want[record{"bob", "delete", proxyPath("paris", "/echo/pods")}] = 403
 

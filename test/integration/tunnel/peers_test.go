@@ -16,7 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.etcd.io/etcd/server/v3/embed"
-	"k8s.io/apimachinery/pkg/util/httpstream"
+	"k8s.io/apimachinery/pkg/util/httpstream" //nolint:staticcheck // what client-go returns
 	"k8s.io/client-go/transport/spdy"
 
 	"fleet.dev/fleet/pkg/apiserver"
@@ -37,7 +37,7 @@ func startEtcd(t *testing.T) string {
 	t.Cleanup(server.Close)
 	select {
 	case <-server.Server.ReadyNotify():
-	case <-time.After(patience): //nolint:forbidigo // the process of the test
+	case <-time.After(patience):
 		t.Fatal("etcd is not ready")
 	}
 	return "http://" + server.Clients[0].Addr().String()
@@ -67,7 +67,7 @@ func TestPeers(t *testing.T) {
 	m := startMember(t, "token")
 	joinPull(t, first, "paris", true)
 	echo := func(server *harness.APIServer) (int, string) {
-		response, err := ask(t, ann(server), "PUT", "paris", "/echo/a%2Fb/?dryRun=All&x=1", bytes.NewBufferString("body"), nil)
+		response, err := ask(t, ann(server), "PUT", proxyPath("paris", "/echo/a%2Fb/?dryRun=All&x=1"), bytes.NewBufferString("body"), nil)
 		return read(t, response, err)
 	}
 	for name, server := range map[string]*harness.APIServer{"first": first, "second": second} {
@@ -99,7 +99,7 @@ func TestPeers(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the detour changes nothing: -want +got:\n%s", diff)
 	}
-	response, err := ask(t, as(second, "bob", "", "others"), "GET", "paris", "/echo/", nil, nil)
+	response, err := ask(t, as(second, "bob", "", "others"), "GET", proxyPath("paris", "/echo/"), nil, nil)
 	if code, body := read(t, response, err); code != http.StatusForbidden {
 		t.Errorf("the fleet's RBAC is asked: got %d %s", code, body)
 	}
@@ -169,14 +169,14 @@ func TestShutdown(t *testing.T) {
 	joinPull(t, server, "paris", true)
 	agent, _ := runAgent(t, server, "paris", m)
 	eventually(t, "connect", agent.Connected)
-	response, err := ask(t, ann(server), "GET", "paris", "/watch?watch=1&test=shutdown", nil, nil)
+	response, err := ask(t, ann(server), "GET", proxyPath("paris", "/watch?watch=1&test=shutdown"), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close() //nolint:errcheck // only read
 	upgraded := dialSPDY(t, server)
 	defer upgraded.Close() //nolint:errcheck // done
-	started := time.Now()  //nolint:forbidigo // measures
+	started := time.Now()
 	server.Stop()
 	if took := time.Since(started); took > 20*time.Second {
 		t.Errorf("the server stops: took %s", took)
@@ -186,7 +186,7 @@ func TestShutdown(t *testing.T) {
 	}
 	select {
 	case <-upgraded.CloseChan():
-	case <-time.After(patience): //nolint:forbidigo // the process of the test
+	case <-time.After(patience):
 		t.Error("connections that were upgraded end")
 	}
 	eventually(t, "the member's request ends", func() bool { return m.wasEnded("shutdown") })

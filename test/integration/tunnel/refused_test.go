@@ -73,7 +73,7 @@ func TestRefused(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			response, err := ask(t, tc.config, "GET", tc.cluster, tc.path, nil, nil)
+			response, err := ask(t, tc.config, "GET", proxyPath(tc.cluster, tc.path), nil, nil)
 			code, body := read(t, response, err)
 			status := metav1.Status{}
 			if err := json.Unmarshal([]byte(body), &status); err != nil || status.Kind != "Status" || int(status.Code) != tc.code || code != tc.code {
@@ -155,12 +155,12 @@ func TestTunnelComesBack(t *testing.T) {
 	stop := startAgent(t, fleet, "restarted", m)
 	stop()
 	eventually(t, "the member is not connected", func() bool {
-		response, err := ask(t, ann(fleet), "GET", "restarted", "/echo/", nil, nil)
+		response, err := ask(t, ann(fleet), "GET", proxyPath("restarted", "/echo/"), nil, nil)
 		code, _ := read(t, response, err)
 		return code == http.StatusServiceUnavailable
 	})
 	startAgent(t, fleet, "restarted", m)
-	response, err := ask(t, ann(fleet), "GET", "restarted", "/echo/", nil, nil)
+	response, err := ask(t, ann(fleet), "GET", proxyPath("restarted", "/echo/"), nil, nil)
 	if code, body := read(t, response, err); code != http.StatusOK {
 		t.Errorf("the member is back with its agent: got %d %s", code, body)
 	}
@@ -170,7 +170,7 @@ func TestPushCredentialsChange(t *testing.T) {
 	m := startMember(t, "first")
 	joinPush(t, fleet, "rotating", m)
 	get := func() (int, string) {
-		response, err := ask(t, ann(fleet), "GET", "rotating", "/echo/", nil, nil)
+		response, err := ask(t, ann(fleet), "GET", proxyPath("rotating", "/echo/"), nil, nil)
 		return read(t, response, err)
 	}
 	if code, body := get(); code != http.StatusOK {
@@ -208,7 +208,7 @@ func TestAgentCredentialsExpire(t *testing.T) {
 	joinPull(t, fleet, "expiring", true)
 	startAgent(t, fleet, "expiring", m)
 	m.setToken("second")
-	response, err := ask(t, ann(fleet), "GET", "expiring", "/echo/", nil, nil)
+	response, err := ask(t, ann(fleet), "GET", proxyPath("expiring", "/echo/"), nil, nil)
 	code, body := read(t, response, err)
 	if code != http.StatusServiceUnavailable || !strings.Contains(body, "it refuses the credentials of the fleet or of its agent") {
 		t.Errorf("users are not told that their own credentials are bad: got %d %s", code, body)
@@ -239,7 +239,7 @@ func TestPushThroughProxy(t *testing.T) {
 			header = map[string]string{"Connection": "Upgrade", "Upgrade": "something"} // which the member does not know
 		}
 		eventually(t, "the proxy is used", func() bool {
-			response, err := ask(t, withoutHTTP2(ann(fleet)), "GET", "behind", "/echo/", nil, header)
+			response, err := ask(t, withoutHTTP2(ann(fleet)), "GET", proxyPath("behind", "/echo/"), nil, header)
 			code, _ := read(t, response, err)
 			return code == http.StatusOK
 		})

@@ -133,7 +133,9 @@ func (m *member) authenticate(handler http.Handler) http.Handler {
 func (m *member) echo(w http.ResponseWriter, req *http.Request) {
 	body, _ := io.ReadAll(req.Body)
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(seen{Method: req.Method, URI: req.RequestURI, Body: string(body), Header: req.Header})
+	if err := json.NewEncoder(w).Encode(seen{Method: req.Method, URI: req.RequestURI, Body: string(body), Header: req.Header}); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
 }
 
 // watch sends an event and waits until the client is gone.
@@ -308,14 +310,14 @@ func proxyPath(name, path string) string {
 	return "/apis/cluster.fleet.dev/v1alpha1/clusters/" + name + "/proxy" + path
 }
 
-// ask sends a request of a user to a member.
-func ask(t *testing.T, config *rest.Config, method, name, path string, body io.Reader, header map[string]string) (*http.Response, error) {
+// ask sends a request of a user.
+func ask(t *testing.T, config *rest.Config, method, path string, body io.Reader, header map[string]string) (*http.Response, error) {
 	t.Helper()
 	transport, err := rest.TransportFor(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), method, config.Host+proxyPath(name, path), body)
+	req, err := http.NewRequestWithContext(t.Context(), method, config.Host+path, body)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -119,7 +119,7 @@ func (r *ProxyREST) Connect(ctx context.Context, name string, options runtime.Ob
 		}
 		ctx, cancel := r.members.Until(req.Context())
 		defer cancel()
-		newProxy(name, way, target, responder).ServeHTTP(w, req.WithContext(ctx))
+		newProxy(name, way, target, responder).ServeHTTP(w, req.WithContext(ctx)) //nolint:contextcheck // it is that of the request, ended earlier
 	}), nil
 }
 
@@ -195,7 +195,7 @@ func dropIdentity(header http.Header) {
 // failed is the answer to a request that got none from the member.
 func failed(name string, err error) error {
 	message := err.Error()
-	if status, ok := err.(apierrors.APIStatus); ok { //nolint:errorlint // how upstream's transport wraps all errors
+	if status, ok := err.(apierrors.APIStatus); ok {
 		message = strings.TrimPrefix(status.Status().Message, "error trying to reach service: ")
 	}
 	return Unreachable(name, message)
