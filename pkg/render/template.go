@@ -47,6 +47,16 @@ func Prepare(object *unstructured.Unstructured) (*Template, error) {
 	return template, nil
 }
 
+// Strip returns a copy of an object of any cluster as its author wrote it: without
+// what stays behind when it is carried elsewhere. It fails as Prepare does.
+func Strip(object *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	template, err := Prepare(object)
+	if err != nil {
+		return nil, err
+	}
+	return &unstructured.Unstructured{Object: template.object}, nil
+}
+
 // isOf says whether the template is the one a binding decided upon. Bindings
 // made by hand may leave out the uid.
 func (t *Template) isOf(spec *workv1alpha1.BindingSpec) bool {

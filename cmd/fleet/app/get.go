@@ -33,7 +33,7 @@ func newGetCommand(name string, streams genericiooptions.IOStreams) *cobra.Comma
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newGetClustersCommand(name, streams))
+	cmd.AddCommand(newGetClustersCommand(name, streams), newGetUnknownCommand(name, streams))
 	return cmd
 }
 

@@ -103,6 +103,9 @@ func withoutProvenance(manifest map[string]any) map[string]any {
 	return manifest
 }
 
+// Differences returns the fields in which two objects differ, by path.
+func Differences(was, is map[string]any) []Change { return differences("", was, is) }
+
 func differences(path string, was, is any) []Change {
 	switch w := was.(type) {
 	case map[string]any:
