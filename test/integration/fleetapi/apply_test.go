@@ -51,10 +51,10 @@ func TestServerSideApply(t *testing.T) {
 			"PropagationPolicy":        {propagationPolicies, propagation + "  priority: 1", propagation + "  priority: 2", ".spec.priority"},
 			"ClusterPropagationPolicy": {clusterPropagationPolicies, propagation + "  preemption: Always", propagation + "  preemption: Never", ".spec.preemption"},
 			"OverridePolicy": {
-				overridePolicies, override, `spec: {overrideRules: [{overriders: {expression: object}}]}`, ".spec.overrideRules",
+				overridePolicies, override, `spec: {overrideRules: [{overriders: {expression: "Object{}"}}]}`, ".spec.overrideRules",
 			},
 			"ClusterOverridePolicy": {
-				clusterOverridePolicies, override, `spec: {overrideRules: [{overriders: {expression: object}}]}`, ".spec.overrideRules",
+				clusterOverridePolicies, override, `spec: {overrideRules: [{overriders: {expression: "Object{}"}}]}`, ".spec.overrideRules",
 			},
 			"ResourceBinding": {
 				resourceBindings, resourceBindings.valid + "  replicas: 1", resourceBindings.valid + "  replicas: 2", ".spec.replicas",

@@ -91,7 +91,7 @@ func TestRefusesInvalidObjects(t *testing.T) {
 		"Override/Expression":        {overridePolicies, `spec: {overrideRules: [{overriders: {expression: "Object{spec}"}}]}`, []string{"spec.overrideRules[0].overriders.expression" + invalid}},
 		"ClusterOverride/Operator":   {clusterOverridePolicies, `spec: {overrideRules: [{overriders: {commandOverrider: [{containerName: web, operator: replace}]}}]}`, []string{"spec.overrideRules[0].overriders.commandOverrider[0].operator" + unknown}},
 		"ClusterOverride/Label":      {clusterOverridePolicies, `spec: {overrideRules: [{overriders: {labelsOverrider: [{operator: add, value: {a: "b c"}}]}}]}`, []string{"spec.overrideRules[0].overriders.labelsOverrider[0].value[a]" + invalid}},
-		"ClusterOverride/Target":     {clusterOverridePolicies, `spec: {overrideRules: [{targetCluster: {fieldSelector: {matchExpressions: [{key: rack, operator: In, values: [a]}]}}, overriders: {expression: object}}]}`, []string{"spec.overrideRules[0].targetCluster.fieldSelector.matchExpressions[0].key" + unknown}},
+		"ClusterOverride/Target":     {clusterOverridePolicies, `spec: {overrideRules: [{targetCluster: {fieldSelector: {matchExpressions: [{key: rack, operator: In, values: [a]}]}}, overriders: {expression: "Object{}"}}]}`, []string{"spec.overrideRules[0].targetCluster.fieldSelector.matchExpressions[0].key" + unknown}},
 		"Binding/Namespace":          {resourceBindings, `spec: {resource: {namespace: other}}`, []string{"spec.resource.namespace" + invalid}},
 		"Binding/NoUID":              {resourceBindings, `spec: {resource: {uid: ""}}`, []string{"spec.resource.uid" + required}},
 		"Binding/ClusterTwice":       {resourceBindings, `spec: {clusters: [{name: m1}, {name: m1}]}`, []string{"spec.clusters[1].name" + duplicate}},
