@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -21,6 +22,9 @@ import (
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/test/integration/harness"
 )
+
+// exceptGeneration compares tombstones but for the generation that made them.
+var exceptGeneration = cmpopts.IgnoreFields(workv1alpha1.Tombstone{}, "Generation")
 
 // TestUnjoin deletes Clusters whose member is played by the test.
 func TestUnjoin(t *testing.T) {
@@ -44,7 +48,7 @@ func TestUnjoin(t *testing.T) {
 			want := []workv1alpha1.Tombstone{{ClusterName: tc.cluster, UID: uid, Orphan: tc.orphan}}
 			eventually(t, tc.reason, func(ctx context.Context) (bool, error) {
 				spec, err := specOf(ctx, fleet, "in-"+tc.cluster)
-				return err == nil && len(spec.Clusters) == 0 && cmp.Equal(want, spec.Tombstones), err
+				return err == nil && len(spec.Clusters) == 0 && cmp.Equal(want, spec.Tombstones, exceptGeneration), err
 			})
 			eventually(t, "the Cluster says what it waits for", func(ctx context.Context) (bool, error) {
 				cluster, err := fleet.Fleet.ClusterV1alpha1().Clusters().Get(ctx, tc.cluster, metav1.GetOptions{})
@@ -83,7 +87,7 @@ func TestForcedUnjoin(t *testing.T) {
 	}
 	eventually(t, "what the fleet put on the member is to be deleted", func(ctx context.Context) (bool, error) {
 		spec, err := specOf(ctx, fleet, "in-dead")
-		return err == nil && cmp.Equal([]workv1alpha1.Tombstone{{ClusterName: "dead", UID: uid}}, spec.Tombstones), err
+		return err == nil && cmp.Equal([]workv1alpha1.Tombstone{{ClusterName: "dead", UID: uid}}, spec.Tombstones, exceptGeneration), err
 	})
 	force := []byte(`{"metadata":{"annotations":{"` + wellknown.AnnotationUnjoinForce + `":"true"}}}`)
 	must[*clusterv1alpha1.Cluster](t)(clusters.Patch(t.Context(), "dead", types.MergePatchType, force, metav1.PatchOptions{}))
@@ -230,10 +234,11 @@ func specOf(ctx context.Context, fleet *harness.APIServer, namespace string) (*w
 // confirm says, as the member's syncer would, that the object is gone or released.
 func confirm(t *testing.T, fleet *harness.APIServer, namespace, member string, uid types.UID) {
 	t.Helper()
+	binding := must[*workv1alpha1.ResourceBinding](t)(fleet.Fleet.WorkV1alpha1().ResourceBindings(namespace).Get(t.Context(), "settings-configmap", metav1.GetOptions{}))
 	feedback := &workv1alpha1.WorkFeedback{
 		ObjectMeta: metav1.ObjectMeta{Name: "confirm"},
 		Spec: workv1alpha1.WorkFeedbackSpec{Items: []workv1alpha1.FeedbackItem{{
-			Name: workv1alpha1.WorkName(namespace, "settings-configmap"), TemplateUID: uid, Deleted: true,
+			Name: workv1alpha1.WorkName(namespace, "settings-configmap"), TemplateUID: uid, BindingGeneration: binding.Generation, Deleted: true,
 		}}},
 	}
 	eventually(t, "the fleet takes the confirmation", func(ctx context.Context) (bool, error) {
