@@ -70,7 +70,9 @@ type fleetGroups struct {
 	sink    sink
 	stores  workrest.FeedbackStores
 	members *members.Members
-	peers   bool
+	// projections are nil unless they are enabled.
+	projections *projections
+	peers       bool
 }
 
 // newFleetGroups returns the groups; peers says that other servers may run over
@@ -102,6 +104,9 @@ type sink struct{ *feedback.Intake }
 
 // wrap puts the capture around the storage options of a server.
 func (f *fleetGroups) wrap(getter generic.RESTOptionsGetter) generic.RESTOptionsGetter {
+	if f.projections != nil {
+		getter = f.projections.Wrap(getter)
+	}
 	return f.capture.Wrap(getter)
 }
 

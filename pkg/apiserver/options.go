@@ -51,6 +51,9 @@ type Options struct {
 	// Agents are about members in Pull mode.
 	Agents AgentOptions
 
+	// Projections are about objects of members that are shown in the fleet.
+	Projections ProjectionOptions
+
 	// clusters is what admission and authorization know of members.
 	clusters *agentauth.Clusters
 }
@@ -88,6 +91,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	fs.StringSliceVar(&o.TLSSANs, "tls-san", o.TLSSANs, "DNS names and IP addresses to add to the generated serving certificate, comma separated.")
 	o.EmbeddedEtcd.addFlags(fs)
 	o.Agents.addFlags(fs)
+	o.Projections.addFlags(fs)
 	return fss
 }
 
@@ -95,12 +99,13 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 type completedOptions struct {
 	kubeoptions.CompletedOptions
 
-	pki      *pki.Files
-	etcd     EmbeddedEtcdOptions
-	embed    bool
-	agents   AgentOptions
-	clusters *agentauth.Clusters
-	lock     *dirLock
+	pki         *pki.Files
+	etcd        EmbeddedEtcdOptions
+	embed       bool
+	agents      AgentOptions
+	projections ProjectionOptions
+	clusters    *agentauth.Clusters
+	lock        *dirLock
 }
 
 // CompletedOptions are options ready for New.
@@ -153,7 +158,7 @@ func (o *Options) complete(ctx context.Context, lock *dirLock) (CompletedOptions
 		return CompletedOptions{}, err
 	}
 	return CompletedOptions{&completedOptions{
-		CompletedOptions: kube, pki: files, etcd: o.EmbeddedEtcd, embed: embed, agents: o.Agents, clusters: o.clusters, lock: lock,
+		CompletedOptions: kube, pki: files, etcd: o.EmbeddedEtcd, embed: embed, agents: o.Agents, projections: o.Projections.completed(embed), clusters: o.clusters, lock: lock,
 	}}, nil
 }
 
@@ -268,6 +273,7 @@ func Identities() []pki.Identity {
 // Validate returns every mistake in the options, each naming its flag.
 func (o CompletedOptions) Validate() []error {
 	errs := append(o.CompletedOptions.Validate(), o.agents.validate()...)
+	errs = append(errs, o.projections.validate()...)
 	if o.embed {
 		errs = append(errs, o.etcd.validate()...)
 	}

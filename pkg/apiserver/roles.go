@@ -165,6 +165,10 @@ func clusterRoles() []rbacv1.ClusterRole {
 			bindable(wellknown.RoleCredentials),
 			leases, events,
 		),
+		// Peers pass its requests to members on.
+		clusterRole(wellknown.UserAPIServer, "",
+			rule([]string{"cluster.fleet.dev"}, []string{"clusters/proxy"}, all),
+		),
 		clusterRole(roleBootstrapper, "",
 			rule([]string{"certificates.k8s.io"}, []string{"certificatesigningrequests"}, []string{"create"}),
 		),
@@ -190,6 +194,7 @@ func clusterRoleBindings() []rbacv1.ClusterRoleBinding {
 	bindings := []rbacv1.ClusterRoleBinding{
 		clusterRoleBinding(wellknown.UserScheduler, wellknown.UserScheduler),
 		clusterRoleBinding(wellknown.UserSyncer, wellknown.UserSyncer),
+		clusterRoleBinding(wellknown.UserAPIServer, wellknown.UserAPIServer),
 		clusterRoleBinding(wellknown.UserControllerManager, wellknown.UserControllerManager),
 	}
 	for _, user := range []string{wellknown.UserScheduler, wellknown.UserSyncer} {

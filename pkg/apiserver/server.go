@@ -57,6 +57,10 @@ func (s *Server) connectEtcd(ctx context.Context) (err error) {
 // and fleet groups, aggregator.
 func (s *Server) assemble() error {
 	fleet := newFleetGroups(!s.options.embed)
+	var err error
+	if fleet.projections, err = newProjections(s.options.projections, fleet.members); err != nil {
+		return fmt.Errorf("assemble projections: %w", err)
+	}
 	cfg, err := newConfig(s.options, fleet.wrap)
 	if err != nil {
 		return err
@@ -76,6 +80,11 @@ func (s *Server) assemble() error {
 	}
 	if err := fleet.connectMembers(kube.ControlPlane.GenericAPIServer, s.options); err != nil {
 		return fmt.Errorf("assemble the way to members: %w", err)
+	}
+	if fleet.projections != nil {
+		if err := fleet.projections.install(kube.ControlPlane.GenericAPIServer); err != nil {
+			return fmt.Errorf("assemble projections: %w", err)
+		}
 	}
 	if err := cfg.agents.install(kube.ControlPlane.GenericAPIServer); err != nil {
 		return err

@@ -135,8 +135,8 @@ func (c claims) nameFor(at *claimant, key string) string {
 
 // splitKey returns namespace and name.
 func splitKey(key string) (namespace, name string) {
-	if slash := strings.IndexByte(key, '/'); slash >= 0 {
-		return key[:slash], key[slash+1:]
+	if namespace, name, ok := strings.Cut(key, "/"); ok {
+		return namespace, name
 	}
 	return "", key
 }

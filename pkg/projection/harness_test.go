@@ -41,10 +41,10 @@ import (
 const waitLong = 30 * time.Second
 
 // startEtcd runs an etcd of the test's own.
-func startEtcd(t testing.TB) *clientv3.Client {
-	t.Helper()
+func startEtcd(tb testing.TB) *clientv3.Client {
+	tb.Helper()
 	config := embed.NewConfig()
-	config.Dir = t.TempDir()
+	config.Dir = tb.TempDir()
 	config.UnsafeNoFsync = true
 	config.EnableGRPCGateway = false
 	config.LogLevel = "error"
@@ -53,17 +53,17 @@ func startEtcd(t testing.TB) *clientv3.Client {
 	config.ListenClientUrls, config.ListenPeerUrls = []url.URL{anyPort}, []url.URL{anyPort}
 	server, err := embed.StartEtcd(config)
 	if err != nil {
-		t.Fatalf("start etcd: %v", err)
+		tb.Fatalf("start etcd: %v", err)
 	}
-	t.Cleanup(server.Close)
+	tb.Cleanup(server.Close)
 	<-server.Server.ReadyNotify()
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints: []string{"http://" + server.Clients[0].Addr().String()}, DialTimeout: waitLong, Logger: zap.NewNop(),
 	})
 	if err != nil {
-		t.Fatalf("connect to etcd: %v", err)
+		tb.Fatalf("connect to etcd: %v", err)
 	}
-	t.Cleanup(func() { _ = client.Close() })
+	tb.Cleanup(func() { _ = client.Close() })
 	return client
 }
 
@@ -86,12 +86,12 @@ type testMember struct {
 	epoch   context.Context
 }
 
-func newMembers(t testing.TB, names ...string) *testMembers {
-	t.Helper()
+func newMembers(tb testing.TB, names ...string) *testMembers {
+	tb.Helper()
 	m := &testMembers{members: map[string]*testMember{}, changed: make(chan struct{})}
 	for _, name := range names {
-		made := &testMember{Member: fake.Start(t)}
-		made.epoch, made.cut = context.WithCancel(context.Background())
+		made := &testMember{Member: fake.Start(tb)}
+		made.setDown(nil)
 		m.members[name] = made
 	}
 	return m
@@ -169,8 +169,7 @@ func (m *testMember) setDown(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.down = err
-	m.cut()
-	m.epoch, m.cut = context.WithCancel(context.Background())
+	m.renew()
 }
 
 // setSilent makes the member accept requests and not answer.
@@ -184,7 +183,14 @@ func (m *testMember) setSilent(silent bool) {
 	if silent {
 		m.silent = make(chan struct{})
 	}
-	m.cut()
+	m.renew()
+}
+
+// renew ends all requests that run.
+func (m *testMember) renew() {
+	if m.cut != nil {
+		m.cut()
+	}
 	m.epoch, m.cut = context.WithCancel(context.Background())
 }
 
@@ -200,19 +206,19 @@ type server struct {
 type serverOption func(*Options)
 
 // newServer starts a server over an etcd, again after stop.
-func newServer(t testing.TB, etcd *clientv3.Client, members Members, options ...serverOption) *server {
-	t.Helper()
-	s := &server{t: t, etcd: etcd}
+func newServer(tb testing.TB, etcd *clientv3.Client, members Members, options ...serverOption) *server {
+	tb.Helper()
+	s := &server{t: tb, etcd: etcd}
 	opts := Options{Kinds: []Kind{Pods()}, Members: members, Server: 1, Bump: s.bump, MaxBackoff: 300 * time.Millisecond}
 	for _, option := range options {
 		option(&opts)
 	}
 	var err error
 	if s.p, err = New(opts); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if s.pods, err = podstorage.NewStorage(s.p.Wrap(s), nil, nil, nil, nil); err != nil {
-		t.Fatalf("make storage of Pods: %v", err)
+		tb.Fatalf("make storage of Pods: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -222,8 +228,8 @@ func newServer(t testing.TB, etcd *clientv3.Client, members Members, options ...
 		running.Wait()
 		s.pods.Pod.Destroy()
 	})
-	t.Cleanup(s.stop)
-	eventually(t, "the storage is ready", func() bool {
+	tb.Cleanup(s.stop)
+	eventually(tb, "the storage is ready", func() bool {
 		return s.p.Ready() == nil && s.pods.Pod.Storage.Storage.ReadinessCheck() == nil
 	})
 	return s
@@ -294,21 +300,21 @@ func (s *server) get(namespace, name string) *core.Pod {
 }
 
 // eventually polls until a condition holds.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
 	deadline := time.Now().Add(waitLong)
 	for !holds() {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %s", what, waitLong)
+			tb.Fatalf("%s: not within %s", what, waitLong)
 		}
-		time.Sleep(5 * time.Millisecond) //nolint:forbidigo // polling
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 
 // memberPod is a Pod a member made of a fleet's workload.
-func memberPod(t testing.TB, namespace, name, node string) *unstructured.Unstructured {
-	t.Helper()
-	return fake.Manifest(t, fmt.Sprintf(`
+func memberPod(tb testing.TB, namespace, name, node string) *unstructured.Unstructured {
+	tb.Helper()
+	return fake.Manifest(tb, fmt.Sprintf(`
 apiVersion: v1
 kind: Pod
 metadata:

@@ -50,7 +50,7 @@ func newInformer(ctx context.Context, first *server) *informer {
 			})
 			return found, err
 		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+		WatchFuncWithContext: func(_ context.Context, options metav1.ListOptions) (watch.Interface, error) {
 			i.watches.Add(1)
 			ctx, cancel := context.WithCancel(as("anna", "", "watch", ""))
 			current := i.server.Load()
@@ -220,7 +220,7 @@ func TestInformerMissesNothing(t *testing.T) {
 			if diff = i.differs(t); diff == "" && settled(members, servers[current]) {
 				break
 			}
-			time.Sleep(20 * time.Millisecond) //nolint:forbidigo // polling
+			time.Sleep(20 * time.Millisecond)
 		}
 		if diff != "" {
 			t.Fatalf("round %d: the informer differs from a list (-list +informer):\n%s", round, diff)

@@ -62,7 +62,7 @@ func (c *client) rest(ctx context.Context) (*rest.RESTClient, error) {
 	config := &rest.Config{
 		Host: way.URL.String(), Transport: way.Transport, QPS: -1,
 		ContentConfig: rest.ContentConfig{
-			GroupVersion:         ptr(c.kind.Resource.GroupVersion()),
+			GroupVersion:         new(c.kind.Resource.GroupVersion()),
 			NegotiatedSerializer: scheme.Codecs.WithoutConversion(),
 			AcceptContentTypes:   runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON,
 			ContentType:          runtime.ContentTypeJSON,
@@ -78,8 +78,6 @@ func (c *client) rest(ctx context.Context) (*rest.RESTClient, error) {
 	}
 	return made, nil
 }
-
-func ptr[T any](value T) *T { return &value }
 
 // request begins a request about an object, or about all when name is empty.
 func (c *client) request(ctx context.Context, verb, namespace, name, subresource string) (*rest.Request, error) {

@@ -85,7 +85,7 @@ func (s *served) Watch(ctx context.Context, key string, opts storage.ListOptions
 }
 
 // Delete implements storage.Interface.
-func (s *served) Delete(
+func (s *served) Delete( //nolint:revive // the arguments are those of storage.Interface
 	ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
 	validate storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions,
 ) error {
@@ -94,7 +94,7 @@ func (s *served) Delete(
 }
 
 // GuaranteedUpdate implements storage.Interface.
-func (s *served) GuaranteedUpdate(
+func (s *served) GuaranteedUpdate( //nolint:revive // the arguments are those of storage.Interface
 	ctx context.Context, key string, out runtime.Object, ignoreNotFound bool, preconditions *storage.Preconditions,
 	update storage.UpdateFunc, cached runtime.Object,
 ) error {

@@ -56,7 +56,7 @@ func (s *unionStorage) projected(key string) bool {
 }
 
 // Delete implements storage.Interface.
-func (s *unionStorage) Delete(
+func (s *unionStorage) Delete( //nolint:revive // the arguments are those of storage.Interface
 	ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
 	validate storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions,
 ) error {
@@ -67,7 +67,7 @@ func (s *unionStorage) Delete(
 }
 
 // GuaranteedUpdate implements storage.Interface.
-func (s *unionStorage) GuaranteedUpdate(
+func (s *unionStorage) GuaranteedUpdate( //nolint:revive // the arguments are those of storage.Interface
 	ctx context.Context, key string, out runtime.Object, ignoreNotFound bool, preconditions *storage.Preconditions,
 	update storage.UpdateFunc, cached runtime.Object,
 ) error {

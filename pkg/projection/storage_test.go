@@ -331,7 +331,7 @@ func TestMembersAreFollowedWhileNeeded(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := <-w.ResultChan()
-	time.Sleep(300 * time.Millisecond) //nolint:forbidigo // longer than idle: that nothing happens takes time
+	time.Sleep(300 * time.Millisecond)
 	if asleep() {
 		t.Error("members are not followed though somebody watches")
 	}

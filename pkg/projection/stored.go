@@ -75,7 +75,7 @@ func (s *stored) create(ctx context.Context, key string, object, out runtime.Obj
 	return s.give(out)
 }
 
-func (s *stored) delete(
+func (s *stored) delete( //nolint:revive // the arguments are those of storage.Interface
 	ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
 	validate storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions,
 ) error {
@@ -86,7 +86,7 @@ func (s *stored) delete(
 	return s.give(out)
 }
 
-func (s *stored) update(
+func (s *stored) update( //nolint:revive // the arguments are those of storage.Interface
 	ctx context.Context, key string, out runtime.Object, ignoreNotFound bool, preconditions *storage.Preconditions,
 	update storage.UpdateFunc, cached runtime.Object,
 ) error {

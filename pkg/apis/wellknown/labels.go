@@ -136,6 +136,9 @@ const (
 	UserScheduler = "system:fleet:scheduler"
 	// UserControllerManager is the user of the controller manager.
 	UserControllerManager = "system:fleet:controller-manager"
+	// UserAPIServer is who the API server is in members, when it shows their objects
+	// in the fleet and changes them for users of the fleet.
+	UserAPIServer = "system:fleet:apiserver"
 	// UserSyncer is the user of the push syncer.
 	UserSyncer = "system:fleet:syncer"
 	// UserClusterPrefix precedes the Cluster name in the user of a pull agent.

@@ -4,13 +4,21 @@
 package manager
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/informers"
+	corev1informers "k8s.io/client-go/informers/core/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata/metadatainformer"
+	"k8s.io/client-go/tools/cache"
 	bootstrapapi "k8s.io/cluster-bootstrap/token/api"
 	"k8s.io/kubernetes/pkg/controller/certificates/rootcacertpublisher"
+
+	"fleet.dev/fleet/pkg/apis/wellknown"
 )
 
 // readInFull lists the resources that some controller reads beyond their
@@ -40,6 +48,19 @@ var readInFull = map[schema.GroupVersionResource]bool{
 type informerFactory struct {
 	typed    informers.SharedInformerFactory
 	metadata metadatainformer.SharedInformerFactory
+}
+
+// newTypedInformers returns the factory of typed informers. Pods are those stored
+// in the fleet: what members made belongs to the controllers there, and following
+// it would keep all of it in memory.
+func newTypedInformers(client kubernetes.Interface, resync time.Duration) informers.SharedInformerFactory {
+	factory := informers.NewSharedInformerFactoryWithOptions(client, resync, informers.WithTransform(trim))
+	factory.InformerFor(&corev1.Pod{}, func(client kubernetes.Interface, resync time.Duration) cache.SharedIndexInformer {
+		return corev1informers.NewFilteredPodInformer(client, metav1.NamespaceAll, resync,
+			cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc},
+			func(options *metav1.ListOptions) { options.LabelSelector = "!" + wellknown.LabelCluster })
+	})
+	return factory
 }
 
 // ForResource returns the typed informer of a resource that is read in full and

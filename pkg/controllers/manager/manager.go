@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/discovery/cached/memory"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/metadata/metadatainformer"
@@ -209,7 +208,7 @@ func (m *Manager) dependencies() (*dependencies, error) {
 	d.metadata = metadataClient
 	d.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(m.client.Discovery()))
 	d.informers = &informerFactory{
-		typed:    informers.NewSharedInformerFactoryWithOptions(m.client, d.resync(), informers.WithTransform(trim)),
+		typed:    newTypedInformers(m.client, d.resync()),
 		metadata: metadatainformer.NewSharedInformerFactoryWithOptions(metadataClient, d.resync(), metadatainformer.WithTransform(trim)),
 	}
 	return d, d.useFleet()
