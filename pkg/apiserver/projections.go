@@ -80,7 +80,7 @@ func newProjections(opts ProjectionOptions, ways *members.Members) (*projections
 	p := &projections{members: newProjectedMembers(ways), number: opts.Server}
 	var err error
 	p.Projections, err = projection.New(projection.Options{
-		Kinds:   []projection.Kind{projection.Pods()},
+		Kinds:   []projection.Kind{projection.Pods(), projection.Nodes()},
 		Members: p.members,
 		Server:  opts.Server,
 		Bump:    p.bump,

@@ -160,7 +160,7 @@ func (t *taker) Delete(object any) error {
 	if err := l.reserve(t.ctx, 1); err != nil {
 		return err
 	}
-	l.union.remove(l.client.member, keyOf(accessor), numberOf(accessor.GetResourceVersion()))
+	l.union.remove(l.client.member, l.client.kind.key(l.client.member, accessor), numberOf(accessor.GetResourceVersion()))
 	return nil
 }
 

@@ -6,6 +6,7 @@ package projection
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,13 +25,15 @@ type Kind struct {
 	Kind string
 	// Namespaced says that it is.
 	Namespaced bool
+	// Suffixed says that names are always <name>.<member>.
+	Suffixed bool
 	// Selector is a label selector for what is read from members; empty is all.
 	Selector string
 	// New returns an object, NewList a list, in the version members serve.
 	New, NewList func() runtime.Object
 	// Project makes of a member's object, in that version, what the fleet shows, and
-	// returns false when it does not show it. The name stays, unless it can never be
-	// the fleet's. The label with the member's name is set already.
+	// returns false when it does not show it. The label with the member's name is set
+	// already, and the name becomes the fleet's afterwards.
 	Project func(member string, object runtime.Object, owners Owners) bool
 	// Own says why a change of the object in the fleet cannot be one in the member,
 	// nil when it can. Both are in the version members serve.
@@ -59,7 +62,7 @@ func (k *Kind) observe(member string, object runtime.Object, owners Owners) (obs
 	if err != nil {
 		return observation{}, false, err
 	}
-	seen := observation{key: keyOf(accessor), version: numberOf(accessor.GetResourceVersion())}
+	seen := observation{key: k.key(member, accessor), version: numberOf(accessor.GetResourceVersion())}
 	accessor.SetManagedFields(nil)
 	labels := accessor.GetLabels()
 	if labels == nil {
@@ -75,6 +78,22 @@ func (k *Kind) observe(member string, object runtime.Object, owners Owners) (obs
 		return seen, false, fmt.Errorf("convert %s %q of member %q: %w", k.Kind, seen.key, member, err)
 	}
 	return seen, true, nil
+}
+
+// key is the key a member's object wants to have in the fleet.
+func (k *Kind) key(member string, object metav1.Object) string {
+	if k.Suffixed {
+		return keyOf(object) + "." + member
+	}
+	return keyOf(object)
+}
+
+// nameIn is the name in the member of an object that wants a name in the fleet.
+func (k *Kind) nameIn(member, name string) string {
+	if k.Suffixed {
+		return strings.TrimSuffix(name, "."+member)
+	}
+	return name
 }
 
 // owners are the fleet's owners of a member's object. None of them is to wait for

@@ -41,7 +41,7 @@ type target struct {
 
 	client    *client
 	key       string // in the fleet
-	inMember  string // key in the member
+	claimed   string // key it wants in the fleet
 	namespace string
 	name      string // in the member
 }
@@ -51,8 +51,9 @@ func (w *writer) target(key string) (*target, error) {
 	if !ok || found.member == "" {
 		return nil, storage.NewKeyNotFoundError(key, 0)
 	}
-	t := &target{claimant: found, key: key, inMember: base, client: &client{members: w.members, kind: w.kind, member: found.member}}
+	t := &target{claimant: found, key: key, claimed: base, client: &client{members: w.members, kind: w.kind, member: found.member}}
 	t.namespace, t.name = splitKey(base)
+	t.name = w.kind.nameIn(found.member, t.name)
 	return t, nil
 }
 
@@ -92,7 +93,7 @@ func (w *writer) update(
 // answer returns what is shown of the object after a change, its last state when
 // it is gone.
 func (w *writer) answer(t *target, out runtime.Object) error {
-	if now := w.union.shownAs(t.member, t.inMember); now != nil {
+	if now := w.union.shownAs(t.member, t.claimed); now != nil {
 		return setValue(out, now.Object.DeepCopyObject())
 	}
 	return setValue(out, t.object.DeepCopyObject())
@@ -261,7 +262,7 @@ func (w *writer) remove(ctx context.Context, t *target, gracePeriodSeconds *int6
 	answer, err := t.client.do(ctx, request.SetHeader("Content-Type", runtime.ContentTypeJSON).Body(options))
 	switch {
 	case apierrors.IsNotFound(err):
-		w.union.remove(t.member, t.inMember, 0)
+		w.union.remove(t.member, t.claimed, 0)
 		return storage.NewKeyNotFoundError(t.key, 0)
 	case err != nil:
 		return err

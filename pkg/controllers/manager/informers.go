@@ -27,6 +27,7 @@ import (
 var readInFull = map[schema.GroupVersionResource]bool{
 	{Version: "v1", Resource: "configmaps"}:                                                         true,
 	{Version: "v1", Resource: "namespaces"}:                                                         true,
+	{Version: "v1", Resource: "nodes"}:                                                              true, // only those stored
 	{Version: "v1", Resource: "persistentvolumeclaims"}:                                             true, // quota
 	{Version: "v1", Resource: "pods"}:                                                               true, // quota
 	{Version: "v1", Resource: "resourcequotas"}:                                                     true,
@@ -50,15 +51,18 @@ type informerFactory struct {
 	metadata metadatainformer.SharedInformerFactory
 }
 
-// newTypedInformers returns the factory of typed informers. Pods are those stored
-// in the fleet: what members made belongs to the controllers there, and following
-// it would keep all of it in memory.
+// newTypedInformers returns the factory of typed informers. Pods and Nodes are
+// those stored in the fleet: what members have belongs to the controllers there,
+// and following it would keep all of it in memory.
 func newTypedInformers(client kubernetes.Interface, resync time.Duration) informers.SharedInformerFactory {
 	factory := informers.NewSharedInformerFactoryWithOptions(client, resync, informers.WithTransform(trim))
+	stored := func(options *metav1.ListOptions) { options.LabelSelector = "!" + wellknown.LabelCluster }
 	factory.InformerFor(&corev1.Pod{}, func(client kubernetes.Interface, resync time.Duration) cache.SharedIndexInformer {
 		return corev1informers.NewFilteredPodInformer(client, metav1.NamespaceAll, resync,
-			cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc},
-			func(options *metav1.ListOptions) { options.LabelSelector = "!" + wellknown.LabelCluster })
+			cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}, stored)
+	})
+	factory.InformerFor(&corev1.Node{}, func(client kubernetes.Interface, resync time.Duration) cache.SharedIndexInformer {
+		return corev1informers.NewFilteredNodeInformer(client, resync, cache.Indexers{}, stored)
 	})
 	return factory
 }
