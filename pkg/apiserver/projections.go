@@ -67,9 +67,10 @@ func (o ProjectionOptions) validate() []error {
 type projections struct {
 	*projection.Projections
 
-	members *projectedMembers
-	number  uint64
-	leases  coordinationv1client.LeasesGetter
+	kubelets *projection.Kubelets
+	members  *projectedMembers
+	number   uint64
+	leases   coordinationv1client.LeasesGetter
 }
 
 // newProjections returns nil unless they are enabled.
@@ -85,7 +86,16 @@ func newProjections(opts ProjectionOptions, ways *members.Members) (*projections
 		Server:  opts.Server,
 		Bump:    p.bump,
 	})
+	if err != nil {
+		return nil, err
+	}
+	p.kubelets, err = projection.NewKubelets(p.Projections)
 	return p, err
+}
+
+// configure has Pods' subresources go to members.
+func (p *projections) configure(config *config) {
+	config.kube.Extra.KubeletClientConfig = p.kubelets.ClientConfig()
 }
 
 // install runs the projections with the server.
@@ -106,6 +116,7 @@ func (p *projections) install(server *genericapiserver.GenericAPIServer) error {
 	if err := server.AddPostStartHook("fleet/projections", func(hook genericapiserver.PostStartHookContext) error {
 		informers.StartWithContext(hook)
 		go runUntilDone(hook, p.Run)
+		go runUntilDone(hook, p.kubelets.Run)
 		return nil
 	}); err != nil {
 		return err
@@ -123,13 +134,13 @@ func (p *projections) bump(ctx context.Context) error {
 		_, err = leases.Create(ctx, &coordinationv1.Lease{
 			ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: coordinationv1.LeaseSpec{RenewTime: &now},
 		}, metav1.CreateOptions{})
-		return err
+	} else if err == nil {
+		lease.Spec.RenewTime = &now
+		_, err = leases.Update(ctx, lease, metav1.UpdateOptions{})
 	}
-	if err != nil {
-		return err
+	if apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) {
+		return nil // somebody else has written meanwhile, which is all it takes
 	}
-	lease.Spec.RenewTime = &now
-	_, err = leases.Update(ctx, lease, metav1.UpdateOptions{})
 	return err
 }
 

@@ -65,6 +65,9 @@ func (s *Server) assemble() error {
 	if err != nil {
 		return err
 	}
+	if fleet.projections != nil {
+		fleet.projections.configure(cfg)
+	}
 	fleet.capture.UseForCustomResources(cfg.apiExtensions.ExtraConfig.CRDRESTOptionsGetter)
 	notFound := notfoundhandler.New(cfg.kube.ControlPlane.Generic.Serializer, genericapifilters.NoMuxAndDiscoveryIncompleteKey)
 	apiExtensions, err := cfg.apiExtensions.Complete().New(genericapiserver.NewEmptyDelegateWithCustomHandler(notFound))

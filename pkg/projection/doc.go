@@ -23,6 +23,9 @@
 //	  - write.go: updates and deletions become requests to the member.
 //	  - kind.go, pods.go: what of a kind is shown, and as what. Pure.
 //
+// Logs, exec, attach and port-forward: kubelet.go stands in for the kubelets that
+// upstream's subresources of Pods dial.
+//
 // # Guarantees
 //
 // A watch gets every change once and in order, and may be resumed at the same

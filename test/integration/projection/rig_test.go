@@ -33,6 +33,12 @@ func start(t *testing.T, dir string) *harness.APIServer {
 // join makes a fake a member in Push mode.
 func join(t *testing.T, server *harness.APIServer, name string, member *fake.Member) {
 	t.Helper()
+	joinAt(t, server, name, member, member.Config().Host)
+}
+
+// joinAt makes a fake, which is reached at an address, a member in Push mode.
+func joinAt(t *testing.T, server *harness.APIServer, name string, member *fake.Member, address string) {
+	t.Helper()
 	namespace := clusterv1alpha1.MemberNamespace(name)
 	_, err := server.Kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
@@ -49,7 +55,7 @@ func join(t *testing.T, server *harness.APIServer, name string, member *fake.Mem
 	cluster := &clusterv1alpha1.Cluster{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: clusterv1alpha1.ClusterSpec{
-			SyncMode: clusterv1alpha1.Push, ID: string(member.UID()), APIEndpoint: member.Config().Host, InsecureSkipTLSVerification: true,
+			SyncMode: clusterv1alpha1.Push, ID: string(member.UID()), APIEndpoint: address, InsecureSkipTLSVerification: true,
 			SecretRef: reference, ImpersonatorSecretRef: reference, Accepted: true,
 		},
 	}
