@@ -95,7 +95,7 @@ func newProjections(opts ProjectionOptions, ways *members.Members) (*projections
 
 // configure has Pods' subresources go to members.
 func (p *projections) configure(config *config) {
-	config.kube.Extra.KubeletClientConfig = p.kubelets.ClientConfig()
+	config.kube.KubeletClientConfig = p.kubelets.ClientConfig()
 }
 
 // install runs the projections with the server.

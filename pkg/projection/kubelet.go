@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -264,9 +265,7 @@ func (a *asked) inMember(name string) *url.URL {
 	}
 	switch a.subresource {
 	case "log":
-		for key, values := range a.query {
-			query[key] = values
-		}
+		maps.Copy(query, a.query)
 	case "portforward":
 		if ports := a.query.Get(core.PortHeader); ports != "" {
 			query["ports"] = strings.Split(ports, ",")
