@@ -25,20 +25,31 @@ var ErrLost = errors.New("the leader election lease was lost")
 // Election is the candidacy of this process for one lease.
 type Election struct {
 	settings componentbaseconfig.LeaderElectionConfiguration
+	identity string
 	leases   coordinationv1client.CoordinationV1Interface
 }
 
 // New returns a candidacy for the lease that settings name, in the API server
-// behind config. It has a client of its own, so that a renewal never waits for the
+// behind config. The identity tells competitors apart; empty is the name of the
+// host and something random. A process that starts again under the identity it had
+// takes its lease over at once, where another waits until it runs out; only the name
+// of a Pod is known to belong to one process at a time. It has a client of its own, so that a renewal never waits for the
 // work's rate limit and gives up early enough to be tried again.
-func New(config *rest.Config, settings componentbaseconfig.LeaderElectionConfiguration) (*Election, error) {
+func New(config *rest.Config, settings componentbaseconfig.LeaderElectionConfiguration, identity string) (*Election, error) {
 	config = rest.CopyConfig(config)
 	config.Timeout = max(time.Second, settings.RenewDeadline.Duration/2)
 	leases, err := coordinationv1client.NewForConfig(rest.AddUserAgent(config, "leader-election"))
 	if err != nil {
 		return nil, fmt.Errorf("make the client for leader election: %w", err)
 	}
-	return &Election{settings: settings, leases: leases}, nil
+	if identity == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return nil, fmt.Errorf("name this process for leader election: %w", err)
+		}
+		identity = host + "_" + string(uuid.NewUUID())
+	}
+	return &Election{settings: settings, identity: identity, leases: leases}, nil
 }
 
 // Defaults returns upstream's settings for the lease with that name.
@@ -101,12 +112,8 @@ func (e *Election) Run(ctx context.Context, work func(context.Context) error) er
 }
 
 func (e *Election) elector(onLeading func(context.Context)) (*leaderelection.LeaderElector, error) {
-	host, err := os.Hostname()
-	if err != nil {
-		return nil, fmt.Errorf("name this process for leader election: %w", err)
-	}
 	lock, err := resourcelock.New(e.settings.ResourceLock, e.settings.ResourceNamespace, e.settings.ResourceName, nil, e.leases,
-		resourcelock.ResourceLockConfig{Identity: host + "_" + string(uuid.NewUUID())})
+		resourcelock.ResourceLockConfig{Identity: e.identity})
 	if err != nil {
 		return nil, fmt.Errorf("make the leader election lock: %w", err)
 	}

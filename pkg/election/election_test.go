@@ -6,6 +6,7 @@ package election
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -24,7 +25,7 @@ func candidates(n int) (*kubefake.Clientset, []*Election) {
 	client := kubefake.NewClientset()
 	elections := make([]*Election, n)
 	for i := range elections {
-		elections[i] = &Election{settings: settings, leases: client.CoordinationV1()}
+		elections[i] = &Election{settings: settings, identity: fmt.Sprint(i), leases: client.CoordinationV1()}
 	}
 	return client, elections
 }
@@ -139,4 +140,26 @@ func TestRunWithoutElection(t *testing.T) {
 	if actions := client.Actions(); len(actions) > 0 {
 		t.Errorf("\nNo lease is touched then.\nrequests: got %v", actions)
 	}
+}
+
+func TestRunTakesItsOwnLeaseOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, elections := candidates(2)
+		elections[1].identity = elections[0].identity
+		killed, kill := context.WithCancel(t.Context())
+		elector, err := elections[0].elector(func(context.Context) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go elector.Run(killed) // holds the lease and never gives it back while the test runs
+		defer kill()
+		time.Sleep(time.Second)
+		started := time.Now()
+		if err := elections[1].Run(t.Context(), func(context.Context) error { return errors.New("worked") }); err == nil || err.Error() != "worked" {
+			t.Fatalf("\nIt works.\nRun(...): got %v", err)
+		}
+		if waited := time.Since(started); waited > 3*time.Second {
+			t.Errorf("\nA container that starts again in its Pod does not wait for its own lease to run out.\nwaited: %s", waited)
+		}
+	})
 }

@@ -175,7 +175,10 @@ func (i Installation) container() corev1.Container {
 		Image:   i.Image,
 		Command: []string{program},
 		Args:    []string{"--mode=pull", "--cluster=" + i.Cluster},
-		Ports:   []corev1.ContainerPort{{Name: "health", ContainerPort: healthPort}},
+		Env: []corev1.EnvVar{{
+			Name: "POD_NAME", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}},
+		}},
+		Ports: []corev1.ContainerPort{{Name: "health", ContainerPort: healthPort}},
 		Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
 			corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi"),
 		}},

@@ -93,7 +93,7 @@ func run(ctx context.Context, opts *Options, registrations []Option) error {
 	}
 	ctx, stop := context.WithCancel(klog.NewContext(ctx, klog.FromContext(ctx).WithName("scheduler")))
 	defer stop()
-	candidacy, err := election.New(config.FleetConfig, opts.LeaderElection)
+	candidacy, err := election.New(config.FleetConfig, opts.LeaderElection, "")
 	if err != nil {
 		return err
 	}

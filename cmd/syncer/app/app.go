@@ -8,6 +8,7 @@ package app
 import (
 	"context"
 	"net/http"
+	"os"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
@@ -70,6 +71,10 @@ credentials are in Secret fleet-system/fleet-agent of the member all the same.`,
 	return cmd
 }
 
+// podName is the environment variable with the name of the Pod this runs in, which
+// manifests of the agent set.
+const podName = "POD_NAME"
+
 // component is what a mode runs.
 type component struct {
 	name string
@@ -90,7 +95,7 @@ func run(ctx context.Context, opts *Options) error {
 	}
 	ctx, stop := context.WithCancel(klog.NewContext(ctx, klog.FromContext(ctx).WithName(c.name)))
 	defer stop()
-	candidacy, err := election.New(c.home, opts.election())
+	candidacy, err := election.New(c.home, opts.election(), os.Getenv(podName))
 	if err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func New(config *Config) (*Manager, error) {
 // Run runs the controllers until ctx ends, which is no error. With leader
 // election it first waits to lead, and returns an error when it stops leading.
 func (m *Manager) Run(ctx context.Context) error {
-	candidacy, err := election.New(m.config.RESTConfig, m.config.Kube.Generic.LeaderElection)
+	candidacy, err := election.New(m.config.RESTConfig, m.config.Kube.Generic.LeaderElection, "")
 	if err != nil {
 		return err
 	}
