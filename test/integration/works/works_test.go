@@ -299,7 +299,7 @@ func TestWorks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := []workv1alpha1.Tombstone{{ClusterName: "t1", UID: deployment.UID}}
+		want := []workv1alpha1.Tombstone{{ClusterName: "t1", UID: deployment.UID, Generation: 2}}
 		if diff := cmp.Diff(want, binding.Spec.Tombstones); diff != "" {
 			t.Fatalf("tombstones after the decision became empty, -want +got:\n%s", diff)
 		}
@@ -311,7 +311,7 @@ func TestWorks(t *testing.T) {
 			return err
 		})
 		if _, err := client.WorkFeedbacks(works("t1")).Create(t.Context(), &workv1alpha1.WorkFeedback{Spec: workv1alpha1.WorkFeedbackSpec{
-			Items: []workv1alpha1.FeedbackItem{{Name: name, TemplateUID: deployment.UID, Deleted: true}},
+			Items: []workv1alpha1.FeedbackItem{{Name: name, TemplateUID: deployment.UID, BindingGeneration: 2, Deleted: true}},
 		}}, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
