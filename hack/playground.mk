@@ -2,16 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # The playground: real member clusters and a fleet over them, on this machine.
-# Included by the Makefile. MEMBERS and NODES are read by "up" only.
+# Included by the Makefile. MEMBERS, NODES and PULL are read by "up" only.
 MEMBERS ?=
 NODES   ?=
+PULL    ?=
 
 PLAYGROUND := _bin/playground
 
 .PHONY: up down status binaries playground
 
-up: playground ## Start a fleet over MEMBERS=2 real clusters of NODES=2 nodes.
-	@$(PLAYGROUND) up --members=$(or $(MEMBERS),0) --nodes=$(or $(NODES),0) --ldflags="$(LDFLAGS)"
+up: playground ## Start a fleet over MEMBERS=2 real clusters of NODES=2 nodes, PULL=0 of which can only dial out.
+	@$(PLAYGROUND) up --members=$(or $(MEMBERS),0) --nodes=$(or $(NODES),0) --pull=$(or $(PULL),0) --ldflags="$(LDFLAGS)"
 
 down: playground ## Stop exactly what "up" started and remove its data.
 	@$(PLAYGROUND) down

@@ -6,7 +6,7 @@
 // the members and says how to use them. It is "make up" and "make down".
 //
 //	playground build [-bin DIR]
-//	playground up [-dir DIR] [-bin DIR] [-members N] [-nodes N] [-fleet=false] [-ldflags FLAGS]
+//	playground up [-dir DIR] [-bin DIR] [-members N] [-nodes N] [-pull N] [-fleet=false] [-ldflags FLAGS]
 //	playground status [-dir DIR]
 //	playground down [-dir DIR]
 //

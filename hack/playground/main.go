@@ -39,6 +39,7 @@ type options struct {
 	bin     string
 	members int
 	nodes   int
+	pull    int
 	fleet   bool
 	ldflags string
 }
@@ -76,6 +77,7 @@ func parse(args []string, repo string, out io.Writer) (command string, o options
 	if args[0] == "up" {
 		flags.IntVar(&o.members, "members", 0, "number of member clusters (default 2, or as many as the playground has)")
 		flags.IntVar(&o.nodes, "nodes", 0, "number of nodes of a new member (default 2)")
+		flags.IntVar(&o.pull, "pull", 0, "number of new members, the last ones, that can only dial out and join in Pull mode")
 		flags.BoolVar(&o.fleet, "fleet", true, "start a fleet and join the members")
 		flags.StringVar(&o.ldflags, "ldflags", "", "linker flags of the fleet program")
 	}
@@ -85,8 +87,8 @@ func parse(args []string, repo string, out io.Writer) (command string, o options
 	if flags.NArg() > 0 {
 		return "", o, fmt.Errorf("read the command line: %q is not a flag", flags.Arg(0))
 	}
-	if slices.Min([]int{o.members, o.nodes}) < 0 {
-		return "", o, errors.New("read the command line: -members and -nodes cannot be negative")
+	if slices.Min([]int{o.members, o.nodes, o.pull}) < 0 {
+		return "", o, errors.New("read the command line: -members, -nodes and -pull cannot be negative")
 	}
 	return args[0], o, nil
 }

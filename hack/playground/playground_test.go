@@ -29,9 +29,9 @@ func TestParse(t *testing.T) {
 		},
 		"UpWithAll": {
 			reason:  "flags override the defaults",
-			args:    []string{"up", "--dir=/d", "--bin", "/b", "--members=3", "--nodes=4", "--fleet=false"},
+			args:    []string{"up", "--dir=/d", "--bin", "/b", "--members=3", "--nodes=4", "--pull=1", "--fleet=false"},
 			command: "up",
-			want:    options{repo: "/r", dir: "/d", bin: "/b", members: 3, nodes: 4},
+			want:    options{repo: "/r", dir: "/d", bin: "/b", members: 3, nodes: 4, pull: 1},
 		},
 		"Down":           {reason: "down needs no more than a directory", args: []string{"down", "-dir=/d"}, command: "down", want: options{repo: "/r", dir: "/d", bin: "/r/_bin"}},
 		"Nothing":        {reason: "a command must be given", wantErr: "say what to do"},
@@ -63,19 +63,24 @@ func TestMemberConfigs(t *testing.T) {
 	cases := map[string]struct {
 		reason string
 		had    []testbed.MemberConfig
-		n      int
+		asked  options
 		want   []string
 	}{
-		"First":     {"a new playground has two members", nil, 0, []string{"member1", "member2"}},
-		"Asked":     {"a number is taken as it is", nil, 3, []string{"member1", "member2", "member3"}},
-		"Again":     {"without a number what is there stays", []testbed.MemberConfig{{Name: "member1"}}, 0, []string{"member1"}},
-		"Grow":      {"more members are added", []testbed.MemberConfig{{Name: "member1"}}, 2, []string{"member1", "member2"}},
-		"NotShrunk": {"a smaller number takes nobody away", []testbed.MemberConfig{{Name: "member1"}, {Name: "member2"}}, 1, []string{"member1", "member2"}},
+		"First":     {"a new playground has two members", nil, options{}, []string{"member1", "member2"}},
+		"Asked":     {"a number is taken as it is", nil, options{members: 3}, []string{"member1", "member2", "member3"}},
+		"Again":     {"without a number what is there stays", []testbed.MemberConfig{{Name: "member1"}}, options{}, []string{"member1"}},
+		"Grow":      {"more members are added", []testbed.MemberConfig{{Name: "member1"}}, options{members: 2}, []string{"member1", "member2"}},
+		"NotShrunk": {"a smaller number takes nobody away", []testbed.MemberConfig{{Name: "member1"}, {Name: "member2"}}, options{members: 1}, []string{"member1", "member2"}},
+		"Pull":      {"the last ones can only dial out", nil, options{pull: 1}, []string{"member1", "member2 dials out"}},
+		"GrowPull":  {"a member that is there keeps its way", []testbed.MemberConfig{{Name: "member1"}}, options{members: 2, pull: 2}, []string{"member1", "member2 dials out"}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, c := range memberConfigs(tc.had, tc.n, 5) {
+			for _, c := range memberConfigs(tc.had, tc.asked) {
+				if c.DialsOut {
+					c.Name += " dials out"
+				}
 				got = append(got, c.Name)
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {

@@ -35,7 +35,7 @@ func up(ctx context.Context, o options, r *report) (err error) {
 	}
 	defer func() { err = errors.Join(err, bed.Close()) }()
 
-	wanted := memberConfigs(existing(bed), o.members, o.nodes)
+	wanted := memberConfigs(existing(bed), o)
 	if complete(bed, wanted, o.fleet) {
 		r.step("the playground is already running")
 		hintOutdated(bed, r)
@@ -52,14 +52,16 @@ func up(ctx context.Context, o options, r *report) (err error) {
 }
 
 // memberConfigs are the members that should run: those there are, and new ones
-// up to n. n of 0 adds none unless there are none at all.
-func memberConfigs(existing []testbed.MemberConfig, n, nodes int) []testbed.MemberConfig {
+// up to the number asked for. 0 adds none unless there are none at all. The last ones
+// asked for can only dial out.
+func memberConfigs(existing []testbed.MemberConfig, o options) []testbed.MemberConfig {
+	n := o.members
 	if n == 0 && len(existing) == 0 {
 		n = defaultMembers
 	}
 	out := slices.Clone(existing)
 	for i := len(existing); i < n; i++ {
-		out = append(out, testbed.MemberConfig{Name: fmt.Sprintf("member%d", i+1), Nodes: nodes})
+		out = append(out, testbed.MemberConfig{Name: fmt.Sprintf("member%d", i+1), Nodes: o.nodes, DialsOut: i >= n-o.pull})
 	}
 	return out
 }

@@ -126,7 +126,7 @@ func (f *Fleet) RegisterWith(ctx context.Context, m *Member, token string) error
 		return err
 	}
 	if _, err := f.Run(ctx, "register", m.Name(), "--token="+token, "--ca-cert-hash="+hash,
-		"--server="+httpsURL(f.port), "--kubeconfig="+m.Kubeconfig()); err != nil {
+		"--server="+httpsURL(f.port), "--kubeconfig="+m.Kubeconfig(), "--wait=false"); err != nil {
 		return err
 	}
 	return m.StartAgent(ctx)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,6 +44,8 @@ type Fleet struct {
 	program string
 	dataDir string
 	port    int
+	// args are those of the command without FleetConfig.Args.
+	args []string
 	// kubeconfig is a copy of the one the server writes.
 	kubeconfig string
 	report     func(line string)
@@ -105,13 +108,13 @@ func (b *Bed) newFleet(s fleetState) *Fleet {
 		kubeconfig: filepath.Join(b.cfg.Dir, fleetName+".kubeconfig"),
 		report:     b.cfg.Report,
 	}
-	args := append([]string{
+	f.args = []string{
 		"server",
 		"--data-dir=" + f.dataDir,
 		"--bind-address=" + loopback,
 		"--secure-port=" + strconv.Itoa(s.Port),
-	}, s.Args...)
-	f.Process = b.process(fleetName, f.program, args)
+	}
+	f.Process = b.process(fleetName, f.program, append(slices.Clone(f.args), s.Args...))
 	return f
 }
 
@@ -162,6 +165,16 @@ func (f *Fleet) Restart(ctx context.Context) error {
 	if err := f.Kill(ctx); err != nil {
 		return err
 	}
+	return f.Start(ctx)
+}
+
+// RestartWith is Restart with other FleetConfig.Args. They hold until this program
+// ends; who opens the bed later finds those that it was made with.
+func (f *Fleet) RestartWith(ctx context.Context, args ...string) error {
+	if err := f.Kill(ctx); err != nil {
+		return err
+	}
+	f.Process.setArgs(append(slices.Clone(f.args), args...))
 	return f.Start(ctx)
 }
 

@@ -156,6 +156,12 @@ func TestFleet(t *testing.T) {
 	if fleet.Process.PID() == first || !fleet.Process.Alive() {
 		t.Error("a restart brings a new process on the same port")
 	}
+	if err := fleet.RestartWith(t.Context(), "--no-such-flag"); err == nil {
+		t.Error("other arguments take effect with a restart")
+	}
+	if err := fleet.RestartWith(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if err := fleet.Stop(t.Context(), time.Minute); err != nil {
 		t.Errorf("a clean shutdown is no error: %v", err)
 	}

@@ -6,6 +6,7 @@ package testbed
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -41,6 +42,19 @@ type stageValues struct {
 // podLogMessages are what every pod of a bed logs.
 var podLogMessages = []string{"starting", "listening on :8080", "ready"}
 
+// podLogFile is the log of all pods of a member.
+const podLogFile = "pod.log"
+
+// LogInPods adds a line to the log of the member's pods, which they share.
+func (m *Member) LogInPods(message string) error {
+	file, err := os.OpenFile(filepath.Join(m.layout.kwokDir(), podLogFile), os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(criLog([]string{message}, m.bed.cfg.Now()))
+	return errors.Join(err, file.Close())
+}
+
 // kwokConfigFile is the one configuration file kwok gets.
 const kwokConfigFile = "kwok.yaml"
 
@@ -50,7 +64,7 @@ func writeKwokConfig(dir, bin, member string, root bool, now time.Time) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	podLog := filepath.Join(dir, "pod.log")
+	podLog := filepath.Join(dir, podLogFile)
 	documents, err := stockStages(filepath.Join(bin, toolchain.StagesDir))
 	if err != nil {
 		return err

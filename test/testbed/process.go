@@ -136,6 +136,13 @@ func (p *Process) Restart(ctx context.Context) error {
 	return p.Start(ctx)
 }
 
+// setArgs changes the arguments for the next start.
+func (p *Process) setArgs(args []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.args = args
+}
+
 func (p *Process) snapshot() (identity, *exit) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -72,15 +72,16 @@ func Ensure(ctx context.Context, c Config) error {
 	return nil
 }
 
-// EnsureFleet builds cmd/fleet of the repository with the given linker flags into
-// c.Bin. The go command decides whether anything has to be done.
+// EnsureFleet builds cmd/fleet of the repository, and cmd/syncer, which is the agent
+// of members that dial out, with the given linker flags into c.Bin. The go command
+// decides whether anything has to be done.
 func EnsureFleet(ctx context.Context, c Config, ldflags string) error {
 	unlock, err := c.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	return c.run(ctx, "fleet", mainDir, "build", "-v", "-ldflags", ldflags, "-o", filepath.Join(c.Bin, "fleet"), "./cmd/fleet")
+	return c.run(ctx, "fleet", mainDir, "build", "-v", "-ldflags", ldflags, "-o", c.Bin+string(filepath.Separator), "./cmd/fleet", "./cmd/syncer")
 }
 
 // lock makes c.Bin and takes the build lock in it, waiting for another build to end.
