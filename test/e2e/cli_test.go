@@ -4,23 +4,17 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
-	"fleet.dev/fleet/test/testbed"
 )
 
 // TestGetClusters prints the members in every format.
@@ -139,128 +133,5 @@ func TestJoinRefuses(t *testing.T) {
 				t.Errorf("%s: want one line, got %d:\n%s", tc.reason, len(lines), out.stderr)
 			}
 		})
-	}
-}
-
-// TestUnjoin has a third member leave twice: first its objects stay, and are taken
-// back without a restart when it joins again; then they go.
-func TestUnjoin(t *testing.T) {
-	s := newSpace(t)
-	m, err := bed.startMember(t.Context(), testbed.MemberConfig{Name: "member3", Nodes: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := m.Kill(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
-		}
-	}()
-	t.Cleanup(func() {
-		if t.Failed() { // do not leave a dead member behind for the tests that follow
-			t.Log(asAdmin().run(t, "fleet", "unjoin", m.Name()))
-		}
-	})
-	s.joinAndAwait(t, m)
-	s.createAgent(t)
-	pods := s.agentPods(t, m)
-
-	must(t, asAdmin(), "fleet", "unjoin", m.Name(), "--keep-objects")
-	s.awaitUnjoined(t, m)
-	if diff := cmp.Diff(pods, s.agentPods(t, m)); diff != "" {
-		t.Errorf("pods after unjoin --keep-objects: -before +after:\n%s", diff)
-	}
-
-	s.joinAndAwait(t, m)
-	s.kubectl(t, "patch", "daemonset", "agent", "-p", `{"metadata":{"labels":{"example.com/seen":"again"}}}`)
-	eventually(t, propagation, "the member to follow the fleet again", func(ctx context.Context) error {
-		d, err := m.memberClient.AppsV1().DaemonSets(s.namespace).Get(ctx, "agent", metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		if d.Labels["example.com/seen"] != "again" {
-			return fmt.Errorf("labels are %v", d.Labels)
-		}
-		return nil
-	})
-	if diff := cmp.Diff(pods, s.agentPods(t, m)); diff != "" {
-		t.Errorf("pods after joining again: -before +after:\n%s", diff)
-	}
-	s.checkPodsStay(t)
-
-	must(t, asAdmin(), "fleet", "unjoin", m.Name())
-	s.awaitUnjoined(t, m)
-	eventually(t, propagation, "the objects to leave the member", func(ctx context.Context) error {
-		_, err := m.memberClient.AppsV1().DaemonSets(s.namespace).Get(ctx, "agent", metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		return fmt.Errorf("the daemonset is there (%w)", err)
-	})
-	s.checkPodsStay(t)
-}
-
-func (s *space) joinAndAwait(t *testing.T, m *member) {
-	t.Helper()
-	must(t, asAdmin(), "fleet", "join", m.Name(), "--kubeconfig", m.Kubeconfig())
-	if err := bed.fleet.AwaitReady(t.Context(), m.Member); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// createAgent creates a DaemonSet, which runs in every member.
-func (s *space) createAgent(t *testing.T) {
-	t.Helper()
-	const manifest = "{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: agent}, spec: {selector: {matchLabels: {app: agent}}, " +
-		"template: {metadata: {labels: {app: agent}}, spec: {containers: [{name: agent, image: agent}]}}}}"
-	if out := s.kubectlStdin(t, manifest, "apply", "-f", "-"); out.code != 0 {
-		t.Fatal(out.stderr)
-	}
-	s.kubectl(t, "rollout", "status", "daemonset/agent", "--timeout=60s")
-}
-
-// agentPods are the uids of the DaemonSet's pods in a member, which has one node.
-func (s *space) agentPods(t *testing.T, m *member) map[types.UID]bool {
-	t.Helper()
-	out := map[types.UID]bool{}
-	eventually(t, propagation, "the member to run the daemonset", func(ctx context.Context) error {
-		pods, err := m.memberClient.CoreV1().Pods(s.namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=agent"})
-		if err != nil {
-			return err
-		}
-		clear(out)
-		for _, pod := range pods.Items {
-			if pod.Status.Phase == corev1.PodRunning {
-				out[pod.UID] = true
-			}
-		}
-		if len(out) != 1 {
-			return fmt.Errorf("%d pods run", len(out))
-		}
-		return nil
-	})
-	return out
-}
-
-// awaitUnjoined waits until nothing of the member is in the fleet.
-func (s *space) awaitUnjoined(t *testing.T, m *member) {
-	t.Helper()
-	client := fleetAPI(t)
-	eventually(t, propagation, "the cluster to leave the fleet", func(ctx context.Context) error {
-		if _, err := client.ClusterV1alpha1().Clusters().Get(ctx, m.Name(), metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-			return fmt.Errorf("the cluster is there (%w)", err)
-		}
-		_, err := s.kube.CoreV1().Namespaces().Get(ctx, clusterv1alpha1.MemberNamespace(m.Name()), metav1.GetOptions{})
-		if !apierrors.IsNotFound(err) {
-			return fmt.Errorf("its namespace is there (%w)", err)
-		}
-		return nil
-	})
-}
-
-// checkPodsStay checks that the other members run their pods as before.
-func (s *space) checkPodsStay(t *testing.T) {
-	t.Helper()
-	if err := s.checkPods(t.Context(), "app=agent", 4); err != nil {
-		t.Errorf("members that stay are not concerned: %v", err)
 	}
 }

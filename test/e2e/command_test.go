@@ -29,6 +29,8 @@ type command struct {
 	// path precedes the binaries directory in PATH.
 	path  string
 	stdin string
+	// env is added to the environment.
+	env []string
 }
 
 // run runs a program of the binaries directory, or of PATH, and returns how it
@@ -70,7 +72,7 @@ func (c command) environment() []string {
 	if c.path != "" {
 		path = c.path + string(filepath.ListSeparator) + path
 	}
-	return []string{"PATH=" + path, "HOME=" + home, "KUBECONFIG=" + c.kubeconfig, "TMPDIR=" + os.TempDir(), "LANG=C.UTF-8"}
+	return append([]string{"PATH=" + path, "HOME=" + home, "KUBECONFIG=" + c.kubeconfig, "TMPDIR=" + os.TempDir(), "LANG=C.UTF-8"}, c.env...)
 }
 
 func exists(file string) bool {

@@ -5,10 +5,12 @@
 // it is shipped, and the clients people use (kubectl, Helm 3 and 4, client-go),
 // unchanged.
 //
-// TestMain opens a test bed in _run/e2e with two members of two nodes and a fleet
-// over them, joined with "fleet join"; all tests share them. The directory is made
-// anew at each run and left behind stopped, with the logs of all processes, audit
-// logs of the fleet (all writes) and of the members (all writes by the fleet).
+// TestMain opens a test bed in _run/e2e with a fleet over two members of two nodes,
+// which all tests share: member1 in Push mode, joined with "fleet join", and member2 in
+// Pull mode, in a network that can only dial out, joined with "fleet register" and
+// "fleet accept". The directory is made anew at each run and left behind stopped,
+// with the logs of all processes, audit logs of the fleet (all writes) and of the
+// members (all writes by the fleet, those in the name of its users included).
 //
 // A test works in a namespace of its own (see space) and leaves nothing behind.
 // Tests that kill the fleet, change who its members are or measure that nothing

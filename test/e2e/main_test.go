@@ -31,12 +31,14 @@ var bed *environment
 
 // environment is a fleet with its members, and who watches them.
 type environment struct {
-	repo    string
-	bin     string
-	dir     string
-	bed     *testbed.Bed
-	fleet   *testbed.Fleet
-	members []*member
+	repo  string
+	bin   string
+	dir   string
+	bed   *testbed.Bed
+	fleet *testbed.Fleet
+	// fleetArgs are those of the fleet beyond what it needs.
+	fleetArgs []string
+	members   []*member
 	// fleetAudit has all writes to the fleet.
 	fleetAudit witness.AuditLog
 }
@@ -88,13 +90,13 @@ func setUp(ctx context.Context) (_ *environment, err error) {
 	if err := e.startFleet(ctx); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"member1", "member2"} {
-		m, err := e.startMember(ctx, testbed.MemberConfig{Name: name, Nodes: 2})
+	for _, config := range []testbed.MemberConfig{{Name: "member1", Nodes: 2}, {Name: "member2", Nodes: 2, DialsOut: true}} {
+		m, err := e.startMember(ctx, config)
 		if err != nil {
 			return nil, err
 		}
 		e.members = append(e.members, m)
-		if _, err := e.fleet.Run(ctx, "join", name, "--kubeconfig", m.Kubeconfig()); err != nil {
+		if err := e.fleet.Join(ctx, m.Member); err != nil {
 			return nil, err
 		}
 	}
@@ -137,7 +139,7 @@ func (e *environment) startFleet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.fleetAudit = audit
+	e.fleetAudit, e.fleetArgs = audit, flags
 	e.fleet, err = e.bed.StartFleet(ctx, testbed.FleetConfig{Args: flags})
 	return err
 }

@@ -17,7 +17,7 @@ const (
 	steadyPeriod = 60 * time.Second
 	// steadyQuiet is how long it must have been quiet before the period begins:
 	// longer than any delay by which components collect changes.
-	steadyQuiet = 8 * time.Second
+	steadyQuiet = 12 * time.Second
 )
 
 // TestSteadyState runs workloads of every sort and then nothing. For a minute there

@@ -41,15 +41,17 @@ func WriteAuditPolicy(file string, groups ...string) error {
 
 // Write is one answered request that could change something.
 type Write struct {
-	At          time.Time
-	Verb        string
-	User        string
-	UserAgent   string
-	Group       string
-	Resource    string
-	Subresource string
-	Namespace   string
-	Name        string
+	At   time.Time
+	Verb string
+	User string
+	// Impersonated is the user that User asked as, if not as itself.
+	Impersonated string
+	UserAgent    string
+	Group        string
+	Resource     string
+	Subresource  string
+	Namespace    string
+	Name         string
 	// Code is the HTTP status of the answer.
 	Code int
 	// DryRun says that the request asked to change nothing.
@@ -65,8 +67,12 @@ func (w Write) String() string {
 	if w.Subresource != "" {
 		resource += "/" + w.Subresource
 	}
+	user := w.User
+	if w.Impersonated != "" {
+		user += " as " + w.Impersonated
+	}
 	return fmt.Sprintf("%s %s %s %s/%s by %s (%s): %d",
-		w.At.Format("15:04:05.000"), w.Verb, resource, w.Namespace, w.Name, w.User, w.UserAgent, w.Code)
+		w.At.Format("15:04:05.000"), w.Verb, resource, w.Namespace, w.Name, user, w.UserAgent, w.Code)
 }
 
 // AuditLog reads the audit log that an API server writes to File.
@@ -130,24 +136,27 @@ func parseWrite(line []byte) (Write, error) {
 		Verb           string
 		UserAgent      string
 		User           struct{ Username string }
-		ObjectRef      struct{ APIGroup, Resource, Subresource, Namespace, Name string }
-		ResponseStatus struct{ Code int }
+		// ImpersonatedUser is absent from most events.
+		ImpersonatedUser struct{ Username string }
+		ObjectRef        struct{ APIGroup, Resource, Subresource, Namespace, Name string }
+		ResponseStatus   struct{ Code int }
 	}
 	if err := json.Unmarshal(line, &event); err != nil {
 		return Write{}, fmt.Errorf("parse audit event %q: %w", line, err)
 	}
 	return Write{
-		At:          event.StageTimestamp,
-		Verb:        event.Verb,
-		User:        event.User.Username,
-		UserAgent:   event.UserAgent,
-		Group:       event.ObjectRef.APIGroup,
-		Resource:    event.ObjectRef.Resource,
-		Subresource: event.ObjectRef.Subresource,
-		Namespace:   event.ObjectRef.Namespace,
-		Name:        event.ObjectRef.Name,
-		Code:        event.ResponseStatus.Code,
-		DryRun:      strings.Contains(event.RequestURI, "dryRun=All"),
+		At:           event.StageTimestamp,
+		Verb:         event.Verb,
+		User:         event.User.Username,
+		Impersonated: event.ImpersonatedUser.Username,
+		UserAgent:    event.UserAgent,
+		Group:        event.ObjectRef.APIGroup,
+		Resource:     event.ObjectRef.Resource,
+		Subresource:  event.ObjectRef.Subresource,
+		Namespace:    event.ObjectRef.Namespace,
+		Name:         event.ObjectRef.Name,
+		Code:         event.ResponseStatus.Code,
+		DryRun:       strings.Contains(event.RequestURI, "dryRun=All"),
 	}, nil
 }
 
