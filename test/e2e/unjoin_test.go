@@ -71,6 +71,14 @@ func (s *space) leaveAndReturn(t *testing.T, m *member) map[types.UID]bool {
 	}
 
 	s.joinAndAwait(t, m)
+	// What differs from the template on return is not taken back without being asked.
+	eventually(t, propagation, "the member's object to be taken back", func(ctx context.Context) error {
+		d, err := m.memberClient.AppsV1().DaemonSets(s.namespace).Get(ctx, "agent", metav1.GetOptions{})
+		if err == nil && d.Labels[wellknown.LabelManagedBy] == "" {
+			err = fmt.Errorf("labels are %v", d.Labels)
+		}
+		return err
+	})
 	s.kubectl(t, "patch", "daemonset", "agent", "-p", `{"metadata":{"labels":{"example.com/seen":"again"}}}`)
 	eventually(t, propagation, "the member to follow the fleet again", func(ctx context.Context) error {
 		d, err := m.memberClient.AppsV1().DaemonSets(s.namespace).Get(ctx, "agent", metav1.GetOptions{})
