@@ -17,7 +17,6 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/client-go/util/cert"
 	"k8s.io/kubernetes/cmd/kubeadm/app/util/pubkeypin"
-	"k8s.io/utils/ptr"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 )
@@ -65,7 +64,7 @@ func (m *Member) writeAgentKubeconfig(ctx context.Context) error {
 		return err
 	}
 	request := &authenticationv1.TokenRequest{
-		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To(int64(lifetime.Seconds()))},
+		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(lifetime.Seconds()))},
 	}
 	token, err := client.CoreV1().ServiceAccounts(wellknown.NamespaceSystem).CreateToken(ctx, wellknown.AgentName, request, metav1.CreateOptions{})
 	if err != nil {

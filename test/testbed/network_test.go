@@ -199,7 +199,7 @@ func TestLink(t *testing.T) {
 	if err := link.Reset(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for range stream { //nolint:revive // until it ends
+	for range stream {
 	}
 	if _, err := response.Body.Read(make([]byte, 1)); err == nil || errors.Is(err, io.EOF) {
 		t.Errorf("a reset breaks what is open, got %v", err)

@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	root := context.Background() //nolint:forbidigo // a main package makes the first context
+	root := context.Background()
 	ctx, stop := signal.NotifyContext(root, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil {
