@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/client/pkg/v3/transport"
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
@@ -94,7 +96,7 @@ func etcdVersion(ctx context.Context, endpoint string, tlsConfig *tls.Config) (s
 	if server.secure {
 		security = credentials.NewTLS(tlsConfig)
 	}
-	if err := server.greet(ctx, tlsConfig); err != nil {
+	if err := server.greet(ctx, security); err != nil {
 		return "", err
 	}
 	conn, err := grpc.NewClient(server.target(), grpc.WithTransportCredentials(security))
@@ -136,18 +138,38 @@ func (s etcdServer) target() string {
 	return "passthrough:///" + s.address
 }
 
-// greet opens a connection and closes it. What is wrong with the address or the
-// server's certificate it says in one line, where gRPC would log several.
-func (s etcdServer) greet(ctx context.Context, tlsConfig *tls.Config) error {
-	dial := (&net.Dialer{}).DialContext
-	if s.secure {
-		dial = (&tls.Dialer{Config: tlsConfig}).DialContext
-	}
-	conn, err := dial(ctx, s.network, s.address)
+// greet opens a connection, exchanges the first frames of HTTP/2 and closes it.
+// What is wrong with the address or with a certificate it says in one line, where
+// gRPC would log several. A server that refuses the client's certificate says so
+// only after its part of the handshake: what it said is read even if it hung up
+// before anything could be written to it.
+func (s etcdServer) greet(ctx context.Context, security credentials.TransportCredentials) error {
+	raw, err := (&net.Dialer{}).DialContext(ctx, s.network, s.address)
 	if err != nil {
 		return err
 	}
-	return conn.Close()
+	defer raw.Close() //nolint:errcheck // nothing was asked
+	conn, _, err := security.ClientHandshake(ctx, s.address, raw)
+	if err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			return err
+		}
+	}
+	frames := http2.NewFramer(conn, conn)
+	_, unwritten := io.WriteString(conn, http2.ClientPreface)
+	if unwritten == nil {
+		unwritten = frames.WriteSettings()
+	}
+	if _, err := frames.ReadFrame(); err != nil {
+		if errors.Is(err, io.EOF) && unwritten != nil {
+			return unwritten
+		}
+		return err
+	}
+	return nil
 }
 
 func etcdTLS(cfg storagebackend.TransportConfig) (*tls.Config, error) {
