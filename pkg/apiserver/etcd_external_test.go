@@ -135,7 +135,7 @@ func TestProbeEtcdSaysWhatIsWrong(t *testing.T) {
 				t.Cleanup(server.Close)
 				return server.URL
 			},
-			want: "error reading server preface",
+			want: "looked like an HTTP/1.1 header",
 		},
 	}
 	for name, tc := range tests {

@@ -28,13 +28,16 @@ const (
 	refuse
 )
 
-// decide returns the step for a work with the conflict resolution, and why when
-// the step is to refuse. live is nil when the object does not exist.
-func decide(t target, resolution policyv1alpha1.ConflictResolution, live *observed, fleetID string) (step, string) {
+// decide returns the step for a work, and why when the step is to refuse. live is
+// nil when the object does not exist. What the fleet created from the template and
+// released, because its member left for a while, is the fleet's again: the template
+// may have changed meanwhile.
+func decide(t target, work *workv1alpha1.Work, live *observed, fleetID string) (step, string) {
+	resolution := work.Spec.ConflictResolution
 	switch {
 	case live == nil:
 		return create, ""
-	case live.managedBy() == fleetID:
+	case live.managedBy() == fleetID, live.released(fleetID, work.Spec.Template.UID):
 		return update, ""
 	case t.isNamespace():
 		return share, ""

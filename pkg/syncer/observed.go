@@ -10,6 +10,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
@@ -165,6 +166,12 @@ func (o *observed) adopted() bool { return o.Annotations[wellknown.AnnotationAdo
 
 // createdBy returns the id of the fleet that created the object and released it.
 func (o *observed) createdBy() string { return o.Annotations[wellknown.AnnotationCreatedBy] }
+
+// released returns true for an object that the fleet created from the template,
+// released, and nobody else's fleet has taken since.
+func (o *observed) released(fleetID string, template types.UID) bool {
+	return o.managedBy() == "" && o.createdBy() == fleetID && o.templateUID() == string(template)
+}
 
 // decode returns the object without status and managed fields.
 func (o *observed) decode() (*unstructured.Unstructured, error) {

@@ -67,7 +67,7 @@ func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record
 		}
 	}
 	// 3. May it be touched?
-	step, why := decide(p.target, work.Spec.ConflictResolution, live, s.fleetID)
+	step, why := decide(p.target, work, live, s.fleetID)
 	switch step {
 	case refuse:
 		return refused(workv1alpha1.AppliedReasonConflict, why, nil, later)

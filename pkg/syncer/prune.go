@@ -223,12 +223,15 @@ func (s *session) release(ctx context.Context, resource member.Resource, t targe
 }
 
 // traceOf returns the annotations that stay on a released object: those by which
-// the fleet knows what it created. Namespaces are shared, never adopted again.
+// the fleet knows what it created, and from which template. Namespaces are shared, never adopted again.
 func (s *session) traceOf(t target, object *unstructured.Unstructured) map[string]any {
 	if t.isNamespace() || object.GetAnnotations()[wellknown.AnnotationAdopted] == "true" {
 		return nil
 	}
-	return map[string]any{wellknown.AnnotationCreatedBy: s.fleetID}
+	return map[string]any{
+		wellknown.AnnotationCreatedBy:   s.fleetID,
+		wellknown.AnnotationTemplateUID: object.GetAnnotations()[wellknown.AnnotationTemplateUID],
+	}
 }
 
 // releasePatch is the merge patch that takes the fleet's marks off, but for the

@@ -170,7 +170,7 @@ func TestPruneReleases(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"app": "web"}, after.GetLabels()); diff != "" {
 		t.Errorf("labels: -want +got:\n%s", diff)
 	}
-	if diff := cmp.Diff(map[string]string{wellknown.AnnotationCreatedBy: testFleet}, after.GetAnnotations()); diff != "" {
+	if diff := cmp.Diff(map[string]string{wellknown.AnnotationCreatedBy: testFleet, wellknown.AnnotationTemplateUID: "uid-1"}, after.GetAnnotations()); diff != "" {
 		t.Errorf("annotations: -want +got:\n%s", diff)
 	}
 	if diff := cmp.Diff(before.Object["spec"], after.Object["spec"]); diff != "" {
@@ -308,6 +308,32 @@ func TestReleaseThenAdoptAgain(t *testing.T) {
 	if r.member.Get("ConfigMap", "shop", "settings") != nil {
 		t.Error("what the fleet created stays after its deletion")
 	}
+}
+
+// What the fleet created is its own when its member comes back, though the template
+// changed while it was away.
+func TestReleaseThenApplyChanged(t *testing.T) {
+	r := newRig(t)
+	r.want("settings", settings)
+	r.await("settings", "applied", applied)
+	r.want("settings", settings, orphaned)
+	r.await("settings", "released", deleted)
+	r.want("settings", withData("greeting", "changed"))
+	r.await("settings", "taken back", applied)
+	r.settingsAre(map[string]string{"greeting": "changed"})
+}
+
+// What a user kept when its template went is not another template's for its name.
+func TestReleaseThenNamesake(t *testing.T) {
+	r := newRig(t)
+	r.want("settings", settings)
+	r.await("settings", "applied", applied)
+	r.want("settings", settings, orphaned)
+	r.await("settings", "released", deleted)
+	r.want("settings", strings.Replace(withData("greeting", "new"), "name: settings,", "name: settings, annotations: {fleet.dev/template-uid: uid-2},", 1),
+		func(w *workv1alpha1.Work) { w.Spec.Template.UID = "uid-2" })
+	r.await("settings", "refused", func(i workv1alpha1.FeedbackItem) bool { return i.AppliedReason == workv1alpha1.AppliedReasonConflict })
+	r.settingsAre(map[string]string{"greeting": "hello"})
 }
 
 // A template copied from a member does not bring marks along.

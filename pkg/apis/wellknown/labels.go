@@ -93,7 +93,8 @@ const (
 	// it would restart the Pods. It goes with the next change of the Pod template.
 	AnnotationUnstamped = "fleet.dev/unstamped"
 	// AnnotationCreatedBy is left on objects the fleet created and then released,
-	// and holds the fleet id: adopted again by that fleet they are its own.
+	// and holds the fleet id: to that fleet they are its own when their template,
+	// named by AnnotationTemplateUID, comes to the member again.
 	AnnotationCreatedBy = "fleet.dev/created-by"
 )
 
