@@ -183,7 +183,18 @@ type AllocatableModeling struct {
 // class nodes with the same free resources form one entry. How many replicas
 // fit is therefore exact as far as requests go.
 type ClusterCapacity struct {
-	Classes []CapacityClass
+	Classes             []CapacityClass
+	Quotas              []NamespaceQuota
+	ObservedWorkVersion string
+}
+
+// NamespaceQuota is what a ResourceQuota of a member leaves to Pods.
+type NamespaceQuota struct {
+	Namespace     string
+	Name          string
+	Scopes        []corev1.ResourceQuotaScope
+	ScopeSelector *corev1.ScopeSelector
+	Remaining     corev1.ResourceList
 }
 
 // CapacityClass is a set of nodes with the same labels and taints, as far as
@@ -200,6 +211,14 @@ type CapacityClass struct {
 type FreeCapacity struct {
 	Count     int32
 	Resources corev1.ResourceList
+	HostPorts []HostPort
+}
+
+// HostPort is a port of a node that a Pod holds.
+type HostPort struct {
+	Port     int32
+	Protocol corev1.Protocol
+	HostIP   string
 }
 
 // ClusterAgent describes the syncer that serves a member.

@@ -18,7 +18,11 @@ type Placement struct {
 	SpreadConstraints  []SpreadConstraint
 	ReplicaScheduling  *ReplicaSchedulingStrategy
 	WorkloadAffinity   *WorkloadAffinity
+	Gang               *GangPlacement
 }
+
+// GangPlacement places all or nothing. It has no settings.
+type GangPlacement struct{}
 
 // AutoPlacement places by kind. It has no settings.
 type AutoPlacement struct{}

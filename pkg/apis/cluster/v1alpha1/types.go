@@ -343,12 +343,44 @@ type AllocatableModeling struct {
 // class nodes with the same free resources form one entry. How many replicas
 // fit is therefore exact as far as requests go.
 type ClusterCapacity struct {
-	// classes of nodes. Nodes that take no Pods (not ready or cordoned) are left
-	// out.
+	// classes of nodes.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	Classes []CapacityClass `json:"classes,omitempty"`
+
+	// quotas are what the ResourceQuotas of the member leave to Pods of their
+	// namespaces. At most 1000, the first by namespace and name.
+	// +optional
+	// +listType=map
+	// +listMapKey=namespace
+	// +listMapKey=name
+	Quotas []NamespaceQuota `json:"quotas,omitempty"`
+
+	// observedWorkVersion is the resourceVersion of a work that was carried to the
+	// member long enough ago that its Pods are counted here, as are those of all
+	// works before it. It is refreshed with other changes, not on its own.
+	// +optional
+	ObservedWorkVersion string `json:"observedWorkVersion,omitempty"`
+}
+
+// NamespaceQuota is what a ResourceQuota of a member leaves to Pods.
+type NamespaceQuota struct {
+	// namespace of the ResourceQuota.
+	Namespace string `json:"namespace"`
+	// name of the ResourceQuota.
+	Name string `json:"name"`
+	// scopes are those of the ResourceQuota.
+	// +optional
+	// +listType=atomic
+	Scopes []corev1.ResourceQuotaScope `json:"scopes,omitempty"`
+	// scopeSelector is that of the ResourceQuota.
+	// +optional
+	ScopeSelector *corev1.ScopeSelector `json:"scopeSelector,omitempty"`
+	// remaining is what Pods may still take: hard less used, not negative, of what
+	// is counted for Pods.
+	// +optional
+	Remaining corev1.ResourceList `json:"remaining,omitempty"`
 }
 
 // CapacityClass is a set of nodes with the same labels and taints, as far as
@@ -364,7 +396,8 @@ type CapacityClass struct {
 	// +optional
 	// +listType=atomic
 	Taints []corev1.Taint `json:"taints,omitempty"`
-	// nodes is the number of nodes in the class.
+	// nodes is the number of nodes in the class. Those that take no Pods for now
+	// (not ready or cordoned) count, and are not in free.
 	Nodes int32 `json:"nodes"`
 	// free lists what is left on the nodes of the class.
 	// +optional
@@ -379,6 +412,21 @@ type FreeCapacity struct {
 	// resources left on each of the nodes: allocatable less what Pods request,
 	// rounded down, pods included.
 	Resources corev1.ResourceList `json:"resources"`
+	// hostPorts are the ports of each of the nodes that Pods hold.
+	// +optional
+	// +listType=atomic
+	HostPorts []HostPort `json:"hostPorts,omitempty"`
+}
+
+// HostPort is a port of a node that a Pod holds.
+type HostPort struct {
+	// port number.
+	Port int32 `json:"port"`
+	// protocol of the port: TCP, UDP or SCTP.
+	Protocol corev1.Protocol `json:"protocol"`
+	// hostIP is the address it is held on. Empty means all.
+	// +optional
+	HostIP string `json:"hostIP,omitempty"`
 }
 
 // ClusterAgent describes the syncer that serves a member.

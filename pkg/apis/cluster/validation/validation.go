@@ -233,7 +233,7 @@ func validateCapacity(capacity *cluster.ClusterCapacity, path *field.Path) field
 	if capacity == nil {
 		return nil
 	}
-	var errs field.ErrorList
+	errs := validateQuotas(capacity.Quotas, path.Child("quotas"))
 	path = path.Child("classes")
 	for i, class := range capacity.Classes {
 		where := path.Index(i)
@@ -242,11 +242,41 @@ func validateCapacity(capacity *cluster.ClusterCapacity, path *field.Path) field
 		for j, free := range class.Free {
 			errs = append(errs, between(free.Count, class.Nodes, where.Child("free").Index(j).Child("count"))...)
 			errs = append(errs, fieldcheck.Resources(free.Resources, where.Child("free").Index(j).Child("resources"))...)
+			errs = append(errs, validateHostPorts(free.HostPorts, where.Child("free").Index(j).Child("hostPorts"))...)
 		}
 	}
 	return append(errs, fieldcheck.Unique(capacity.Classes, path, func(c cluster.CapacityClass, path *field.Path) (string, *field.Path) {
 		return c.Name, path.Child("name")
 	})...)
+}
+
+// maxQuotas is the most quotas a member reports.
+const maxQuotas = 1000
+
+func validateQuotas(quotas []cluster.NamespaceQuota, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if len(quotas) > maxQuotas {
+		errs = append(errs, field.TooMany(path, len(quotas), maxQuotas))
+	}
+	for i, quota := range quotas {
+		where := path.Index(i)
+		errs = append(errs, fieldcheck.Required(quota.Namespace, where.Child("namespace"))...)
+		errs = append(errs, fieldcheck.Required(quota.Name, where.Child("name"))...)
+		errs = append(errs, fieldcheck.Resources(quota.Remaining, where.Child("remaining"))...)
+	}
+	return append(errs, fieldcheck.Unique(quotas, path, func(q cluster.NamespaceQuota, path *field.Path) (string, *field.Path) {
+		return q.Namespace + "/" + q.Name, path.Child("name")
+	})...)
+}
+
+func validateHostPorts(ports []cluster.HostPort, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, port := range ports {
+		for _, message := range validation.IsValidPortNum(int(port.Port)) {
+			errs = append(errs, field.Invalid(path.Index(i).Child("port"), port.Port, message))
+		}
+	}
+	return errs
 }
 
 func between(value, most int32, path *field.Path) field.ErrorList {

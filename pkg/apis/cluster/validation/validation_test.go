@@ -4,6 +4,7 @@
 package validation
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -203,6 +204,31 @@ func TestValidateClusterStatusUpdate(t *testing.T) {
 			}}}},
 			want: []string{"FieldValueInvalid status.capacity.classes[0].free[0].count"},
 		},
+		"HostPort": {
+			reason: "there is no port 0",
+			status: cluster.ClusterStatus{Capacity: &cluster.ClusterCapacity{Classes: []cluster.CapacityClass{{
+				Name: "a", Nodes: 1, Free: []cluster.FreeCapacity{{Count: 1, HostPorts: []cluster.HostPort{{Port: 0}}}},
+			}}}},
+			want: []string{"FieldValueInvalid status.capacity.classes[0].free[0].hostPorts[0].port"},
+		},
+		"Quotas": {
+			reason: "a quota has a name, is listed once, and leaves nothing at least",
+			status: cluster.ClusterStatus{Capacity: &cluster.ClusterCapacity{Quotas: []cluster.NamespaceQuota{
+				{Namespace: "a", Name: "q", Remaining: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("-1")}},
+				{Namespace: "a", Name: "q"},
+				{Namespace: "b"},
+			}}},
+			want: []string{
+				"FieldValueInvalid status.capacity.quotas[0].remaining[pods]",
+				"FieldValueRequired status.capacity.quotas[2].name",
+				"FieldValueDuplicate status.capacity.quotas[1].name",
+			},
+		},
+		"TooManyQuotas": {
+			reason: "the list does not grow without end",
+			status: cluster.ClusterStatus{Capacity: &cluster.ClusterCapacity{Quotas: manyQuotas(1001)}},
+			want:   []string{"FieldValueTooMany status.capacity.quotas"},
+		},
 		"Negative": {
 			reason: "less than nothing is a mistake of the reporter",
 			status: cluster.ClusterStatus{ResourceSummary: &cluster.ResourceSummary{
@@ -235,6 +261,14 @@ func TestValidateClusterStatusUpdate(t *testing.T) {
 			}
 		})
 	}
+}
+
+func manyQuotas(n int) []cluster.NamespaceQuota {
+	quotas := make([]cluster.NamespaceQuota, n)
+	for i := range quotas {
+		quotas[i] = cluster.NamespaceQuota{Namespace: "a", Name: fmt.Sprintf("q%d", i)}
+	}
+	return quotas
 }
 
 func summary(errs field.ErrorList) []string {

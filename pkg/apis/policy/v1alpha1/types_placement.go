@@ -51,7 +51,17 @@ type Placement struct {
 	// workloadAffinity places templates together with, or apart from, others.
 	// +optional
 	WorkloadAffinity *WorkloadAffinity `json:"workloadAffinity,omitempty"`
+
+	// gang places all Pods of a workload or none: it goes to members only when all
+	// its replicas have room there at the same time, and waits in the fleet until
+	// then. Of replicas that are added later, all are placed or none. Kinds without
+	// replicas are not concerned.
+	// +optional
+	Gang *GangPlacement `json:"gang,omitempty"`
 }
+
+// GangPlacement places all or nothing. It has no settings.
+type GangPlacement struct{}
 
 // AutoPlacement places by kind. It has no settings.
 type AutoPlacement struct{}
