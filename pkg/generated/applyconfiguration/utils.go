@@ -45,8 +45,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &clusterv1alpha1.ClusterStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("FreeCapacity"):
 		return &clusterv1alpha1.FreeCapacityApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HostPort"):
+		return &clusterv1alpha1.HostPortApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("LocalSecretReference"):
 		return &clusterv1alpha1.LocalSecretReferenceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NamespaceQuota"):
+		return &clusterv1alpha1.NamespaceQuotaApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NodeSummary"):
 		return &clusterv1alpha1.NodeSummaryApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ResourceModel"):

@@ -36,7 +36,9 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.ClusterSpec{}.OpenAPIModelName():                                schema_pkg_apis_cluster_v1alpha1_ClusterSpec(ref),
 		v1alpha1.ClusterStatus{}.OpenAPIModelName():                              schema_pkg_apis_cluster_v1alpha1_ClusterStatus(ref),
 		v1alpha1.FreeCapacity{}.OpenAPIModelName():                               schema_pkg_apis_cluster_v1alpha1_FreeCapacity(ref),
+		v1alpha1.HostPort{}.OpenAPIModelName():                                   schema_pkg_apis_cluster_v1alpha1_HostPort(ref),
 		v1alpha1.LocalSecretReference{}.OpenAPIModelName():                       schema_pkg_apis_cluster_v1alpha1_LocalSecretReference(ref),
+		v1alpha1.NamespaceQuota{}.OpenAPIModelName():                             schema_pkg_apis_cluster_v1alpha1_NamespaceQuota(ref),
 		v1alpha1.NodeSummary{}.OpenAPIModelName():                                schema_pkg_apis_cluster_v1alpha1_NodeSummary(ref),
 		v1alpha1.ResourceModel{}.OpenAPIModelName():                              schema_pkg_apis_cluster_v1alpha1_ResourceModel(ref),
 		v1alpha1.ResourceModelRange{}.OpenAPIModelName():                         schema_pkg_apis_cluster_v1alpha1_ResourceModelRange(ref),
@@ -63,6 +65,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		policyv1alpha1.FieldOverrider{}.OpenAPIModelName():                       schema_pkg_apis_policy_v1alpha1_FieldOverrider(ref),
 		policyv1alpha1.FieldPatchOperation{}.OpenAPIModelName():                  schema_pkg_apis_policy_v1alpha1_FieldPatchOperation(ref),
 		policyv1alpha1.FieldSelector{}.OpenAPIModelName():                        schema_pkg_apis_policy_v1alpha1_FieldSelector(ref),
+		policyv1alpha1.GangPlacement{}.OpenAPIModelName():                        schema_pkg_apis_policy_v1alpha1_GangPlacement(ref),
 		policyv1alpha1.ImageOverrider{}.OpenAPIModelName():                       schema_pkg_apis_policy_v1alpha1_ImageOverrider(ref),
 		policyv1alpha1.ImagePredicate{}.OpenAPIModelName():                       schema_pkg_apis_policy_v1alpha1_ImagePredicate(ref),
 		policyv1alpha1.LabelAnnotationOverrider{}.OpenAPIModelName():             schema_pkg_apis_policy_v1alpha1_LabelAnnotationOverrider(ref),
@@ -341,7 +344,7 @@ func schema_pkg_apis_cluster_v1alpha1_CapacityClass(ref common.ReferenceCallback
 					},
 					"nodes": {
 						SchemaProps: spec.SchemaProps{
-							Description: "nodes is the number of nodes in the class.",
+							Description: "nodes is the number of nodes in the class. Those that take no Pods for now (not ready or cordoned) count, and are not in free.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -471,7 +474,7 @@ func schema_pkg_apis_cluster_v1alpha1_ClusterCapacity(ref common.ReferenceCallba
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "classes of nodes. Nodes that take no Pods (not ready or cordoned) are left out.",
+							Description: "classes of nodes.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -483,11 +486,41 @@ func schema_pkg_apis_cluster_v1alpha1_ClusterCapacity(ref common.ReferenceCallba
 							},
 						},
 					},
+					"quotas": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"namespace",
+									"name",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "quotas are what the ResourceQuotas of the member leave to Pods of their namespaces. At most 1000, the first by namespace and name.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha1.NamespaceQuota{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"observedWorkVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "observedWorkVersion is the resourceVersion of a work that was carried to the member long enough ago that its Pods are counted here, as are those of all works before it. It is refreshed with other changes, not on its own.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.CapacityClass{}.OpenAPIModelName()},
+			v1alpha1.CapacityClass{}.OpenAPIModelName(), v1alpha1.NamespaceQuota{}.OpenAPIModelName()},
 	}
 }
 
@@ -903,12 +936,68 @@ func schema_pkg_apis_cluster_v1alpha1_FreeCapacity(ref common.ReferenceCallback)
 							},
 						},
 					},
+					"hostPorts": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "hostPorts are the ports of each of the nodes that Pods hold.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha1.HostPort{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
 				},
 				Required: []string{"count", "resources"},
 			},
 		},
 		Dependencies: []string{
-			resource.Quantity{}.OpenAPIModelName()},
+			v1alpha1.HostPort{}.OpenAPIModelName(), resource.Quantity{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_cluster_v1alpha1_HostPort(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HostPort is a port of a node that a Pod holds.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"port": {
+						SchemaProps: spec.SchemaProps{
+							Description: "port number.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"protocol": {
+						SchemaProps: spec.SchemaProps{
+							Description: "protocol of the port: TCP, UDP or SCTP.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"hostIP": {
+						SchemaProps: spec.SchemaProps{
+							Description: "hostIP is the address it is held on. Empty means all.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"port", "protocol"},
+			},
+		},
 	}
 }
 
@@ -939,6 +1028,78 @@ func schema_pkg_apis_cluster_v1alpha1_LocalSecretReference(ref common.ReferenceC
 				Required: []string{"namespace", "name"},
 			},
 		},
+	}
+}
+
+func schema_pkg_apis_cluster_v1alpha1_NamespaceQuota(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "NamespaceQuota is what a ResourceQuota of a member leaves to Pods.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespace of the ResourceQuota.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name of the ResourceQuota.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"scopes": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "scopes are those of the ResourceQuota.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"scopeSelector": {
+						SchemaProps: spec.SchemaProps{
+							Description: "scopeSelector is that of the ResourceQuota.",
+							Ref:         ref("io.k8s.api.core.v1.ScopeSelector"),
+						},
+					},
+					"remaining": {
+						SchemaProps: spec.SchemaProps{
+							Description: "remaining is what Pods may still take: hard less used, not negative, of what is counted for Pods.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(resource.Quantity{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"namespace", "name"},
+			},
+		},
+		Dependencies: []string{
+			"io.k8s.api.core.v1.ScopeSelector", resource.Quantity{}.OpenAPIModelName()},
 	}
 }
 
@@ -2098,6 +2259,17 @@ func schema_pkg_apis_policy_v1alpha1_FieldSelector(ref common.ReferenceCallback)
 	}
 }
 
+func schema_pkg_apis_policy_v1alpha1_GangPlacement(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "GangPlacement places all or nothing. It has no settings.",
+				Type:        []string{"object"},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_policy_v1alpha1_ImageOverrider(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -2601,11 +2773,17 @@ func schema_pkg_apis_policy_v1alpha1_Placement(ref common.ReferenceCallback) com
 							Ref:         ref(policyv1alpha1.WorkloadAffinity{}.OpenAPIModelName()),
 						},
 					},
+					"gang": {
+						SchemaProps: spec.SchemaProps{
+							Description: "gang places all Pods of a workload or none: it goes to members only when all its replicas have room there at the same time, and waits in the fleet until then. Of replicas that are added later, all are placed or none. Kinds without replicas are not concerned.",
+							Ref:         ref(policyv1alpha1.GangPlacement{}.OpenAPIModelName()),
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.AutoPlacement{}.OpenAPIModelName(), policyv1alpha1.ClusterAffinity{}.OpenAPIModelName(), policyv1alpha1.ClusterAffinityTerm{}.OpenAPIModelName(), policyv1alpha1.ReplicaSchedulingStrategy{}.OpenAPIModelName(), policyv1alpha1.SpreadConstraint{}.OpenAPIModelName(), policyv1alpha1.WorkloadAffinity{}.OpenAPIModelName(), "io.k8s.api.core.v1.Toleration"},
+			policyv1alpha1.AutoPlacement{}.OpenAPIModelName(), policyv1alpha1.ClusterAffinity{}.OpenAPIModelName(), policyv1alpha1.ClusterAffinityTerm{}.OpenAPIModelName(), policyv1alpha1.GangPlacement{}.OpenAPIModelName(), policyv1alpha1.ReplicaSchedulingStrategy{}.OpenAPIModelName(), policyv1alpha1.SpreadConstraint{}.OpenAPIModelName(), policyv1alpha1.WorkloadAffinity{}.OpenAPIModelName(), "io.k8s.api.core.v1.Toleration"},
 	}
 }
 

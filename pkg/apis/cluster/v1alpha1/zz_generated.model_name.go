@@ -69,8 +69,18 @@ func (in FreeCapacity) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in HostPort) OpenAPIModelName() string {
+	return "dev.fleet.fleet.pkg.apis.cluster.v1alpha1.HostPort"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in LocalSecretReference) OpenAPIModelName() string {
 	return "dev.fleet.fleet.pkg.apis.cluster.v1alpha1.LocalSecretReference"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in NamespaceQuota) OpenAPIModelName() string {
+	return "dev.fleet.fleet.pkg.apis.cluster.v1alpha1.NamespaceQuota"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

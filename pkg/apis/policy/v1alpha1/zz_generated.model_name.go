@@ -89,6 +89,11 @@ func (in FieldSelector) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in GangPlacement) OpenAPIModelName() string {
+	return "dev.fleet.fleet.pkg.apis.policy.v1alpha1.GangPlacement"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ImageOverrider) OpenAPIModelName() string {
 	return "dev.fleet.fleet.pkg.apis.policy.v1alpha1.ImageOverrider"
 }

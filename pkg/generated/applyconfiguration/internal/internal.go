@@ -132,6 +132,18 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - name
+    - name: observedWorkVersion
+      type:
+        scalar: string
+    - name: quotas
+      type:
+        list:
+          elementType:
+            namedType: dev.fleet.fleet.pkg.apis.cluster.v1alpha1.NamespaceQuota
+          elementRelationship: associative
+          keys:
+          - namespace
+          - name
 - name: dev.fleet.fleet.pkg.apis.cluster.v1alpha1.ClusterSpec
   map:
     fields:
@@ -250,11 +262,31 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
       default: 0
+    - name: hostPorts
+      type:
+        list:
+          elementType:
+            namedType: dev.fleet.fleet.pkg.apis.cluster.v1alpha1.HostPort
+          elementRelationship: atomic
     - name: resources
       type:
         map:
           elementType:
             namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+- name: dev.fleet.fleet.pkg.apis.cluster.v1alpha1.HostPort
+  map:
+    fields:
+    - name: hostIP
+      type:
+        scalar: string
+    - name: port
+      type:
+        scalar: numeric
+      default: 0
+    - name: protocol
+      type:
+        scalar: string
+      default: ""
 - name: dev.fleet.fleet.pkg.apis.cluster.v1alpha1.LocalSecretReference
   map:
     fields:
@@ -266,6 +298,31 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: string
       default: ""
+- name: dev.fleet.fleet.pkg.apis.cluster.v1alpha1.NamespaceQuota
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: namespace
+      type:
+        scalar: string
+      default: ""
+    - name: remaining
+      type:
+        map:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+    - name: scopeSelector
+      type:
+        namedType: io.k8s.api.core.v1.ScopeSelector
+    - name: scopes
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
 - name: dev.fleet.fleet.pkg.apis.cluster.v1alpha1.NodeSummary
   map:
     fields:
@@ -620,6 +677,18 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: io.k8s.api.core.v1.NodeSelectorRequirement
           elementRelationship: atomic
+- name: dev.fleet.fleet.pkg.apis.policy.v1alpha1.GangPlacement
+  map:
+    elementType:
+      scalar: untyped
+      list:
+        elementType:
+          namedType: __untyped_atomic_
+        elementRelationship: atomic
+      map:
+        elementType:
+          namedType: __untyped_deduced_
+        elementRelationship: separable
 - name: dev.fleet.fleet.pkg.apis.policy.v1alpha1.ImageOverrider
   map:
     fields:
@@ -759,6 +828,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: io.k8s.api.core.v1.Toleration
           elementRelationship: atomic
+    - name: gang
+      type:
+        namedType: dev.fleet.fleet.pkg.apis.policy.v1alpha1.GangPlacement
     - name: replicaScheduling
       type:
         namedType: dev.fleet.fleet.pkg.apis.policy.v1alpha1.ReplicaSchedulingStrategy
@@ -1554,6 +1626,33 @@ var schemaYAML = typed.YAMLObject(`types:
             namedType: io.k8s.api.core.v1.NodeSelectorRequirement
           elementRelationship: atomic
     elementRelationship: atomic
+- name: io.k8s.api.core.v1.ScopeSelector
+  map:
+    fields:
+    - name: matchExpressions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.api.core.v1.ScopedResourceSelectorRequirement
+          elementRelationship: atomic
+    elementRelationship: atomic
+- name: io.k8s.api.core.v1.ScopedResourceSelectorRequirement
+  map:
+    fields:
+    - name: operator
+      type:
+        scalar: string
+      default: ""
+    - name: scopeName
+      type:
+        scalar: string
+      default: ""
+    - name: values
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
 - name: io.k8s.api.core.v1.Taint
   map:
     fields:

@@ -22,7 +22,8 @@ type CapacityClassApplyConfiguration struct {
 	Labels map[string]string `json:"labels,omitempty"`
 	// taints every node of the class has.
 	Taints []v1.Taint `json:"taints,omitempty"`
-	// nodes is the number of nodes in the class.
+	// nodes is the number of nodes in the class. Those that take no Pods for now
+	// (not ready or cordoned) count, and are not in free.
 	Nodes *int32 `json:"nodes,omitempty"`
 	// free lists what is left on the nodes of the class.
 	Free []FreeCapacityApplyConfiguration `json:"free,omitempty"`

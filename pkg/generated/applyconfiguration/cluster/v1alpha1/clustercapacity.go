@@ -13,9 +13,15 @@ package v1alpha1
 // class nodes with the same free resources form one entry. How many replicas
 // fit is therefore exact as far as requests go.
 type ClusterCapacityApplyConfiguration struct {
-	// classes of nodes. Nodes that take no Pods (not ready or cordoned) are left
-	// out.
+	// classes of nodes.
 	Classes []CapacityClassApplyConfiguration `json:"classes,omitempty"`
+	// quotas are what the ResourceQuotas of the member leave to Pods of their
+	// namespaces. At most 1000, the first by namespace and name.
+	Quotas []NamespaceQuotaApplyConfiguration `json:"quotas,omitempty"`
+	// observedWorkVersion is the resourceVersion of a work that was carried to the
+	// member long enough ago that its Pods are counted here, as are those of all
+	// works before it. It is refreshed with other changes, not on its own.
+	ObservedWorkVersion *string `json:"observedWorkVersion,omitempty"`
 }
 
 // ClusterCapacityApplyConfiguration constructs a declarative configuration of the ClusterCapacity type for use with
@@ -34,5 +40,26 @@ func (b *ClusterCapacityApplyConfiguration) WithClasses(values ...*CapacityClass
 		}
 		b.Classes = append(b.Classes, *values[i])
 	}
+	return b
+}
+
+// WithQuotas adds the given value to the Quotas field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Quotas field.
+func (b *ClusterCapacityApplyConfiguration) WithQuotas(values ...*NamespaceQuotaApplyConfiguration) *ClusterCapacityApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithQuotas")
+		}
+		b.Quotas = append(b.Quotas, *values[i])
+	}
+	return b
+}
+
+// WithObservedWorkVersion sets the ObservedWorkVersion field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ObservedWorkVersion field is set to the value of the last call.
+func (b *ClusterCapacityApplyConfiguration) WithObservedWorkVersion(value string) *ClusterCapacityApplyConfiguration {
+	b.ObservedWorkVersion = &value
 	return b
 }

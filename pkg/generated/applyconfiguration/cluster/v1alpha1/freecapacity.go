@@ -19,6 +19,8 @@ type FreeCapacityApplyConfiguration struct {
 	// resources left on each of the nodes: allocatable less what Pods request,
 	// rounded down, pods included.
 	Resources *v1.ResourceList `json:"resources,omitempty"`
+	// hostPorts are the ports of each of the nodes that Pods hold.
+	HostPorts []HostPortApplyConfiguration `json:"hostPorts,omitempty"`
 }
 
 // FreeCapacityApplyConfiguration constructs a declarative configuration of the FreeCapacity type for use with
@@ -40,5 +42,18 @@ func (b *FreeCapacityApplyConfiguration) WithCount(value int32) *FreeCapacityApp
 // If called multiple times, the Resources field is set to the value of the last call.
 func (b *FreeCapacityApplyConfiguration) WithResources(value v1.ResourceList) *FreeCapacityApplyConfiguration {
 	b.Resources = &value
+	return b
+}
+
+// WithHostPorts adds the given value to the HostPorts field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the HostPorts field.
+func (b *FreeCapacityApplyConfiguration) WithHostPorts(values ...*HostPortApplyConfiguration) *FreeCapacityApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithHostPorts")
+		}
+		b.HostPorts = append(b.HostPorts, *values[i])
+	}
 	return b
 }

@@ -39,6 +39,11 @@ type PlacementApplyConfiguration struct {
 	ReplicaScheduling *ReplicaSchedulingStrategyApplyConfiguration `json:"replicaScheduling,omitempty"`
 	// workloadAffinity places templates together with, or apart from, others.
 	WorkloadAffinity *WorkloadAffinityApplyConfiguration `json:"workloadAffinity,omitempty"`
+	// gang places all Pods of a workload or none: it goes to members only when all
+	// its replicas have room there at the same time, and waits in the fleet until
+	// then. Of replicas that are added later, all are placed or none. Kinds without
+	// replicas are not concerned.
+	Gang *policyv1alpha1.GangPlacement `json:"gang,omitempty"`
 }
 
 // PlacementApplyConfiguration constructs a declarative configuration of the Placement type for use with
@@ -112,5 +117,13 @@ func (b *PlacementApplyConfiguration) WithReplicaScheduling(value *ReplicaSchedu
 // If called multiple times, the WorkloadAffinity field is set to the value of the last call.
 func (b *PlacementApplyConfiguration) WithWorkloadAffinity(value *WorkloadAffinityApplyConfiguration) *PlacementApplyConfiguration {
 	b.WorkloadAffinity = value
+	return b
+}
+
+// WithGang sets the Gang field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Gang field is set to the value of the last call.
+func (b *PlacementApplyConfiguration) WithGang(value policyv1alpha1.GangPlacement) *PlacementApplyConfiguration {
+	b.Gang = &value
 	return b
 }
