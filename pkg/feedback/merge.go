@@ -140,6 +140,7 @@ func take(binding workv1alpha1.Binding, held sets.Set[string], r *report) verdic
 		BindingGeneration:  r.item.BindingGeneration,
 		MemberGeneration:   r.item.MemberGeneration,
 		Drift:              r.item.Drift,
+		Unschedulable:      r.item.Unschedulable,
 	}
 	if before := reportOf(status, r.member, spec.Resource.UID); before != nil {
 		*before = item

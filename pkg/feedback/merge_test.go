@@ -330,3 +330,28 @@ func TestFailures(t *testing.T) {
 		t.Errorf("a message has an end: want %q, got %q", want, got)
 	}
 }
+
+// TestMergeUnschedulable: Pods without a node are what a member said last, no more.
+func TestMergeUnschedulable(t *testing.T) {
+	binding := &workv1alpha1.ResourceBinding{Spec: workv1alpha1.BindingSpec{
+		Resource: workv1alpha1.ObjectReference{UID: "u"}, Clusters: []workv1alpha1.TargetCluster{{Name: "a", Replicas: 3}},
+	}}
+	pending := said("a", true, "", 0)
+	pending.item.Unschedulable = &workv1alpha1.UnschedulablePods{Count: 2, Since: now}
+	for _, step := range []struct {
+		reason  string
+		report  *report
+		changed bool
+	}{
+		{reason: "two have no node", report: pending, changed: true},
+		{reason: "the same again is no news", report: pending},
+		{reason: "all have a node", report: said("a", true, "", 0), changed: true},
+	} {
+		if result := merge(binding, []*report{step.report}, nil, maxStatuses, now); result.changed != step.changed {
+			t.Errorf("%s: want changed %v", step.reason, step.changed)
+		}
+		if diff := cmp.Diff(step.report.item.Unschedulable, binding.Status.AggregatedStatus[0].Unschedulable); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", step.reason, diff)
+		}
+	}
+}

@@ -156,8 +156,8 @@ type OverrideReference struct {
 	Generation int64
 }
 
-// GracefulEvictionTask is a member that loses the template once its replacement
-// is healthy.
+// GracefulEvictionTask is a member that loses the template, or replicas of it,
+// once its replacement is healthy.
 type GracefulEvictionTask struct {
 	FromCluster            string
 	PurgeMode              policy.PurgeMode
@@ -263,6 +263,13 @@ type AggregatedStatusItem struct {
 	MemberGeneration   int64
 	Drift              []FieldDrift
 	StatusOmitted      bool
+	Unschedulable      *UnschedulablePods
+}
+
+// UnschedulablePods are Pods that a member finds no node for.
+type UnschedulablePods struct {
+	Count int32
+	Since metav1.Time
 }
 
 // FieldDrift is a field of the object in a member that is not as the fleet wants it.

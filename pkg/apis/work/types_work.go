@@ -175,6 +175,7 @@ type FeedbackItem struct {
 	MemberGeneration   int64
 	TemplateGeneration int64
 	Drift              []FieldDrift
+	Unschedulable      *UnschedulablePods
 }
 
 // WorkFeedbackStatus is the answer to a report.

@@ -138,8 +138,9 @@ type BindingSpec struct {
 	// +listType=atomic
 	Overrides []ResolvedOverride `json:"overrides,omitempty"`
 
-	// gracefulEvictionTasks are the members that lose the template once its
-	// replacement is healthy. They are in clusters no more and are served still.
+	// gracefulEvictionTasks are the members that lose the template, or replicas of
+	// it, once its replacement is healthy. A member that is in clusters no more is
+	// served still; one that is runs the replicas of its tasks in addition.
 	// +optional
 	// +listType=atomic
 	GracefulEvictionTasks []GracefulEvictionTask `json:"gracefulEvictionTasks,omitempty"`
@@ -350,15 +351,16 @@ type OverrideReference struct {
 	Generation int64 `json:"generation,omitempty"`
 }
 
-// GracefulEvictionTask is a member that loses the template once its replacement
-// is healthy.
+// GracefulEvictionTask is a member that loses the template, or replicas of it,
+// once its replacement is healthy.
 type GracefulEvictionTask struct {
 	// fromCluster is the name of the Cluster.
 	FromCluster string `json:"fromCluster"`
 	// purgeMode says how the old copy goes: Directly, Gracefully or Never.
 	// +optional
 	PurgeMode policyv1alpha1.PurgeMode `json:"purgeMode,omitempty"`
-	// replicas to evict. Nil means all. Not negative.
+	// replicas to evict. Nil means all; of a member that is in clusters too, none.
+	// Not negative.
 	// +optional
 	Replicas *int32 `json:"replicas,omitempty"`
 	// reason is a CamelCase word for why, for programs.
@@ -556,6 +558,18 @@ type AggregatedStatusItem struct {
 	// binding would be larger than the store takes.
 	// +optional
 	StatusOmitted bool `json:"statusOmitted,omitempty"`
+	// unschedulable are the Pods of the object that the member finds no node for.
+	// Nil when there are none.
+	// +optional
+	Unschedulable *UnschedulablePods `json:"unschedulable,omitempty"`
+}
+
+// UnschedulablePods are Pods that a member finds no node for.
+type UnschedulablePods struct {
+	// count is how many there are. Positive.
+	Count int32 `json:"count"`
+	// since is when there came to be so many: from then on there were never fewer.
+	Since metav1.Time `json:"since"`
 }
 
 // FieldDrift is a field of the object in a member that is not as the fleet wants

@@ -309,6 +309,10 @@ type FeedbackItem struct {
 	// +optional
 	// +listType=atomic
 	Drift []FieldDrift `json:"drift,omitempty"`
+	// unschedulable are the Pods of the object that the member finds no node for.
+	// Nil when there are none, and for kinds whose Pods are not known.
+	// +optional
+	Unschedulable *UnschedulablePods `json:"unschedulable,omitempty"`
 }
 
 // WorkFeedbackStatus is the answer to a report.

@@ -193,6 +193,7 @@ func ValidateBindingStatusUpdate(b, old work.Binding) field.ErrorList {
 	for i, item := range status.AggregatedStatus {
 		errs = append(errs, clustervalidation.ClusterReference(item.ClusterName, items.Index(i).Child("clusterName"))...)
 		errs = append(errs, validateHealth(item.Health, items.Index(i).Child("health"))...)
+		errs = append(errs, validateUnschedulable(item.Unschedulable, items.Index(i).Child("unschedulable"))...)
 	}
 	errs = append(errs, fieldcheck.Unique(status.AggregatedStatus, items, func(item work.AggregatedStatusItem, path *field.Path) (string, *field.Path) {
 		return item.ClusterName, path.Child("clusterName")

@@ -122,10 +122,13 @@ func TestValidateBindingUpdate(t *testing.T) {
 
 func TestValidateBindingStatusUpdate(t *testing.T) {
 	changed := newBinding(func(b *work.ResourceBinding) {
-		b.Status.AggregatedStatus = []work.AggregatedStatusItem{{ClusterName: "east", Health: "Fine"}, {ClusterName: "east"}}
+		b.Status.AggregatedStatus = []work.AggregatedStatusItem{{ClusterName: "east", Health: "Fine"}, {ClusterName: "east", Unschedulable: &work.UnschedulablePods{Count: 1}}}
 	})
 	got := ValidateBindingStatusUpdate(changed, newBinding(func(*work.ResourceBinding) {}))
-	want := []string{"FieldValueNotSupported status.aggregatedStatus[0].health", "FieldValueDuplicate status.aggregatedStatus[1].clusterName"}
+	want := []string{
+		"FieldValueNotSupported status.aggregatedStatus[0].health", "FieldValueRequired status.aggregatedStatus[1].unschedulable.since",
+		"FieldValueDuplicate status.aggregatedStatus[1].clusterName",
+	}
 	if diff := cmp.Diff(want, summary(got)); diff != "" {
 		t.Errorf("a member reports once, in known words: -want, +got:\n%s", diff)
 	}
@@ -157,6 +160,14 @@ func TestValidateWorkFeedback(t *testing.T) {
 				"FieldValueRequired spec.items[0].templateUID",
 				"FieldValueTooLong spec.items[0].appliedMessage",
 			},
+		},
+		"Unschedulable": {
+			reason: "no Pods are no report",
+			feedback: work.WorkFeedback{
+				ObjectMeta: metav1.ObjectMeta{Namespace: "fleet-cluster-east"},
+				Spec:       work.WorkFeedbackSpec{Items: []work.FeedbackItem{{Name: "a", TemplateUID: "1", Unschedulable: &work.UnschedulablePods{}}}},
+			},
+			want: []string{"FieldValueInvalid spec.items[0].unschedulable.count", "FieldValueRequired spec.items[0].unschedulable.since"},
 		},
 		"TooMany": {
 			reason: "one request does not occupy the server for long",

@@ -49,6 +49,18 @@ func ValidateWorkFeedback(feedback *work.WorkFeedback) field.ErrorList {
 		errs = append(errs, fieldcheck.Required(item.TemplateUID, where.Child("templateUID"))...)
 		errs = append(errs, validateHealth(item.Health, where.Child("health"))...)
 		errs = append(errs, fieldcheck.MaxLength(item.AppliedMessage, maxAppliedMessage, where.Child("appliedMessage"))...)
+		errs = append(errs, validateUnschedulable(item.Unschedulable, where.Child("unschedulable"))...)
+	}
+	return errs
+}
+
+func validateUnschedulable(pods *work.UnschedulablePods, path *field.Path) field.ErrorList {
+	if pods == nil {
+		return nil
+	}
+	errs := fieldcheck.NotLess(pods.Count, 1, path.Child("count"))
+	if pods.Since.IsZero() {
+		errs = append(errs, field.Required(path.Child("since"), "the time from which on there were so many"))
 	}
 	return errs
 }
