@@ -9,7 +9,8 @@
 package openapi
 
 import (
-	v1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	v1alpha1 "fleet.dev/fleet/pkg/apis/apps/v1alpha1"
+	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	configv1alpha1 "fleet.dev/fleet/pkg/apis/config/v1alpha1"
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	rawjson "fleet.dev/fleet/pkg/apis/rawjson"
@@ -24,25 +25,31 @@ import (
 
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	return map[string]common.OpenAPIDefinition{
-		v1alpha1.APIEnablement{}.OpenAPIModelName():                              schema_pkg_apis_cluster_v1alpha1_APIEnablement(ref),
-		v1alpha1.APIResource{}.OpenAPIModelName():                                schema_pkg_apis_cluster_v1alpha1_APIResource(ref),
-		v1alpha1.AllocatableModeling{}.OpenAPIModelName():                        schema_pkg_apis_cluster_v1alpha1_AllocatableModeling(ref),
-		v1alpha1.CapacityClass{}.OpenAPIModelName():                              schema_pkg_apis_cluster_v1alpha1_CapacityClass(ref),
-		v1alpha1.Cluster{}.OpenAPIModelName():                                    schema_pkg_apis_cluster_v1alpha1_Cluster(ref),
-		v1alpha1.ClusterAgent{}.OpenAPIModelName():                               schema_pkg_apis_cluster_v1alpha1_ClusterAgent(ref),
-		v1alpha1.ClusterCapacity{}.OpenAPIModelName():                            schema_pkg_apis_cluster_v1alpha1_ClusterCapacity(ref),
-		v1alpha1.ClusterList{}.OpenAPIModelName():                                schema_pkg_apis_cluster_v1alpha1_ClusterList(ref),
-		v1alpha1.ClusterProxyOptions{}.OpenAPIModelName():                        schema_pkg_apis_cluster_v1alpha1_ClusterProxyOptions(ref),
-		v1alpha1.ClusterSpec{}.OpenAPIModelName():                                schema_pkg_apis_cluster_v1alpha1_ClusterSpec(ref),
-		v1alpha1.ClusterStatus{}.OpenAPIModelName():                              schema_pkg_apis_cluster_v1alpha1_ClusterStatus(ref),
-		v1alpha1.FreeCapacity{}.OpenAPIModelName():                               schema_pkg_apis_cluster_v1alpha1_FreeCapacity(ref),
-		v1alpha1.HostPort{}.OpenAPIModelName():                                   schema_pkg_apis_cluster_v1alpha1_HostPort(ref),
-		v1alpha1.LocalSecretReference{}.OpenAPIModelName():                       schema_pkg_apis_cluster_v1alpha1_LocalSecretReference(ref),
-		v1alpha1.NamespaceQuota{}.OpenAPIModelName():                             schema_pkg_apis_cluster_v1alpha1_NamespaceQuota(ref),
-		v1alpha1.NodeSummary{}.OpenAPIModelName():                                schema_pkg_apis_cluster_v1alpha1_NodeSummary(ref),
-		v1alpha1.ResourceModel{}.OpenAPIModelName():                              schema_pkg_apis_cluster_v1alpha1_ResourceModel(ref),
-		v1alpha1.ResourceModelRange{}.OpenAPIModelName():                         schema_pkg_apis_cluster_v1alpha1_ResourceModelRange(ref),
-		v1alpha1.ResourceSummary{}.OpenAPIModelName():                            schema_pkg_apis_cluster_v1alpha1_ResourceSummary(ref),
+		v1alpha1.ObjectReference{}.OpenAPIModelName():                            schema_pkg_apis_apps_v1alpha1_ObjectReference(ref),
+		v1alpha1.ObservedWorkload{}.OpenAPIModelName():                           schema_pkg_apis_apps_v1alpha1_ObservedWorkload(ref),
+		v1alpha1.WorkloadRebalancer{}.OpenAPIModelName():                         schema_pkg_apis_apps_v1alpha1_WorkloadRebalancer(ref),
+		v1alpha1.WorkloadRebalancerList{}.OpenAPIModelName():                     schema_pkg_apis_apps_v1alpha1_WorkloadRebalancerList(ref),
+		v1alpha1.WorkloadRebalancerSpec{}.OpenAPIModelName():                     schema_pkg_apis_apps_v1alpha1_WorkloadRebalancerSpec(ref),
+		v1alpha1.WorkloadRebalancerStatus{}.OpenAPIModelName():                   schema_pkg_apis_apps_v1alpha1_WorkloadRebalancerStatus(ref),
+		clusterv1alpha1.APIEnablement{}.OpenAPIModelName():                       schema_pkg_apis_cluster_v1alpha1_APIEnablement(ref),
+		clusterv1alpha1.APIResource{}.OpenAPIModelName():                         schema_pkg_apis_cluster_v1alpha1_APIResource(ref),
+		clusterv1alpha1.AllocatableModeling{}.OpenAPIModelName():                 schema_pkg_apis_cluster_v1alpha1_AllocatableModeling(ref),
+		clusterv1alpha1.CapacityClass{}.OpenAPIModelName():                       schema_pkg_apis_cluster_v1alpha1_CapacityClass(ref),
+		clusterv1alpha1.Cluster{}.OpenAPIModelName():                             schema_pkg_apis_cluster_v1alpha1_Cluster(ref),
+		clusterv1alpha1.ClusterAgent{}.OpenAPIModelName():                        schema_pkg_apis_cluster_v1alpha1_ClusterAgent(ref),
+		clusterv1alpha1.ClusterCapacity{}.OpenAPIModelName():                     schema_pkg_apis_cluster_v1alpha1_ClusterCapacity(ref),
+		clusterv1alpha1.ClusterList{}.OpenAPIModelName():                         schema_pkg_apis_cluster_v1alpha1_ClusterList(ref),
+		clusterv1alpha1.ClusterProxyOptions{}.OpenAPIModelName():                 schema_pkg_apis_cluster_v1alpha1_ClusterProxyOptions(ref),
+		clusterv1alpha1.ClusterSpec{}.OpenAPIModelName():                         schema_pkg_apis_cluster_v1alpha1_ClusterSpec(ref),
+		clusterv1alpha1.ClusterStatus{}.OpenAPIModelName():                       schema_pkg_apis_cluster_v1alpha1_ClusterStatus(ref),
+		clusterv1alpha1.FreeCapacity{}.OpenAPIModelName():                        schema_pkg_apis_cluster_v1alpha1_FreeCapacity(ref),
+		clusterv1alpha1.HostPort{}.OpenAPIModelName():                            schema_pkg_apis_cluster_v1alpha1_HostPort(ref),
+		clusterv1alpha1.LocalSecretReference{}.OpenAPIModelName():                schema_pkg_apis_cluster_v1alpha1_LocalSecretReference(ref),
+		clusterv1alpha1.NamespaceQuota{}.OpenAPIModelName():                      schema_pkg_apis_cluster_v1alpha1_NamespaceQuota(ref),
+		clusterv1alpha1.NodeSummary{}.OpenAPIModelName():                         schema_pkg_apis_cluster_v1alpha1_NodeSummary(ref),
+		clusterv1alpha1.ResourceModel{}.OpenAPIModelName():                       schema_pkg_apis_cluster_v1alpha1_ResourceModel(ref),
+		clusterv1alpha1.ResourceModelRange{}.OpenAPIModelName():                  schema_pkg_apis_cluster_v1alpha1_ResourceModelRange(ref),
+		clusterv1alpha1.ResourceSummary{}.OpenAPIModelName():                     schema_pkg_apis_cluster_v1alpha1_ResourceSummary(ref),
 		configv1alpha1.CustomizationRule{}.OpenAPIModelName():                    schema_pkg_apis_config_v1alpha1_CustomizationRule(ref),
 		configv1alpha1.CustomizationRules{}.OpenAPIModelName():                   schema_pkg_apis_config_v1alpha1_CustomizationRules(ref),
 		configv1alpha1.CustomizationTarget{}.OpenAPIModelName():                  schema_pkg_apis_config_v1alpha1_CustomizationTarget(ref),
@@ -120,6 +127,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		workv1alpha1.TargetCluster{}.OpenAPIModelName():                          schema_pkg_apis_work_v1alpha1_TargetCluster(ref),
 		workv1alpha1.TemplateReference{}.OpenAPIModelName():                      schema_pkg_apis_work_v1alpha1_TemplateReference(ref),
 		workv1alpha1.Tombstone{}.OpenAPIModelName():                              schema_pkg_apis_work_v1alpha1_Tombstone(ref),
+		workv1alpha1.UnschedulablePods{}.OpenAPIModelName():                      schema_pkg_apis_work_v1alpha1_UnschedulablePods(ref),
 		workv1alpha1.Work{}.OpenAPIModelName():                                   schema_pkg_apis_work_v1alpha1_Work(ref),
 		workv1alpha1.WorkFeedback{}.OpenAPIModelName():                           schema_pkg_apis_work_v1alpha1_WorkFeedback(ref),
 		workv1alpha1.WorkFeedbackSpec{}.OpenAPIModelName():                       schema_pkg_apis_work_v1alpha1_WorkFeedbackSpec(ref),
@@ -186,6 +194,280 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 	}
 }
 
+func schema_pkg_apis_apps_v1alpha1_ObjectReference(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ObjectReference names a template.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "apiVersion of the template, for example apps/v1.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "kind of the template, for example Deployment.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespace of the template, empty for a cluster-scoped one.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name of the template.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"apiVersion", "kind", "name"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_apps_v1alpha1_ObservedWorkload(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ObservedWorkload is what became of one workload.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"workload": {
+						SchemaProps: spec.SchemaProps{
+							Description: "workload as in the spec.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.ObjectReference{}.OpenAPIModelName()),
+						},
+					},
+					"result": {
+						SchemaProps: spec.SchemaProps{
+							Description: "result is Successful or Failed. Empty while the scheduler has not decided.\n\nPossible enum values:\n - `\"Failed\"` says that it did not.\n - `\"Successful\"` says that the scheduler decided anew; that may be for the members there were.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Failed", "Successful"},
+						},
+					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reason is a CamelCase word for why it failed.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"workload"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.ObjectReference{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_apps_v1alpha1_WorkloadRebalancer(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkloadRebalancer asks, once, to decide anew about workloads, regardless of where their replicas are: after members came or were repaired, for example. Without one the scheduler moves nothing that runs well.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec says what to decide anew about.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.WorkloadRebalancerSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is what became of it.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.WorkloadRebalancerStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.WorkloadRebalancerSpec{}.OpenAPIModelName(), v1alpha1.WorkloadRebalancerStatus{}.OpenAPIModelName(), v1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_apps_v1alpha1_WorkloadRebalancerList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkloadRebalancerList is a list of WorkloadRebalancers.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the WorkloadRebalancers.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha1.WorkloadRebalancer{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.WorkloadRebalancer{}.OpenAPIModelName(), v1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_apps_v1alpha1_WorkloadRebalancerSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkloadRebalancerSpec says what to decide anew about.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"workloads": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "workloads to decide anew about, 1 to 1000. Those that are added later are decided about then; a workload is decided about once.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha1.ObjectReference{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"ttlSecondsAfterFinished": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ttlSecondsAfterFinished is after how many seconds a WorkloadRebalancer that finished is deleted. Nil never deletes it, 0 at once. Not negative.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"workloads"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.ObjectReference{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_apps_v1alpha1_WorkloadRebalancerStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkloadRebalancerStatus is what became of it.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"observedWorkloads": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "observedWorkloads is what became of each workload, in the order of the spec.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha1.ObservedWorkload{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"observedGeneration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "observedGeneration is the generation of the spec the status is about.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"finishTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "finishTime is when the last workload had a result. Nil while one has none.",
+							Ref:         ref(v1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.ObservedWorkload{}.OpenAPIModelName(), v1.Time{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_cluster_v1alpha1_APIEnablement(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -217,7 +499,7 @@ func schema_pkg_apis_cluster_v1alpha1_APIEnablement(ref common.ReferenceCallback
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha1.APIResource{}.OpenAPIModelName()),
+										Ref:     ref(clusterv1alpha1.APIResource{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -228,7 +510,7 @@ func schema_pkg_apis_cluster_v1alpha1_APIEnablement(ref common.ReferenceCallback
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.APIResource{}.OpenAPIModelName()},
+			clusterv1alpha1.APIResource{}.OpenAPIModelName()},
 	}
 }
 
@@ -363,7 +645,7 @@ func schema_pkg_apis_cluster_v1alpha1_CapacityClass(ref common.ReferenceCallback
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha1.FreeCapacity{}.OpenAPIModelName()),
+										Ref:     ref(clusterv1alpha1.FreeCapacity{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -374,7 +656,7 @@ func schema_pkg_apis_cluster_v1alpha1_CapacityClass(ref common.ReferenceCallback
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.FreeCapacity{}.OpenAPIModelName(), "io.k8s.api.core.v1.Taint"},
+			clusterv1alpha1.FreeCapacity{}.OpenAPIModelName(), "io.k8s.api.core.v1.Taint"},
 	}
 }
 
@@ -410,14 +692,14 @@ func schema_pkg_apis_cluster_v1alpha1_Cluster(ref common.ReferenceCallback) comm
 						SchemaProps: spec.SchemaProps{
 							Description: "spec says how to reach the member and what it is.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha1.ClusterSpec{}.OpenAPIModelName()),
+							Ref:         ref(clusterv1alpha1.ClusterSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
 							Description: "status is what the member's syncer last saw.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha1.ClusterStatus{}.OpenAPIModelName()),
+							Ref:         ref(clusterv1alpha1.ClusterStatus{}.OpenAPIModelName()),
 						},
 					},
 				},
@@ -425,7 +707,7 @@ func schema_pkg_apis_cluster_v1alpha1_Cluster(ref common.ReferenceCallback) comm
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.ClusterSpec{}.OpenAPIModelName(), v1alpha1.ClusterStatus{}.OpenAPIModelName(), v1.ObjectMeta{}.OpenAPIModelName()},
+			clusterv1alpha1.ClusterSpec{}.OpenAPIModelName(), clusterv1alpha1.ClusterStatus{}.OpenAPIModelName(), v1.ObjectMeta{}.OpenAPIModelName()},
 	}
 }
 
@@ -480,7 +762,7 @@ func schema_pkg_apis_cluster_v1alpha1_ClusterCapacity(ref common.ReferenceCallba
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha1.CapacityClass{}.OpenAPIModelName()),
+										Ref:     ref(clusterv1alpha1.CapacityClass{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -503,7 +785,7 @@ func schema_pkg_apis_cluster_v1alpha1_ClusterCapacity(ref common.ReferenceCallba
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha1.NamespaceQuota{}.OpenAPIModelName()),
+										Ref:     ref(clusterv1alpha1.NamespaceQuota{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -520,7 +802,7 @@ func schema_pkg_apis_cluster_v1alpha1_ClusterCapacity(ref common.ReferenceCallba
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.CapacityClass{}.OpenAPIModelName(), v1alpha1.NamespaceQuota{}.OpenAPIModelName()},
+			clusterv1alpha1.CapacityClass{}.OpenAPIModelName(), clusterv1alpha1.NamespaceQuota{}.OpenAPIModelName()},
 	}
 }
 
@@ -560,7 +842,7 @@ func schema_pkg_apis_cluster_v1alpha1_ClusterList(ref common.ReferenceCallback) 
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha1.Cluster{}.OpenAPIModelName()),
+										Ref:     ref(clusterv1alpha1.Cluster{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -571,7 +853,7 @@ func schema_pkg_apis_cluster_v1alpha1_ClusterList(ref common.ReferenceCallback) 
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.Cluster{}.OpenAPIModelName(), v1.ListMeta{}.OpenAPIModelName()},
+			clusterv1alpha1.Cluster{}.OpenAPIModelName(), v1.ListMeta{}.OpenAPIModelName()},
 	}
 }
 
@@ -642,13 +924,13 @@ func schema_pkg_apis_cluster_v1alpha1_ClusterSpec(ref common.ReferenceCallback) 
 					"secretRef": {
 						SchemaProps: spec.SchemaProps{
 							Description: "secretRef names the Secret in the fleet with the credentials for the member, under the keys token and caBundle.",
-							Ref:         ref(v1alpha1.LocalSecretReference{}.OpenAPIModelName()),
+							Ref:         ref(clusterv1alpha1.LocalSecretReference{}.OpenAPIModelName()),
 						},
 					},
 					"impersonatorSecretRef": {
 						SchemaProps: spec.SchemaProps{
 							Description: "impersonatorSecretRef names the Secret in the fleet with a token that may impersonate users in the member; requests proxied to the member use it.",
-							Ref:         ref(v1alpha1.LocalSecretReference{}.OpenAPIModelName()),
+							Ref:         ref(clusterv1alpha1.LocalSecretReference{}.OpenAPIModelName()),
 						},
 					},
 					"insecureSkipTLSVerification": {
@@ -761,7 +1043,7 @@ func schema_pkg_apis_cluster_v1alpha1_ClusterSpec(ref common.ReferenceCallback) 
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha1.ResourceModel{}.OpenAPIModelName()),
+										Ref:     ref(clusterv1alpha1.ResourceModel{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -779,7 +1061,7 @@ func schema_pkg_apis_cluster_v1alpha1_ClusterSpec(ref common.ReferenceCallback) 
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.LocalSecretReference{}.OpenAPIModelName(), v1alpha1.ResourceModel{}.OpenAPIModelName(), "io.k8s.api.core.v1.Taint"},
+			clusterv1alpha1.LocalSecretReference{}.OpenAPIModelName(), clusterv1alpha1.ResourceModel{}.OpenAPIModelName(), "io.k8s.api.core.v1.Taint"},
 	}
 }
 
@@ -813,7 +1095,7 @@ func schema_pkg_apis_cluster_v1alpha1_ClusterStatus(ref common.ReferenceCallback
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha1.APIEnablement{}.OpenAPIModelName()),
+										Ref:     ref(clusterv1alpha1.APIEnablement{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -844,19 +1126,19 @@ func schema_pkg_apis_cluster_v1alpha1_ClusterStatus(ref common.ReferenceCallback
 					"nodeSummary": {
 						SchemaProps: spec.SchemaProps{
 							Description: "nodeSummary counts the nodes of the member.",
-							Ref:         ref(v1alpha1.NodeSummary{}.OpenAPIModelName()),
+							Ref:         ref(clusterv1alpha1.NodeSummary{}.OpenAPIModelName()),
 						},
 					},
 					"resourceSummary": {
 						SchemaProps: spec.SchemaProps{
 							Description: "resourceSummary adds up the resources of the member.",
-							Ref:         ref(v1alpha1.ResourceSummary{}.OpenAPIModelName()),
+							Ref:         ref(clusterv1alpha1.ResourceSummary{}.OpenAPIModelName()),
 						},
 					},
 					"capacity": {
 						SchemaProps: spec.SchemaProps{
 							Description: "capacity is what is still free in the member, in the form the scheduler divides replicas by.",
-							Ref:         ref(v1alpha1.ClusterCapacity{}.OpenAPIModelName()),
+							Ref:         ref(clusterv1alpha1.ClusterCapacity{}.OpenAPIModelName()),
 						},
 					},
 					"provider": {
@@ -896,14 +1178,14 @@ func schema_pkg_apis_cluster_v1alpha1_ClusterStatus(ref common.ReferenceCallback
 					"agent": {
 						SchemaProps: spec.SchemaProps{
 							Description: "agent describes the syncer that serves the member.",
-							Ref:         ref(v1alpha1.ClusterAgent{}.OpenAPIModelName()),
+							Ref:         ref(clusterv1alpha1.ClusterAgent{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.APIEnablement{}.OpenAPIModelName(), v1alpha1.ClusterAgent{}.OpenAPIModelName(), v1alpha1.ClusterCapacity{}.OpenAPIModelName(), v1alpha1.NodeSummary{}.OpenAPIModelName(), v1alpha1.ResourceSummary{}.OpenAPIModelName(), v1.Condition{}.OpenAPIModelName()},
+			clusterv1alpha1.APIEnablement{}.OpenAPIModelName(), clusterv1alpha1.ClusterAgent{}.OpenAPIModelName(), clusterv1alpha1.ClusterCapacity{}.OpenAPIModelName(), clusterv1alpha1.NodeSummary{}.OpenAPIModelName(), clusterv1alpha1.ResourceSummary{}.OpenAPIModelName(), v1.Condition{}.OpenAPIModelName()},
 	}
 }
 
@@ -949,7 +1231,7 @@ func schema_pkg_apis_cluster_v1alpha1_FreeCapacity(ref common.ReferenceCallback)
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha1.HostPort{}.OpenAPIModelName()),
+										Ref:     ref(clusterv1alpha1.HostPort{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -960,7 +1242,7 @@ func schema_pkg_apis_cluster_v1alpha1_FreeCapacity(ref common.ReferenceCallback)
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.HostPort{}.OpenAPIModelName(), resource.Quantity{}.OpenAPIModelName()},
+			clusterv1alpha1.HostPort{}.OpenAPIModelName(), resource.Quantity{}.OpenAPIModelName()},
 	}
 }
 
@@ -1161,7 +1443,7 @@ func schema_pkg_apis_cluster_v1alpha1_ResourceModel(ref common.ReferenceCallback
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha1.ResourceModelRange{}.OpenAPIModelName()),
+										Ref:     ref(clusterv1alpha1.ResourceModelRange{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1172,7 +1454,7 @@ func schema_pkg_apis_cluster_v1alpha1_ResourceModel(ref common.ReferenceCallback
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.ResourceModelRange{}.OpenAPIModelName()},
+			clusterv1alpha1.ResourceModelRange{}.OpenAPIModelName()},
 	}
 }
 
@@ -1277,7 +1559,7 @@ func schema_pkg_apis_cluster_v1alpha1_ResourceSummary(ref common.ReferenceCallba
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha1.AllocatableModeling{}.OpenAPIModelName()),
+										Ref:     ref(clusterv1alpha1.AllocatableModeling{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1287,7 +1569,7 @@ func schema_pkg_apis_cluster_v1alpha1_ResourceSummary(ref common.ReferenceCallba
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.AllocatableModeling{}.OpenAPIModelName(), resource.Quantity{}.OpenAPIModelName()},
+			clusterv1alpha1.AllocatableModeling{}.OpenAPIModelName(), resource.Quantity{}.OpenAPIModelName()},
 	}
 }
 
@@ -3588,12 +3870,18 @@ func schema_pkg_apis_work_v1alpha1_AggregatedStatusItem(ref common.ReferenceCall
 							Format:      "",
 						},
 					},
+					"unschedulable": {
+						SchemaProps: spec.SchemaProps{
+							Description: "unschedulable are the Pods of the object that the member finds no node for. Nil when there are none.",
+							Ref:         ref(workv1alpha1.UnschedulablePods{}.OpenAPIModelName()),
+						},
+					},
 				},
 				Required: []string{"clusterName"},
 			},
 		},
 		Dependencies: []string{
-			workv1alpha1.FieldDrift{}.OpenAPIModelName(), runtime.RawExtension{}.OpenAPIModelName()},
+			workv1alpha1.FieldDrift{}.OpenAPIModelName(), workv1alpha1.UnschedulablePods{}.OpenAPIModelName(), runtime.RawExtension{}.OpenAPIModelName()},
 	}
 }
 
@@ -3826,7 +4114,7 @@ func schema_pkg_apis_work_v1alpha1_BindingSpec(ref common.ReferenceCallback) com
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "gracefulEvictionTasks are the members that lose the template once its replacement is healthy. They are in clusters no more and are served still.",
+							Description: "gracefulEvictionTasks are the members that lose the template, or replicas of it, once its replacement is healthy. A member that is in clusters no more is served still; one that is runs the replicas of its tasks in addition.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4394,12 +4682,18 @@ func schema_pkg_apis_work_v1alpha1_FeedbackItem(ref common.ReferenceCallback) co
 							},
 						},
 					},
+					"unschedulable": {
+						SchemaProps: spec.SchemaProps{
+							Description: "unschedulable are the Pods of the object that the member finds no node for. Nil when there are none, and for kinds whose Pods are not known.",
+							Ref:         ref(workv1alpha1.UnschedulablePods{}.OpenAPIModelName()),
+						},
+					},
 				},
 				Required: []string{"name", "templateUID"},
 			},
 		},
 		Dependencies: []string{
-			workv1alpha1.FieldDrift{}.OpenAPIModelName(), runtime.RawExtension{}.OpenAPIModelName()},
+			workv1alpha1.FieldDrift{}.OpenAPIModelName(), workv1alpha1.UnschedulablePods{}.OpenAPIModelName(), runtime.RawExtension{}.OpenAPIModelName()},
 	}
 }
 
@@ -4495,7 +4789,7 @@ func schema_pkg_apis_work_v1alpha1_GracefulEvictionTask(ref common.ReferenceCall
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "GracefulEvictionTask is a member that loses the template once its replacement is healthy.",
+				Description: "GracefulEvictionTask is a member that loses the template, or replicas of it, once its replacement is healthy.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"fromCluster": {
@@ -4516,7 +4810,7 @@ func schema_pkg_apis_work_v1alpha1_GracefulEvictionTask(ref common.ReferenceCall
 					},
 					"replicas": {
 						SchemaProps: spec.SchemaProps{
-							Description: "replicas to evict. Nil means all. Not negative.",
+							Description: "replicas to evict. Nil means all; of a member that is in clusters too, none. Not negative.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -5315,6 +5609,36 @@ func schema_pkg_apis_work_v1alpha1_Tombstone(ref common.ReferenceCallback) commo
 				Required: []string{"clusterName", "uid"},
 			},
 		},
+	}
+}
+
+func schema_pkg_apis_work_v1alpha1_UnschedulablePods(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "UnschedulablePods are Pods that a member finds no node for.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"count": {
+						SchemaProps: spec.SchemaProps{
+							Description: "count is how many there are. Positive.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"since": {
+						SchemaProps: spec.SchemaProps{
+							Description: "since is when there came to be so many: from then on there were never fewer.",
+							Ref:         ref(v1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"count", "since"},
+			},
+		},
+		Dependencies: []string{
+			v1.Time{}.OpenAPIModelName()},
 	}
 }
 

@@ -154,6 +154,11 @@ func (in Tombstone) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in UnschedulablePods) OpenAPIModelName() string {
+	return "dev.fleet.fleet.pkg.apis.work.v1alpha1.UnschedulablePods"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Work) OpenAPIModelName() string {
 	return "dev.fleet.fleet.pkg.apis.work.v1alpha1.Work"
 }

@@ -26,6 +26,85 @@ func Parser() *typed.Parser {
 var parserOnce sync.Once
 var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
+- name: dev.fleet.fleet.pkg.apis.apps.v1alpha1.ObjectReference
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+      default: ""
+    - name: kind
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: namespace
+      type:
+        scalar: string
+- name: dev.fleet.fleet.pkg.apis.apps.v1alpha1.ObservedWorkload
+  map:
+    fields:
+    - name: reason
+      type:
+        scalar: string
+    - name: result
+      type:
+        scalar: string
+    - name: workload
+      type:
+        namedType: dev.fleet.fleet.pkg.apis.apps.v1alpha1.ObjectReference
+      default: {}
+- name: dev.fleet.fleet.pkg.apis.apps.v1alpha1.WorkloadRebalancer
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: dev.fleet.fleet.pkg.apis.apps.v1alpha1.WorkloadRebalancerSpec
+      default: {}
+    - name: status
+      type:
+        namedType: dev.fleet.fleet.pkg.apis.apps.v1alpha1.WorkloadRebalancerStatus
+      default: {}
+- name: dev.fleet.fleet.pkg.apis.apps.v1alpha1.WorkloadRebalancerSpec
+  map:
+    fields:
+    - name: ttlSecondsAfterFinished
+      type:
+        scalar: numeric
+    - name: workloads
+      type:
+        list:
+          elementType:
+            namedType: dev.fleet.fleet.pkg.apis.apps.v1alpha1.ObjectReference
+          elementRelationship: atomic
+- name: dev.fleet.fleet.pkg.apis.apps.v1alpha1.WorkloadRebalancerStatus
+  map:
+    fields:
+    - name: finishTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: observedWorkloads
+      type:
+        list:
+          elementType:
+            namedType: dev.fleet.fleet.pkg.apis.apps.v1alpha1.ObservedWorkload
+          elementRelationship: atomic
 - name: dev.fleet.fleet.pkg.apis.cluster.v1alpha1.APIEnablement
   map:
     fields:
@@ -1122,6 +1201,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: templateUID
       type:
         scalar: string
+    - name: unschedulable
+      type:
+        namedType: dev.fleet.fleet.pkg.apis.work.v1alpha1.UnschedulablePods
 - name: dev.fleet.fleet.pkg.apis.work.v1alpha1.BindingSnapshot
   map:
     fields:
@@ -1583,6 +1665,16 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: string
       default: ""
+- name: dev.fleet.fleet.pkg.apis.work.v1alpha1.UnschedulablePods
+  map:
+    fields:
+    - name: count
+      type:
+        scalar: numeric
+      default: 0
+    - name: since
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
 - name: io.k8s.api.core.v1.NodeSelector
   map:
     fields:

@@ -12,6 +12,7 @@ import (
 	time "time"
 
 	versioned "fleet.dev/fleet/pkg/generated/clientset/versioned"
+	apps "fleet.dev/fleet/pkg/generated/informers/externalversions/apps"
 	cluster "fleet.dev/fleet/pkg/generated/informers/externalversions/cluster"
 	config "fleet.dev/fleet/pkg/generated/informers/externalversions/config"
 	internalinterfaces "fleet.dev/fleet/pkg/generated/informers/externalversions/internalinterfaces"
@@ -315,10 +316,15 @@ type SharedInformerFactory interface {
 	// client.
 	InformerFor(obj runtime.Object, newFunc internalinterfaces.NewInformerFunc) cache.SharedIndexInformer
 
+	Apps() apps.Interface
 	Cluster() cluster.Interface
 	Config() config.Interface
 	Policy() policy.Interface
 	Work() work.Interface
+}
+
+func (f *sharedInformerFactory) Apps() apps.Interface {
+	return apps.New(f, f.namespace, f.tweakListOptions)
 }
 
 func (f *sharedInformerFactory) Cluster() cluster.Interface {

@@ -8,7 +8,8 @@ package externalversions
 import (
 	fmt "fmt"
 
-	v1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	v1alpha1 "fleet.dev/fleet/pkg/apis/apps/v1alpha1"
+	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	configv1alpha1 "fleet.dev/fleet/pkg/apis/config/v1alpha1"
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
@@ -42,8 +43,12 @@ func (f *genericInformer) Lister() cache.GenericLister {
 // TODO extend this to unknown resources with a client pool
 func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource) (GenericInformer, error) {
 	switch resource {
-	// Group=cluster.fleet.dev, Version=v1alpha1
-	case v1alpha1.SchemeGroupVersion.WithResource("clusters"):
+	// Group=apps.fleet.dev, Version=v1alpha1
+	case v1alpha1.SchemeGroupVersion.WithResource("workloadrebalancers"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Apps().V1alpha1().WorkloadRebalancers().Informer()}, nil
+
+		// Group=cluster.fleet.dev, Version=v1alpha1
+	case clusterv1alpha1.SchemeGroupVersion.WithResource("clusters"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Cluster().V1alpha1().Clusters().Informer()}, nil
 
 		// Group=config.fleet.dev, Version=v1alpha1

@@ -47,6 +47,9 @@ type AggregatedStatusItemApplyConfiguration struct {
 	// statusOmitted says that the member's status was left out because with it the
 	// binding would be larger than the store takes.
 	StatusOmitted *bool `json:"statusOmitted,omitempty"`
+	// unschedulable are the Pods of the object that the member finds no node for.
+	// Nil when there are none.
+	Unschedulable *UnschedulablePodsApplyConfiguration `json:"unschedulable,omitempty"`
 }
 
 // AggregatedStatusItemApplyConfiguration constructs a declarative configuration of the AggregatedStatusItem type for use with
@@ -161,5 +164,13 @@ func (b *AggregatedStatusItemApplyConfiguration) WithDrift(values ...*FieldDrift
 // If called multiple times, the StatusOmitted field is set to the value of the last call.
 func (b *AggregatedStatusItemApplyConfiguration) WithStatusOmitted(value bool) *AggregatedStatusItemApplyConfiguration {
 	b.StatusOmitted = &value
+	return b
+}
+
+// WithUnschedulable sets the Unschedulable field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Unschedulable field is set to the value of the last call.
+func (b *AggregatedStatusItemApplyConfiguration) WithUnschedulable(value *UnschedulablePodsApplyConfiguration) *AggregatedStatusItemApplyConfiguration {
+	b.Unschedulable = value
 	return b
 }

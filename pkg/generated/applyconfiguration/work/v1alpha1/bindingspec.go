@@ -46,8 +46,9 @@ type BindingSpecApplyConfiguration struct {
 	// overrides are the changes to the template that apply to some of the
 	// members, in the order they are applied.
 	Overrides []ResolvedOverrideApplyConfiguration `json:"overrides,omitempty"`
-	// gracefulEvictionTasks are the members that lose the template once its
-	// replacement is healthy. They are in clusters no more and are served still.
+	// gracefulEvictionTasks are the members that lose the template, or replicas of
+	// it, once its replacement is healthy. A member that is in clusters no more is
+	// served still; one that is runs the replicas of its tasks in addition.
 	GracefulEvictionTasks []GracefulEvictionTaskApplyConfiguration `json:"gracefulEvictionTasks,omitempty"`
 	// requiredBy are the bindings of the templates that depend on this one; it
 	// goes to their members as well.

@@ -13,14 +13,15 @@ import (
 // GracefulEvictionTaskApplyConfiguration represents a declarative configuration of the GracefulEvictionTask type for use
 // with apply.
 //
-// GracefulEvictionTask is a member that loses the template once its replacement
-// is healthy.
+// GracefulEvictionTask is a member that loses the template, or replicas of it,
+// once its replacement is healthy.
 type GracefulEvictionTaskApplyConfiguration struct {
 	// fromCluster is the name of the Cluster.
 	FromCluster *string `json:"fromCluster,omitempty"`
 	// purgeMode says how the old copy goes: Directly, Gracefully or Never.
 	PurgeMode *policyv1alpha1.PurgeMode `json:"purgeMode,omitempty"`
-	// replicas to evict. Nil means all. Not negative.
+	// replicas to evict. Nil means all; of a member that is in clusters too, none.
+	// Not negative.
 	Replicas *int32 `json:"replicas,omitempty"`
 	// reason is a CamelCase word for why, for programs.
 	Reason *string `json:"reason,omitempty"`

@@ -8,6 +8,8 @@ package fake
 import (
 	applyconfiguration "fleet.dev/fleet/pkg/generated/applyconfiguration"
 	clientset "fleet.dev/fleet/pkg/generated/clientset/versioned"
+	appsv1alpha1 "fleet.dev/fleet/pkg/generated/clientset/versioned/typed/apps/v1alpha1"
+	fakeappsv1alpha1 "fleet.dev/fleet/pkg/generated/clientset/versioned/typed/apps/v1alpha1/fake"
 	clusterv1alpha1 "fleet.dev/fleet/pkg/generated/clientset/versioned/typed/cluster/v1alpha1"
 	fakeclusterv1alpha1 "fleet.dev/fleet/pkg/generated/clientset/versioned/typed/cluster/v1alpha1/fake"
 	configv1alpha1 "fleet.dev/fleet/pkg/generated/clientset/versioned/typed/config/v1alpha1"
@@ -128,6 +130,11 @@ var (
 	_ clientset.Interface = &Clientset{}
 	_ testing.FakeClient  = &Clientset{}
 )
+
+// AppsV1alpha1 retrieves the AppsV1alpha1Client
+func (c *Clientset) AppsV1alpha1() appsv1alpha1.AppsV1alpha1Interface {
+	return &fakeappsv1alpha1.FakeAppsV1alpha1{Fake: &c.Fake}
+}
 
 // ClusterV1alpha1 retrieves the ClusterV1alpha1Client
 func (c *Clientset) ClusterV1alpha1() clusterv1alpha1.ClusterV1alpha1Interface {

@@ -6,6 +6,7 @@
 package fake
 
 import (
+	appsv1alpha1 "fleet.dev/fleet/pkg/apis/apps/v1alpha1"
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	configv1alpha1 "fleet.dev/fleet/pkg/apis/config/v1alpha1"
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
@@ -21,6 +22,7 @@ var scheme = runtime.NewScheme()
 var codecs = serializer.NewCodecFactory(scheme)
 
 var localSchemeBuilder = runtime.SchemeBuilder{
+	appsv1alpha1.AddToScheme,
 	clusterv1alpha1.AddToScheme,
 	configv1alpha1.AddToScheme,
 	policyv1alpha1.AddToScheme,
