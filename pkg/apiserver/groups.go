@@ -27,6 +27,8 @@ import (
 	controlplaneapiserver "k8s.io/kubernetes/pkg/controlplane/apiserver"
 	"k8s.io/utils/clock"
 
+	appsinstall "fleet.dev/fleet/pkg/apis/apps/install"
+	appsv1alpha1 "fleet.dev/fleet/pkg/apis/apps/v1alpha1"
 	clusterinstall "fleet.dev/fleet/pkg/apis/cluster/install"
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	configinstall "fleet.dev/fleet/pkg/apis/config/install"
@@ -39,6 +41,7 @@ import (
 	"fleet.dev/fleet/pkg/derived"
 	"fleet.dev/fleet/pkg/feedback"
 	fleetclient "fleet.dev/fleet/pkg/generated/clientset/versioned"
+	appsrest "fleet.dev/fleet/pkg/registry/apps/rest"
 	clusterrest "fleet.dev/fleet/pkg/registry/cluster/rest"
 	configrest "fleet.dev/fleet/pkg/registry/config/rest"
 	policyrest "fleet.dev/fleet/pkg/registry/policy/rest"
@@ -48,7 +51,7 @@ import (
 // installScheme registers the fleet's types beside upstream's, once.
 var installScheme = sync.OnceFunc(func() {
 	for _, install := range []func(*runtime.Scheme){
-		clusterinstall.Install, policyinstall.Install, workinstall.Install, configinstall.Install,
+		clusterinstall.Install, policyinstall.Install, workinstall.Install, configinstall.Install, appsinstall.Install,
 	} {
 		install(legacyscheme.Scheme)
 	}
@@ -58,7 +61,7 @@ var installScheme = sync.OnceFunc(func() {
 func fleetGroupVersions() []schema.GroupVersion {
 	return []schema.GroupVersion{
 		clusterv1alpha1.SchemeGroupVersion, policyv1alpha1.SchemeGroupVersion,
-		workv1alpha1.SchemeGroupVersion, configv1alpha1.SchemeGroupVersion,
+		workv1alpha1.SchemeGroupVersion, configv1alpha1.SchemeGroupVersion, appsv1alpha1.SchemeGroupVersion,
 	}
 }
 
@@ -114,7 +117,7 @@ func (f *fleetGroups) wrap(getter generic.RESTOptionsGetter) generic.RESTOptions
 // them.
 func (f *fleetGroups) install(server *controlplaneapiserver.Server) error {
 	providers := []controlplaneapiserver.RESTStorageProvider{
-		clusterrest.NewProvider(f.members, f.members.Tunnels), policyrest.Provider, configrest.Provider, workrest.NewProvider(&f.sink, &f.stores),
+		clusterrest.NewProvider(f.members, f.members.Tunnels), policyrest.Provider, configrest.Provider, appsrest.Provider, workrest.NewProvider(&f.sink, &f.stores),
 	}
 	if err := server.InstallAPIs(providers...); err != nil {
 		return err

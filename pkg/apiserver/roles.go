@@ -159,6 +159,9 @@ func clusterRoles() []rbacv1.ClusterRole {
 			rule([]string{"work.fleet.dev"}, bindings, append(readVerbs, "update", "patch")),
 			// What members that are gone will never confirm.
 			rule([]string{"work.fleet.dev"}, []string{"resourcebindings/tombstones", "clusterresourcebindings/tombstones"}, []string{"patch", "update"}),
+			// Rebalancers are deleted some time after they finished.
+			rule([]string{"apps.fleet.dev"}, []string{"workloadrebalancers"}, append(readVerbs, "delete")),
+			rule([]string{"apps.fleet.dev"}, []string{"workloadrebalancers/status"}, []string{"update", "patch"}),
 			rule([]string{""}, []string{"namespaces"}, append(readVerbs, "create", "delete")),
 			// The syncer's access to the credentials of one member.
 			rule([]string{rbacv1.GroupName}, []string{"rolebindings"}, append(readVerbs, "create")),
@@ -185,6 +188,7 @@ func clusterRoles() []rbacv1.ClusterRole {
 			// Not works: they hold the Secrets that go to members.
 			rule([]string{"work.fleet.dev"}, bindings, readVerbs),
 			rule([]string{"config.fleet.dev"}, all, append(readVerbs, writeVerbs...)),
+			rule([]string{"apps.fleet.dev"}, []string{"workloadrebalancers"}, append(readVerbs, append(writeVerbs, "deletecollection")...)),
 		),
 	}
 }

@@ -32,6 +32,7 @@ var fleetResources = map[string]string{
 	"clusterresourcebindings.work.fleet.dev":             "crb",
 	"works.work.fleet.dev":                               "",
 	"resourceinterpretercustomizations.config.fleet.dev": "",
+	"workloadrebalancers.apps.fleet.dev":                 "",
 }
 
 // TestAPIResources checks that the fleet has what a cluster has, and its own.

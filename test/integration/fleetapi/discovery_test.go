@@ -59,6 +59,7 @@ func TestDiscovery(t *testing.T) {
 			named(works, "work", read),
 			sub(works, status),
 		},
+		"apps.fleet.dev/v1alpha1":   {named(rebalancers, "workloadrebalancer", write), sub(rebalancers, status)},
 		"config.fleet.dev/v1alpha1": {named(customizations, "resourceinterpretercustomization", write, "ric")},
 	}
 	for groupVersion, resources := range want {
@@ -95,6 +96,7 @@ func TestTables(t *testing.T) {
 		"OverridePolicy":    {overridePolicies, "Name,Selects,Rules,Age"},
 		"ResourceBinding":   {resourceBindings, "Name,Kind,Template,Clusters,Scheduled,Applied,Age,Policy"},
 		"Work":              {works, "Name,Member,Kind,Template,Delete,Age,Hash"},
+		"Rebalancer":        {rebalancers, "Name,Workloads,Successful,Failed,Finished,Age"},
 		"Customization":     {customizations, "Name,Target-API-Version,Target-Kind,Age"},
 	}
 	for name, tc := range tests {

@@ -126,11 +126,16 @@ spec:
   customizations: {healthInterpretation: {expression: object.status.ready}}
 `,
 	}
+	rebalancers = resource{kind: "WorkloadRebalancer", group: "apps.fleet.dev", plural: "workloadrebalancers", valid: `
+metadata: {name: monday}
+spec:
+  workloads: [{apiVersion: apps/v1, kind: Deployment, namespace: shop, name: web}]
+`}
 
 	// stored are those that can be created and read back.
 	stored = []resource{
 		clusters, propagationPolicies, clusterPropagationPolicies, overridePolicies, clusterOverridePolicies,
-		resourceBindings, clusterResourceBindings, customizations,
+		resourceBindings, clusterResourceBindings, customizations, rebalancers,
 	}
 	all = append([]resource{works, workFeedbacks}, stored...)
 )
