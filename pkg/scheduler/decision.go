@@ -17,6 +17,7 @@ import (
 	"fleet.dev/fleet/pkg/scheduler/capacity"
 	"fleet.dev/fleet/pkg/scheduler/framework"
 	"fleet.dev/fleet/pkg/scheduler/metrics"
+	"fleet.dev/fleet/pkg/scheduler/queue"
 	"fleet.dev/fleet/pkg/scheduler/strategy"
 )
 
@@ -42,6 +43,8 @@ type decision struct {
 	reasons []workv1alpha1.ClusterReason
 	// wakeOn are the events to decide anew after.
 	wakeOn framework.Event
+	// choice of members the decision was made by; nil when it was not made by one.
+	choice *strategy.Choice
 	// diagnosis of the cycle, for who asks why.
 	diagnosis framework.Diagnosis
 	// retry has it decided anew after a while as well: what was promised to
@@ -51,6 +54,14 @@ type decision struct {
 
 // idle reports whether there is nothing to write.
 func (d *decision) idle() bool { return d.spec == nil && !d.remove && d.scheduled == nil }
+
+// interest says which members matter to the template; nil is all of them.
+func (d *decision) interest() queue.Interest {
+	if d.choice == nil {
+		return nil
+	}
+	return d.choice
+}
 
 // left is the spec of the binding after the decision was written, nil when there
 // is none.
@@ -168,7 +179,8 @@ func unplaced(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnos
 		subject: subject,
 		result:  metrics.Unschedulable,
 		why:     err.Error(),
-		wakeOn:  diagnosis.Events | framework.MemberAdded,
+		wakeOn:  diagnosis.Events | framework.MemberAdded | framework.MemberSelection,
+		choice:  plan.Choice,
 
 		diagnosis: diagnosis,
 		retry:     fit.Reason == workv1alpha1.ReasonUnschedulable,
@@ -217,9 +229,12 @@ func (d *decision) complain(reason, message string, reasons []workv1alpha1.Clust
 
 // placed writes a placement, if it is not the one there is.
 func placed(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnosis, clusters []workv1alpha1.TargetCluster, tasks []workv1alpha1.GracefulEvictionTask, overrides []workv1alpha1.ResolvedOverride) *decision {
-	d := &decision{subject: subject, result: metrics.Placed, diagnosis: diagnosis}
+	d := &decision{subject: subject, result: metrics.Placed, diagnosis: diagnosis, choice: plan.Choice}
+	if plan.Choice.Selective() && !plan.Once {
+		d.wakeOn = framework.MemberSelection
+	}
 	if plan.Pick == framework.PickAll && (plan.Division == framework.DivideNothing || plan.Division == framework.DivideByWeight) {
-		d.wakeOn = diagnosis.Events | plan.Follow
+		d.wakeOn |= diagnosis.Events | plan.Follow
 	}
 	d.spec = wantedSpec(subject, plan, clusters, overrides)
 	d.spec.GracefulEvictionTasks = tasks

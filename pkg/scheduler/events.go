@@ -35,7 +35,7 @@ func (s *Scheduler) watch(ctx context.Context) ([]clientcache.InformerSynced, er
 	)
 	overrides := handler(
 		func(o policyv1alpha1.Override) { s.setOverride(ctx, o) },
-		func(o policyv1alpha1.Override) { s.requeue(s.overrides.Delete(policy.RefOf(o)), policy.Ref{}) },
+		s.removeOverride,
 	)
 	watched := []struct {
 		informer clientcache.SharedIndexInformer
@@ -84,16 +84,15 @@ func call[T any](do func(T), object any) {
 }
 
 func (s *Scheduler) setMember(cluster *clusterv1alpha1.Cluster) {
-	events := s.cache.SetMember(cluster)
-	s.queue.Wake(events)
-	if events.Has(framework.MemberLabels) {
-		// An affinity may not select the member any more.
-		s.add(s.cache.PlacedOn(cluster.Name))
+	change := s.cache.SetMember(cluster)
+	s.queue.WakeFor(change)
+	if change.Before != nil && change.Events.Has(framework.MemberLabels) {
+		s.add(s.overridden(change))
 	}
 }
 
 func (s *Scheduler) removeMember(cluster *clusterv1alpha1.Cluster) {
-	s.queue.Wake(s.cache.RemoveMember(cluster.Name))
+	s.queue.WakeFor(s.cache.RemoveMember(cluster.Name))
 	s.add(s.cache.PlacedOn(cluster.Name))
 }
 
@@ -103,6 +102,7 @@ func (s *Scheduler) setPropagation(ctx context.Context, p policyv1alpha1.Propaga
 		utilruntime.HandleErrorWithContext(ctx, err, "Read a propagation policy", "policy", klog.KObj(p))
 		return
 	}
+	s.choices.set(p)
 	if s.groups.follow(policy.RefOf(p), p) {
 		for _, t := range s.templates.Matching([]policy.Selector{{Group: policy.Any, Kind: policy.Any}}) {
 			s.groups.update(nil, t)
@@ -113,6 +113,7 @@ func (s *Scheduler) setPropagation(ctx context.Context, p policyv1alpha1.Propaga
 
 func (s *Scheduler) removePropagation(ref policy.Ref) {
 	s.groups.follow(ref, nil)
+	s.choices.remove(ref)
 	s.requeue(s.policies.Delete(ref), ref)
 }
 
@@ -125,7 +126,13 @@ func (s *Scheduler) setOverride(ctx context.Context, o policyv1alpha1.Override) 
 		utilruntime.HandleErrorWithContext(ctx, err, "Read an override policy", "policy", klog.KObj(o))
 		return
 	}
+	s.targets.set(o)
 	s.requeue(selectors, policy.Ref{})
+}
+
+func (s *Scheduler) removeOverride(o policyv1alpha1.Override) {
+	s.targets.remove(policy.RefOf(o))
+	s.requeue(s.overrides.Delete(policy.RefOf(o)), policy.Ref{})
 }
 
 // requeue adds the templates that selectors pick and those whose binding follows

@@ -82,19 +82,23 @@ func newHarness(tb testing.TB) *harness {
 	return h
 }
 
-// settle decides until there is nothing left to decide, backoffs included.
-func (h *harness) settle() {
+// settle decides until there is nothing left to decide, backoffs included, and
+// returns how often it decided about what.
+func (h *harness) settle() (decided map[string]int) {
 	h.t.Helper()
+	decided = map[string]int{}
 	for {
 		for h.queue.Len() > 0 {
-			h.scheduleOne(h.ctx)
+			key, _ := h.queue.Get()
+			decided[key.Name]++
+			h.schedule(h.ctx, key)
 			synctest.Wait()
 		}
 		h.store.deliver(h)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if h.queue.Len() == 0 {
-			return
+			return decided
 		}
 	}
 }

@@ -5,7 +5,9 @@ package scheduler
 
 import (
 	"fmt"
+	"slices"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/sets"
 
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
@@ -13,6 +15,7 @@ import (
 	"fleet.dev/fleet/pkg/expression"
 	"fleet.dev/fleet/pkg/scheduler/affinity"
 	"fleet.dev/fleet/pkg/scheduler/framework"
+	"fleet.dev/fleet/pkg/scheduler/policy"
 	"fleet.dev/fleet/pkg/scheduler/template"
 )
 
@@ -27,21 +30,22 @@ func holders(subject *subject, clusters []workv1alpha1.TargetCluster, tasks []wo
 // have it, each with those members, in the order they are applied.
 func (s *Scheduler) resolveOverrides(t *template.Template, clusters []string) ([]workv1alpha1.ResolvedOverride, error) {
 	var out []workv1alpha1.ResolvedOverride
-	for _, policy := range s.overrides.For(t) {
-		for i := range policy.GetSpec().OverrideRules {
-			rule := &policy.GetSpec().OverrideRules[i]
-			selected, err := s.selected(rule, clusters)
-			if err != nil {
-				return nil, fmt.Errorf("resolve override policy %q: %w", policy.GetName(), err)
-			}
+	for _, o := range s.overrides.For(t) {
+		targets, err := s.targets.of(o)
+		if err != nil {
+			return nil, fmt.Errorf("resolve override policy %q: %w", o.GetName(), err)
+		}
+		for i := range o.GetSpec().OverrideRules {
+			rule := &o.GetSpec().OverrideRules[i]
+			selected := s.selected(targets[i], clusters)
 			if len(selected) == 0 {
 				continue
 			}
 			resolved := workv1alpha1.ResolvedOverride{
 				Policy: workv1alpha1.OverrideReference{
-					Namespace:  policy.GetNamespace(),
-					Name:       policy.GetName(),
-					Generation: policy.GetGeneration(),
+					Namespace:  o.GetNamespace(),
+					Name:       o.GetName(),
+					Generation: o.GetGeneration(),
 				},
 				Clusters:   clusterNamesOf(selected),
 				Overriders: rule.Overriders,
@@ -55,13 +59,23 @@ func (s *Scheduler) resolveOverrides(t *template.Template, clusters []string) ([
 	return out, nil
 }
 
+// targetsOf prepares the targets of the rules of an override policy.
+func targetsOf(o policyv1alpha1.Override) ([]*affinity.Affinity, error) {
+	rules := o.GetSpec().OverrideRules
+	targets := make([]*affinity.Affinity, 0, len(rules))
+	for i := range rules {
+		target, err := affinity.Compile(rules[i].TargetCluster)
+		if err != nil {
+			return nil, err
+		}
+		targets = append(targets, target)
+	}
+	return targets, nil
+}
+
 // selected returns the members of a decision that a rule is for. A member that is
 // not known is left to the next decision.
-func (s *Scheduler) selected(rule *policyv1alpha1.RuleWithCluster, clusters []string) ([]*framework.Member, error) {
-	target, err := affinity.Compile(rule.TargetCluster)
-	if err != nil {
-		return nil, err
-	}
+func (s *Scheduler) selected(target *affinity.Affinity, clusters []string) []*framework.Member {
 	members := s.cache.Members()
 	var selected []*framework.Member
 	for _, cluster := range clusters {
@@ -70,7 +84,42 @@ func (s *Scheduler) selected(rule *policyv1alpha1.RuleWithCluster, clusters []st
 			selected = append(selected, member)
 		}
 	}
-	return selected, nil
+	return selected
+}
+
+// overridden returns the templates on a member whose overrides a change of the
+// member concerns: a rule is for the member that was not, or was and is not any
+// more, or asks for what changed.
+func (s *Scheduler) overridden(change framework.Change) []template.Key {
+	concerned := s.overridesFor(change)
+	if concerned.Len() == 0 {
+		return nil
+	}
+	var keys []template.Key
+	for _, key := range s.cache.PlacedOn(change.After.Name()) {
+		t := s.templates.Get(key)
+		if t != nil && slices.ContainsFunc(s.overrides.For(t), func(o policyv1alpha1.Override) bool { return concerned.Has(policy.RefOf(o)) }) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// overridesFor returns the override policies a change of a member concerns.
+func (s *Scheduler) overridesFor(change framework.Change) sets.Set[policy.Ref] {
+	before, after := change.Before.Cluster, change.After.Cluster
+	otherFacts := !equality.Semantic.DeepEqual(expression.FactsOf(before), expression.FactsOf(after))
+	concerned := sets.New[policy.Ref]()
+	s.targets.each(func(o policyv1alpha1.Override, targets []*affinity.Affinity, _ error) {
+		for i, target := range targets {
+			was, is := target.Matches(before), target.Matches(after)
+			asks := is && otherFacts && o.GetSpec().OverrideRules[i].Overriders.Expression != ""
+			if was != is || asks {
+				concerned.Insert(policy.RefOf(o))
+			}
+		}
+	})
+	return concerned
 }
 
 func clusterNamesOf(members []*framework.Member) []string {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/klog/v2"
 
+	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/scheduler/capacity"
 	"fleet.dev/fleet/pkg/scheduler/framework"
@@ -46,6 +47,12 @@ func (s *Scheduler) scheduleOne(ctx context.Context) bool {
 	if shutdown {
 		return false
 	}
+	s.schedule(ctx, key)
+	return true
+}
+
+// schedule decides about one template.
+func (s *Scheduler) schedule(ctx context.Context, key template.Key) {
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("template", key))
 	start := s.clock.Now()
 
@@ -67,15 +74,14 @@ func (s *Scheduler) scheduleOne(ctx context.Context) bool {
 	metrics.Decisions.WithLabelValues(decision.result).Inc()
 
 	// 4. Have it decided anew when something happens that may change it.
-	s.queue.Park(key, decision.wakeOn|evictionEvents(decision))
+	s.queue.Park(key, decision.wakeOn|evictionEvents(decision), decision.interest())
 
 	// 5. Write it, if there is anything to write.
 	if decision.idle() {
 		s.finish(ctx, decision, nil)
-		return true
+		return
 	}
 	s.commit(ctx, decision)
-	return true
 }
 
 // lookUp collects what memory holds about a template.
@@ -184,13 +190,22 @@ func (s *Scheduler) decideGone(subject *subject) *decision {
 
 // plan finds out how the template is to be placed.
 func (s *Scheduler) plan(subject *subject) (*strategy.Plan, error) {
+	choice, err := s.choices.of(subject.match.Policy)
+	if err != nil {
+		return nil, err
+	}
 	return strategy.For(strategy.Input{
 		Template:       subject.template,
 		Kind:           subject.kind.Kind,
 		Match:          subject.match,
+		Choice:         choice,
 		NamespaceHints: s.namespaceHints(subject.template),
 		Placed:         sets.KeySet(subject.placed),
 	}, facts{s})
+}
+
+func choiceOf(p policyv1alpha1.Propagation) (*strategy.Choice, error) {
+	return strategy.Prepare(&p.GetSpec().Placement)
 }
 
 func (s *Scheduler) namespaceHints(t *template.Template) map[string]string {
@@ -220,7 +235,8 @@ func (s *Scheduler) place(ctx context.Context, subject *subject, plan *strategy.
 	}
 	for _, term := range field.terms(plan) {
 		request.Affinity, request.Overflow = term.Affinity, term.Overflow
-		diagnosis = framework.Diagnosis{Members: len(members)}
+		// What may lift a refusal in an earlier term may change the choice as well.
+		diagnosis = framework.Diagnosis{Members: len(members), Events: diagnosis.Events}
 		var clusters []workv1alpha1.TargetCluster
 		clusters, err = runCycle(ctx, subject.profile, request, field, &diagnosis)
 		if err == nil {

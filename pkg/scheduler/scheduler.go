@@ -18,8 +18,10 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	fleetclient "fleet.dev/fleet/pkg/generated/clientset/versioned"
 	fleetinformers "fleet.dev/fleet/pkg/generated/informers/externalversions"
+	"fleet.dev/fleet/pkg/scheduler/affinity"
 	"fleet.dev/fleet/pkg/scheduler/cache"
 	"fleet.dev/fleet/pkg/scheduler/config"
 	"fleet.dev/fleet/pkg/scheduler/framework/plugins"
@@ -28,6 +30,7 @@ import (
 	"fleet.dev/fleet/pkg/scheduler/policy"
 	"fleet.dev/fleet/pkg/scheduler/queue"
 	"fleet.dev/fleet/pkg/scheduler/source"
+	"fleet.dev/fleet/pkg/scheduler/strategy"
 	"fleet.dev/fleet/pkg/scheduler/template"
 )
 
@@ -59,6 +62,8 @@ type Scheduler struct {
 	groups    *groups
 	needs     *needs
 	changes   *changes
+	choices   *prepared[policyv1alpha1.Propagation, *strategy.Choice]
+	targets   *prepared[policyv1alpha1.Override, []*affinity.Affinity]
 
 	templates templates
 	bindings  bindingClient
@@ -124,6 +129,8 @@ func newScheduler(c Config) (*Scheduler, error) {
 		groups:    newGroups(),
 		needs:     newNeeds(),
 		changes:   newChanges(),
+		choices:   newPrepared(choiceOf),
+		targets:   newPrepared(targetsOf),
 		commits:   make(chan struct{}, c.Configuration.Parallelism),
 		ready:     make(chan struct{}),
 	}

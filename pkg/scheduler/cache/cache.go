@@ -6,6 +6,7 @@ package cache
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,8 +28,8 @@ type Cache struct {
 
 	mu       sync.RWMutex
 	members  map[string]*framework.Member
-	names    []string            // of members, sorted
-	sorted   []*framework.Member // in the order of names, nil when out of date
+	sorted   []*framework.Member // by name
+	shared   bool                // sorted was handed out, a change needs another one
 	apis     framework.APIPool
 	promises promises
 
@@ -77,33 +78,31 @@ func New(clock clock.PassiveClock, promised time.Duration) *Cache {
 }
 
 // SetMember adds or replaces a member and returns what happened to it.
-func (c *Cache) SetMember(cluster *clusterv1alpha1.Cluster) framework.Event {
+func (c *Cache) SetMember(cluster *clusterv1alpha1.Cluster) framework.Change {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before := c.members[cluster.Name]
 	after := framework.NewMember(cluster, &c.apis)
 	if before != nil {
 		after.Promised = before.Promised
-	} else {
-		at, _ := slices.BinarySearch(c.names, cluster.Name)
-		c.names = slices.Insert(c.names, at, cluster.Name)
 	}
-	c.members[cluster.Name] = after
-	c.sorted = nil
-	return framework.Changes(before, after)
+	c.storeLocked(after)
+	return framework.NewChange(before, after)
 }
 
 // RemoveMember forgets a member and returns what happened to it.
-func (c *Cache) RemoveMember(name string) framework.Event {
+func (c *Cache) RemoveMember(name string) framework.Change {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.members[name]; !ok {
-		return 0
+	before, ok := c.members[name]
+	if !ok {
+		return framework.Change{}
 	}
 	delete(c.members, name)
-	c.names = slices.DeleteFunc(c.names, func(n string) bool { return n == name })
-	c.sorted = nil
-	return framework.MemberLeaving
+	c.ownLocked()
+	at, _ := c.findLocked(name)
+	c.sorted = slices.Delete(c.sorted, at, at+1)
+	return framework.NewChange(before, nil)
 }
 
 // Members returns the members by name. The slice is not to be changed.
@@ -113,14 +112,32 @@ func (c *Cache) Members() []*framework.Member {
 	for _, lapsed := range c.promises.lapse(c.clock.Now()) {
 		c.promiseLocked(lapsed.member, lapsed.load, -1)
 	}
-	if c.sorted == nil {
-		// A new slice each time: those handed out keep what they show.
-		c.sorted = make([]*framework.Member, 0, len(c.names))
-		for _, name := range c.names {
-			c.sorted = append(c.sorted, c.members[name])
-		}
-	}
+	c.shared = true
 	return c.sorted
+}
+
+// storeLocked adds a member, or replaces the one of its name.
+func (c *Cache) storeLocked(member *framework.Member) {
+	c.members[member.Name()] = member
+	c.ownLocked()
+	at, found := c.findLocked(member.Name())
+	if found {
+		c.sorted[at] = member
+		return
+	}
+	c.sorted = slices.Insert(c.sorted, at, member)
+}
+
+// ownLocked makes the list one that can be changed: those handed out keep what they
+// show.
+func (c *Cache) ownLocked() {
+	if c.shared {
+		c.sorted, c.shared = slices.Clone(c.sorted), false
+	}
+}
+
+func (c *Cache) findLocked(name string) (int, bool) {
+	return slices.BinarySearchFunc(c.sorted, name, func(m *framework.Member, name string) int { return strings.Compare(m.Name(), name) })
 }
 
 // promiseLocked counts a load for or against a member.
@@ -133,8 +150,7 @@ func (c *Cache) promiseLocked(name string, load capacity.Vector, factor int64) {
 	after.Promised = capacity.Vector{}
 	after.Promised.Add(before.Promised, 1)
 	after.Promised.Add(load, factor)
-	c.members[name] = &after
-	c.sorted = nil
+	c.storeLocked(&after)
 }
 
 // Binding returns the binding of a template, nil when there is none.

@@ -5,6 +5,7 @@ package framework
 
 import (
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"fleet.dev/fleet/pkg/apis/cluster/place"
 )
@@ -38,6 +39,9 @@ const (
 	GroupMoved
 	// OverrideAdded is an override policy that a propagation policy may wait for.
 	OverrideAdded
+	// MemberSelection is a change of MemberLabels by which a placement selects the
+	// member, weighs it or groups it otherwise than before.
+	MemberSelection
 )
 
 // AnyEvent is the set of all events.
@@ -46,10 +50,47 @@ const AnyEvent = ^Event(0)
 // Has reports whether the sets share an event.
 func (e Event) Has(other Event) bool { return e&other != 0 }
 
-// Changes returns what happened to a member; nil stands for one that is not
-// there.
-func Changes(before, after *Member) Event {
+// Change is what happened to one member.
+type Change struct {
+	// Before and After are the member; nil when it was not there, or is not any
+	// more.
+	Before, After *Member
+	// Events that this is.
+	Events Event
+
+	gained map[schema.GroupKind]struct{}
+}
+
+// NewChange compares a member with what it was.
+func NewChange(before, after *Member) Change {
+	change := Change{Before: before, After: after, Events: changes(before, after)}
+	if change.Events.Has(MemberAPIs) {
+		change.gained = gained(before, after)
+	}
+	return change
+}
+
+// Gained reports whether the member serves versions of the kind that it did not
+// serve before.
+func (c Change) Gained(kind schema.GroupKind) bool {
+	_, ok := c.gained[kind]
+	return ok
+}
+
+func gained(before, after *Member) map[schema.GroupKind]struct{} {
+	out := map[schema.GroupKind]struct{}{}
+	for kind := range after.APIs.kinds {
+		if !before.APIs.Serves(kind) {
+			out[kind.GroupKind()] = struct{}{}
+		}
+	}
+	return out
+}
+
+func changes(before, after *Member) Event {
 	switch {
+	case before == nil && after == nil:
+		return 0
 	case after == nil:
 		return MemberLeaving
 	case before == nil:
@@ -66,10 +107,11 @@ func Changes(before, after *Member) Event {
 		events |= MemberAccepted
 	}
 	if !sameLabels(before, after) {
-		events |= MemberLabels
+		events |= MemberLabels | MemberSelection
 	}
 	if !equality.Semantic.DeepEqual(before.Cluster.Spec.Taints, after.Cluster.Spec.Taints) {
-		events |= MemberTaints
+		// An expression of an affinity may ask about taints.
+		events |= MemberTaints | MemberSelection
 	}
 	if before.APIs != after.APIs {
 		events |= MemberAPIs

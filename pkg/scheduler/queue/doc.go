@@ -17,9 +17,12 @@
 //     again after Done.
 //   - Get returns the template of the highest priority, the longest waiting one
 //     among equals.
-//   - A template waits for events by kind of event; waking costs nothing for
-//     those that wait for other events. It may be waiting and active both;
-//     deciding about it ends the wait.
+//   - A template waits for events by kind of event and by Interest, which says for
+//     all templates that share it whether a member matters to them; waking costs
+//     nothing for those that wait for other events or care for other members. It
+//     may be waiting and active both; deciding about it ends the wait.
+//   - No event is lost between Get and Park: one that a decision came too early to
+//     see, and that the template then waits for, has it decided about again.
 //
 // Deduplication, delays and backoff are those of client-go's workqueue. A Queue is
 // safe for concurrent use.

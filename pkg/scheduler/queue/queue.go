@@ -4,7 +4,9 @@
 package queue
 
 import (
+	"iter"
 	"math/bits"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,14 +31,69 @@ type Config struct {
 	Clock clock.WithTicker
 }
 
+// Interest says which changes of members matter to some templates. Templates
+// that share an Interest share the value, which has to be comparable.
+type Interest interface {
+	// Concerned reports whether what happened to the member may change a decision
+	// about them. event is one of those of the change.
+	Concerned(event framework.Event, change framework.Change) bool
+}
+
 // Queue holds the templates to decide about.
 type Queue struct {
 	active workqueue.TypedRateLimitingInterface[template.Key]
 
 	mu      sync.Mutex
-	waiting map[template.Key]framework.Event
-	byEvent [bits.UintSize]map[template.Key]struct{}
+	waiting map[template.Key]wait
+	byEvent [eventBits]map[Interest]map[template.Key]struct{}
+	// deciding are the templates between Get and Park, with what was in missed
+	// when they were taken.
+	deciding map[template.Key]int
+	missed   []framework.Change
 }
+
+const eventBits = 32
+
+// wait is what a template waits for.
+type wait struct {
+	events   framework.Event
+	interest Interest // nil is in everything
+}
+
+// wants reports whether a change ends the wait.
+func (w wait) wants(key template.Key, change framework.Change) bool {
+	for event := range bitsOf(w.events & change.Events) {
+		if concerned(w.interest, event, change) && reaches(key, event, change) {
+			return true
+		}
+	}
+	return false
+}
+
+// concerned asks an interest about a member. What happened to no member in
+// particular concerns everybody.
+func concerned(interest Interest, event framework.Event, change framework.Change) bool {
+	return interest == nil || change.Before == nil && change.After == nil || interest.Concerned(event, change)
+}
+
+// reaches reports whether an event is about the kind of a template, for those that
+// are about kinds.
+func reaches(key template.Key, event framework.Event, change framework.Change) bool {
+	return event != framework.MemberAPIs || change.After == nil || change.Gained(key.GroupKind())
+}
+
+// bitsOf yields the events of a set one by one.
+func bitsOf(events framework.Event) iter.Seq[framework.Event] {
+	return func(yield func(framework.Event) bool) {
+		for left := events; left != 0; left &= left - 1 {
+			if !yield(left & -left) {
+				return
+			}
+		}
+	}
+}
+
+func indexOf(event framework.Event) int { return bits.TrailingZeros32(uint32(event)) }
 
 // New returns an empty queue.
 func New(config Config) *Queue {
@@ -55,7 +112,8 @@ func New(config Config) *Queue {
 			workqueue.NewTypedItemExponentialFailureRateLimiter[template.Key](config.InitialBackoff, config.MaxBackoff),
 			workqueue.TypedRateLimitingQueueConfig[template.Key]{Name: config.Name, Clock: config.Clock, DelayingQueue: delaying},
 		),
-		waiting: map[template.Key]framework.Event{},
+		waiting:  map[template.Key]wait{},
+		deciding: map[template.Key]int{},
 	}
 }
 
@@ -72,7 +130,12 @@ func (q *Queue) AddAfterFailure(key template.Key) { q.active.AddRateLimited(key)
 // whether the queue was shut down.
 func (q *Queue) Get() (key template.Key, shutdown bool) {
 	key, shutdown = q.active.Get()
-	q.unpark(key)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.unparkLocked(key)
+	if !shutdown {
+		q.deciding[key] = len(q.missed)
+	}
 	return key, shutdown
 }
 
@@ -88,29 +151,57 @@ func (q *Queue) Len() int { return q.active.Len() }
 // ShutDown ends all Gets.
 func (q *Queue) ShutDown() { q.active.ShutDown() }
 
-// Park lets a template wait until one of the events happens.
-func (q *Queue) Park(key template.Key, events framework.Event) {
-	q.unpark(key)
+// Park lets a template wait until one of the events happens to a member that is
+// of interest; nil is any member. A decision was made about it meanwhile: what
+// happened since Get and would have ended the wait has it decided about again.
+func (q *Queue) Park(key template.Key, events framework.Event, interest Interest) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.unparkLocked(key)
+	waits := wait{events: events, interest: interest}
+	if q.decidedLocked(key, waits) {
+		q.active.AddRateLimited(key)
+	}
 	if events == 0 {
 		return
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.waiting[key] = events
-	for left := uint(events); left != 0; left &= left - 1 {
-		bit := bits.TrailingZeros(left)
-		if q.byEvent[bit] == nil {
-			q.byEvent[bit] = map[template.Key]struct{}{}
+	q.waiting[key] = waits
+	for event := range bitsOf(events) {
+		byInterest := q.byEvent[indexOf(event)]
+		if byInterest == nil {
+			byInterest = map[Interest]map[template.Key]struct{}{}
+			q.byEvent[indexOf(event)] = byInterest
 		}
-		q.byEvent[bit][key] = struct{}{}
+		if byInterest[interest] == nil {
+			byInterest[interest] = map[template.Key]struct{}{}
+		}
+		byInterest[interest][key] = struct{}{}
 	}
 }
 
-func (q *Queue) unpark(key template.Key) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for left := uint(q.waiting[key]); left != 0; left &= left - 1 {
-		delete(q.byEvent[bits.TrailingZeros(left)], key)
+// decidedLocked ends the decision about a template and reports whether it missed
+// something.
+func (q *Queue) decidedLocked(key template.Key, waits wait) bool {
+	since, ok := q.deciding[key]
+	if !ok {
+		return false
+	}
+	delete(q.deciding, key)
+	missed := q.missed[since:]
+	if len(q.deciding) == 0 {
+		q.missed = nil
+	}
+	return slices.ContainsFunc(missed, func(change framework.Change) bool { return waits.wants(key, change) })
+}
+
+func (q *Queue) unparkLocked(key template.Key) {
+	waits := q.waiting[key]
+	for event := range bitsOf(waits.events) {
+		byInterest := q.byEvent[indexOf(event)]
+		delete(byInterest[waits.interest], key)
+		if len(byInterest[waits.interest]) == 0 {
+			delete(byInterest, waits.interest)
+		}
 	}
 	delete(q.waiting, key)
 }
@@ -126,21 +217,41 @@ func (q *Queue) Waiting() int {
 // each after its backoff, so that a flood of events does not become a flood of
 // decisions. It returns how many there are.
 func (q *Queue) Wake(events framework.Event) int {
-	woken := q.interested(events)
+	return q.WakeFor(framework.Change{Events: events})
+}
+
+// WakeFor is Wake for what happened to one member: of the templates that wait for
+// it, those it concerns. Its cost is that of the interests and of the templates
+// concerned; the others are not looked at.
+func (q *Queue) WakeFor(change framework.Change) int {
+	woken := q.concerned(change)
 	for key := range woken {
 		q.active.AddRateLimited(key)
 	}
 	return len(woken)
 }
 
-func (q *Queue) interested(events framework.Event) map[template.Key]struct{} {
+func (q *Queue) concerned(change framework.Change) map[template.Key]struct{} {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if len(q.deciding) > 0 && change.Events != 0 {
+		q.missed = append(q.missed, change)
+	}
 	keys := map[template.Key]struct{}{}
-	for left := uint(events); left != 0; left &= left - 1 {
-		for key := range q.byEvent[bits.TrailingZeros(left)] {
-			keys[key] = struct{}{}
+	for event := range bitsOf(change.Events) {
+		for interest, waiting := range q.byEvent[indexOf(event)] {
+			if concerned(interest, event, change) {
+				collect(keys, waiting, event, change)
+			}
 		}
 	}
 	return keys
+}
+
+func collect(into, from map[template.Key]struct{}, event framework.Event, change framework.Change) {
+	for key := range from {
+		if reaches(key, event, change) {
+			into[key] = struct{}{}
+		}
+	}
 }

@@ -4,13 +4,16 @@
 package queue
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 
+	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/scheduler/framework"
 	"fleet.dev/fleet/pkg/scheduler/template"
 )
@@ -92,7 +95,7 @@ func TestWake(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				q := newQueue(nil)
 				for name, events := range tc.parked {
-					q.Park(named(name), events)
+					q.Park(named(name), events, nil)
 				}
 				if got := q.Wake(tc.events); got != len(tc.want) {
 					t.Errorf("\n%s\nWake(...): want %d, got %d", tc.reason, len(tc.want), got)
@@ -111,7 +114,7 @@ func TestWake(t *testing.T) {
 func TestDecidingEndsTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(nil)
-		q.Park(named("a"), framework.MemberReady)
+		q.Park(named("a"), framework.MemberReady, nil)
 		q.Add(named("a"))
 		drain(q)
 		if got := q.Wake(framework.MemberReady); got != 0 {
@@ -143,4 +146,117 @@ func TestBackoffGrowsAndIsForgotten(t *testing.T) {
 		}
 		q.ShutDown()
 	})
+}
+
+// of is an interest in one member.
+type of string
+
+func (o of) Concerned(_ framework.Event, change framework.Change) bool {
+	return change.After.Name() == string(o)
+}
+
+// happened is a change of a member, which now serves widgets.
+func happened(member string, events framework.Event) framework.Change {
+	cluster := &clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: member}}
+	before := framework.NewMember(cluster, &framework.APIPool{})
+	cluster = cluster.DeepCopy()
+	cluster.Status.APIEnablements = []clusterv1alpha1.APIEnablement{{GroupVersion: "v1", Resources: []clusterv1alpha1.APIResource{{Name: "widgets", Kind: "Widget"}}}}
+	change := framework.NewChange(before, framework.NewMember(cluster, &framework.APIPool{}))
+	change.Events = events
+	return change
+}
+
+func TestWakeFor(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		events framework.Event // that a and b wait for
+		change framework.Change
+		want   []string
+	}{
+		"Concerned": {reason: "Who cares for the member is woken, and who cares for all.", events: framework.MemberReady, change: happened("m1", framework.MemberReady), want: []string{"a", "c"}},
+		"Other":     {reason: "Nobody else is.", events: framework.MemberReady, change: happened("m3", framework.MemberReady), want: []string{"c"}},
+		"NoMember":  {reason: "What happens to no member in particular is for everybody.", events: framework.MemberReady, change: framework.Change{Events: framework.MemberReady}, want: []string{"a", "b", "c"}},
+		"OtherKind": {reason: "An API that came is of interest to templates of it.", events: framework.MemberAPIs, change: happened("m1", framework.MemberAPIs)},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := newQueue(nil)
+				q.Park(named("a"), tc.events, of("m1"))
+				q.Park(named("b"), tc.events, of("m2"))
+				q.Park(named("c"), tc.events, nil)
+				if got := q.WakeFor(tc.change); got != len(tc.want) {
+					t.Errorf("\n%s\nWakeFor(...): want %d, got %d", tc.reason, len(tc.want), got)
+				}
+				time.Sleep(time.Second)
+				synctest.Wait()
+				got := drain(q)
+				slices.Sort(got)
+				if diff := cmp.Diff(tc.want, got); diff != "" {
+					t.Errorf("\n%s\n-want, +got:\n%s", tc.reason, diff)
+				}
+				q.ShutDown()
+			})
+		})
+	}
+	q := newQueue(nil)
+	defer q.ShutDown()
+	q.Park(template.Key{Kind: "Widget", Name: "w"}, framework.MemberAPIs, of("m1"))
+	if got := q.WakeFor(happened("m1", framework.MemberAPIs)); got != 1 {
+		t.Errorf("a template of the kind that came: want 1 woken, got %d", got)
+	}
+}
+
+// TestNothingIsMissed has things happen while a template is being decided about,
+// too late for the decision and too early for the wait.
+func TestNothingIsMissed(t *testing.T) {
+	cases := map[string]struct {
+		reason  string
+		change  framework.Change
+		parked  framework.Event
+		members of
+		want    int
+	}{
+		"Awaited":     {reason: "It would have ended the wait.", change: happened("m1", framework.MemberReady), parked: framework.MemberReady, members: "m1", want: 1},
+		"OtherEvent":  {reason: "It is not waited for.", change: happened("m1", framework.MemberReady), parked: framework.MemberTaints, members: "m1"},
+		"OtherMember": {reason: "The member does not matter.", change: happened("m2", framework.MemberReady), parked: framework.MemberReady, members: "m1"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := newQueue(nil)
+				q.WakeFor(happened("m1", framework.MemberReady)) // before: seen by the decision
+				q.Add(named("a"))
+				key, _ := q.Get()
+				q.WakeFor(tc.change)
+				q.Park(key, tc.parked, tc.members)
+				q.Done(key)
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if got := q.Len(); got != tc.want {
+					t.Errorf("\n%s\nLen(): want %d, got %d", tc.reason, tc.want, got)
+				}
+				if q.missed != nil {
+					t.Errorf("\n%s\nwhat was missed is kept: %d changes", tc.reason, len(q.missed))
+				}
+				q.ShutDown()
+			})
+		})
+	}
+}
+
+// TestIndexesShrink keeps templates that wait no more from filling memory.
+func TestIndexesShrink(t *testing.T) {
+	q := newQueue(nil)
+	defer q.ShutDown()
+	q.Park(named("a"), framework.AnyEvent, of("m1"))
+	q.Park(named("a"), 0, nil)
+	for event, byInterest := range q.byEvent {
+		if len(byInterest) > 0 {
+			t.Errorf("event %d keeps %d interests", event, len(byInterest))
+		}
+	}
+	if got := q.Waiting(); got != 0 {
+		t.Errorf("Waiting(): want 0, got %d", got)
+	}
 }

@@ -48,6 +48,8 @@ type Plan struct {
 	// Placement is what the binding records: that of the policy, or what a hint
 	// made of it.
 	Placement *policyv1alpha1.Placement
+	// Choice is what Terms, Spread and Weights come from.
+	Choice *Choice
 	// Terms are tried in order until one has members that can take the template;
 	// there is at least one.
 	Terms []Term
@@ -92,6 +94,8 @@ type Input struct {
 	Kind template.Kind
 	// Match is the policy that won it.
 	Match *policy.Match
+	// Choice of the placement of the policy; nil has it prepared.
+	Choice *Choice
 	// NamespaceHints are the annotations of its namespace.
 	NamespaceHints map[string]string
 	// Placed are the members that have it.
@@ -106,55 +110,27 @@ func For(in Input, facts Facts) (*Plan, error) {
 		}
 	}
 	placement := &in.Match.Policy.GetSpec().Placement
-	plan, err := fromPlacement(in.Template, placement)
-	if err != nil {
-		return nil, err
+	choice := in.Choice
+	if choice == nil {
+		var err error
+		if choice, err = Prepare(placement); err != nil {
+			return nil, err
+		}
 	}
+	plan := newPlan(in.Template, placement, choice)
 	if placement.Auto == nil {
 		return plan, explicit(in.Template, placement.ReplicaScheduling, plan)
 	}
 	return plan, automatic(in, facts, plan)
 }
 
-// fromPlacement reads the parts of a placement that mean the same with and without
-// auto.
-func fromPlacement(t *template.Template, from *policyv1alpha1.Placement) (*Plan, error) {
-	plan := &Plan{Placement: from, Tolerations: from.ClusterTolerations, Spread: from.SpreadConstraints}
+// newPlan reads the parts of a placement that mean the same with and without auto.
+func newPlan(t *template.Template, from *policyv1alpha1.Placement, choice *Choice) *Plan {
+	plan := &Plan{Placement: from, Choice: choice, Terms: choice.terms, Tolerations: choice.tolerations, Spread: choice.spread}
 	if groups := from.WorkloadAffinity; groups != nil && t.Workload != nil {
 		plan.Together, plan.Apart = groupOf(t, groups.Affinity), groupOf(t, groups.AntiAffinity)
 	}
-	for i := range from.ClusterAffinities {
-		term, err := newTerm(&from.ClusterAffinities[i])
-		if err != nil {
-			return nil, fmt.Errorf("read clusterAffinities %q: %w", from.ClusterAffinities[i].AffinityName, err)
-		}
-		plan.Terms = append(plan.Terms, term)
-	}
-	if len(plan.Terms) > 0 {
-		return plan, nil
-	}
-	compiled, err := affinity.Compile(from.ClusterAffinity)
-	if err != nil {
-		return nil, err
-	}
-	plan.Terms = []Term{{Affinity: compiled}}
-	return plan, nil
-}
-
-func newTerm(from *policyv1alpha1.ClusterAffinityTerm) (Term, error) {
-	compiled, err := affinity.Compile(&from.ClusterAffinity)
-	if err != nil {
-		return Term{}, err
-	}
-	term := Term{Name: from.AffinityName, Affinity: compiled}
-	for i := range from.OverflowAffinities {
-		overflow, err := affinity.Compile(&from.OverflowAffinities[i])
-		if err != nil {
-			return Term{}, fmt.Errorf("read overflowAffinities[%d]: %w", i, err)
-		}
-		term.Overflow = append(term.Overflow, overflow)
-	}
-	return term, nil
+	return plan
 }
 
 // groupOf returns the group the template is in, nil when it lacks the label.
@@ -193,7 +169,8 @@ func explicit(t *template.Template, scheduling *policyv1alpha1.ReplicaScheduling
 		plan.Division = framework.DivideByCapacity
 	default:
 		plan.Division = framework.DivideByWeight
-		return errors.Join(refuseOverflow(plan), weights(preference, plan))
+		plan.Weights = plan.Choice.weights
+		return refuseOverflow(plan)
 	}
 	return nil
 }
@@ -205,31 +182,15 @@ func refuseOverflow(plan *Plan) error {
 	return nil
 }
 
-func weights(from *policyv1alpha1.ClusterPreferences, plan *Plan) error {
-	if from == nil {
-		return nil
-	}
-	for _, entry := range from.StaticWeightList {
-		compiled, err := affinity.Compile(&entry.TargetCluster)
-		if err != nil {
-			return fmt.Errorf("read staticWeightList: %w", err)
-		}
-		plan.Weights = append(plan.Weights, framework.Weight{Affinity: compiled, Weight: entry.Weight})
-	}
-	return nil
-}
-
 // automatic completes the plan by the kind of the template.
 func automatic(in Input, facts Facts, plan *Plan) error {
 	placement, clusters := hintsFor(in)
 	if clusters != "" {
-		selected, err := affinity.ForLabels(clusters)
+		narrowed, err := plan.Choice.narrow(clusters)
 		if err != nil {
-			return fmt.Errorf("read annotation %s: %w", wellknown.AnnotationClusters, err)
+			return err
 		}
-		for i := range plan.Terms {
-			plan.Terms[i] = plan.Terms[i].and(selected)
-		}
+		plan.Choice, plan.Terms = narrowed, narrowed.terms
 	}
 	switch placement {
 	case "", wellknown.PlacementAuto:
@@ -247,15 +208,6 @@ func automatic(in Input, facts Facts, plan *Plan) error {
 		return fmt.Errorf("read annotation %s: %q is none of auto, duplicated, divided and single", wellknown.AnnotationPlacement, placement)
 	}
 	return nil
-}
-
-// and narrows a term.
-func (t Term) and(by *affinity.Affinity) Term {
-	narrowed := Term{Name: t.Name, Affinity: t.Affinity.And(by)}
-	for _, overflow := range t.Overflow {
-		narrowed.Overflow = append(narrowed.Overflow, overflow.And(by))
-	}
-	return narrowed
 }
 
 // hintsFor returns the hints of the template, else of its namespace. How a

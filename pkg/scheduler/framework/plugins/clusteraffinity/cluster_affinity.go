@@ -29,7 +29,7 @@ const (
 func (ClusterAffinity) Name() string { return Name }
 
 // Events returns what may lift a refusal.
-func (ClusterAffinity) Events() framework.Event { return framework.MemberLabels }
+func (ClusterAffinity) Events() framework.Event { return framework.MemberSelection }
 
 // Filter passes the members the affinity selects. It holds for members that run
 // the template as well: somebody changed the policy or the member to have it so.

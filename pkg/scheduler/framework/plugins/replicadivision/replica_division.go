@@ -33,7 +33,7 @@ func (ReplicaDivision) Name() string { return Name }
 
 // Events returns what may lift a refusal: more room, or more members.
 func (ReplicaDivision) Events() framework.Event {
-	return framework.MemberCapacity | framework.MemberAdded | framework.MemberReady | framework.MemberLabels | framework.MemberTaints
+	return framework.MemberCapacity | framework.MemberAdded | framework.MemberReady | framework.MemberSelection | framework.MemberTaints
 }
 
 // Assign divides the replicas of the template. Members that get none are left

@@ -33,7 +33,7 @@ func (SpreadConstraint) Name() string { return Name }
 
 // Events returns what may lift a refusal: more members, or more room in them.
 func (SpreadConstraint) Events() framework.Event {
-	return framework.MemberAdded | framework.MemberAccepted | framework.MemberReady | framework.MemberLabels | framework.MemberTaints | framework.MemberCapacity
+	return framework.MemberAdded | framework.MemberAccepted | framework.MemberReady | framework.MemberSelection | framework.MemberTaints | framework.MemberCapacity
 }
 
 // Select sorts the candidates and takes the first choice that is within all
