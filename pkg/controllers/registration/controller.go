@@ -16,7 +16,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/informers"
@@ -38,6 +37,14 @@ import (
 // that they ask to be.
 const byClaim = "claimed-cluster"
 
+// Indexes of Clusters: by the id of the member, and those in Pull mode that are not
+// accepted, under the key isWaiting.
+const (
+	byID      = "id"
+	byWaiting = "waiting"
+	isWaiting = "true"
+)
+
 // Dependencies is what the controller is made from. All are required.
 type Dependencies struct {
 	KubeClient  kubernetes.Interface
@@ -58,6 +65,7 @@ type Controller struct {
 
 	requests cache.Indexer
 	clusters clusterlisters.ClusterLister
+	indexed  cache.Indexer // the same
 	synced   []cache.InformerSynced
 
 	// queue holds names of Clusters, which may be no valid names.
@@ -72,9 +80,12 @@ func New(d Dependencies) (*Controller, error) {
 	if err := requests.AddIndexers(cache.Indexers{byClaim: indexByClaim}); err != nil {
 		return nil, fmt.Errorf("index certificate signing requests by cluster: %w", err)
 	}
+	if err := clusters.Informer().AddIndexers(cache.Indexers{byID: indexByID, byWaiting: indexByWaiting}); err != nil {
+		return nil, fmt.Errorf("index clusters for registrations: %w", err)
+	}
 	c := &Controller{
 		kubeClient: d.KubeClient, fleetClient: d.FleetClient, recorder: d.Recorder,
-		requests: requests.GetIndexer(), clusters: clusters.Lister(),
+		requests: requests.GetIndexer(), clusters: clusters.Lister(), indexed: clusters.Informer().GetIndexer(),
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(workqueue.DefaultTypedControllerRateLimiter[string](),
 			workqueue.TypedRateLimitingQueueConfig[string]{Name: "registration"}),
 	}
@@ -187,11 +198,11 @@ func (c *Controller) settle(ctx context.Context, cluster *clusterv1alpha1.Cluste
 	if err != nil {
 		return nil, false, c.answer(ctx, cluster, object, denied(ReasonInvalidRequest, "%v", err))
 	}
-	sameID, err := c.otherWithID(request.Identity)
+	others, err := c.othersThan(request.Identity)
 	if err != nil {
 		return nil, false, err
 	}
-	switch verdict := decide(&object.Spec, request, cluster, sameID); verdict.action {
+	switch verdict := decide(&object.Spec, request, cluster, others); verdict.action {
 	case create:
 		return nil, true, c.create(ctx, object, request)
 	case approve, deny:
@@ -203,18 +214,23 @@ func (c *Controller) settle(ctx context.Context, cluster *clusterv1alpha1.Cluste
 	return waiting, false, nil
 }
 
-// otherWithID returns the name of another Cluster with the same id.
-func (c *Controller) otherWithID(i identity.Identity) (string, error) {
-	clusters, err := c.clusters.List(labels.Everything())
+// othersThan returns what matters to a request for an identity.
+func (c *Controller) othersThan(i identity.Identity) (others, error) {
+	sameID, err := c.indexed.ByIndex(byID, i.ID)
 	if err != nil {
-		return "", fmt.Errorf("list clusters: %w", err)
+		return others{}, fmt.Errorf("find clusters by id: %w", err)
 	}
-	for _, cluster := range clusters {
-		if cluster.Spec.ID == i.ID && cluster.Name != i.Cluster {
-			return cluster.Name, nil
+	waiting, err := c.indexed.IndexKeys(byWaiting, isWaiting)
+	if err != nil {
+		return others{}, fmt.Errorf("find clusters that wait: %w", err)
+	}
+	out := others{waiting: len(waiting)}
+	for _, object := range sameID {
+		if cluster, ok := object.(*clusterv1alpha1.Cluster); ok && cluster.Name != i.Cluster {
+			out.sameID = cluster.Name
 		}
 	}
-	return "", nil
+	return out, nil
 }
 
 // create makes the Cluster of a first request, in one write with the key: the
@@ -226,7 +242,7 @@ func (c *Controller) create(ctx context.Context, object *certificatesv1.Certific
 		},
 		Spec: clusterv1alpha1.ClusterSpec{
 			SyncMode: clusterv1alpha1.Pull, ID: request.ID,
-			Accepted: slices.Contains(object.Spec.Groups, wellknown.GroupAgentAutoAccept),
+			Accepted: autoAccepted(&object.Spec),
 		},
 	}, metav1.CreateOptions{})
 	if apierrors.IsInvalid(err) {
@@ -317,4 +333,20 @@ func indexByClaim(object any) ([]string, error) {
 		return nil, nil
 	}
 	return []string{name}, nil
+}
+
+func indexByID(object any) ([]string, error) {
+	cluster, ok := object.(*clusterv1alpha1.Cluster)
+	if !ok || cluster.Spec.ID == "" {
+		return nil, nil
+	}
+	return []string{cluster.Spec.ID}, nil
+}
+
+func indexByWaiting(object any) ([]string, error) {
+	cluster, ok := object.(*clusterv1alpha1.Cluster)
+	if !ok || cluster.Spec.SyncMode != clusterv1alpha1.Pull || cluster.Spec.Accepted {
+		return nil, nil
+	}
+	return []string{isWaiting}, nil
 }

@@ -36,7 +36,14 @@ const (
 	// ReasonReplaced says that the cluster has been registered with another key
 	// since.
 	ReasonReplaced = "RegistrationReplaced"
+	// ReasonTooManyWaiting says that enough clusters wait to be accepted.
+	ReasonTooManyWaiting = "TooManyClustersWaiting"
 )
+
+// maxWaiting is how many Clusters may wait for acceptance. Who has a token, which
+// is shared among many, can ask in any number of names; what is stored for that
+// is bounded.
+const maxWaiting = 100
 
 // action is what is done about a request.
 type action int
@@ -60,15 +67,22 @@ func denied(reason, format string, args ...any) verdict {
 	return verdict{deny, reason, fmt.Sprintf(format, args...)}
 }
 
+// others is what matters to a request about Clusters of other names.
+type others struct {
+	// sameID names one with the id that the request says, empty if there is none.
+	sameID string
+	// waiting is how many wait for acceptance.
+	waiting int
+}
+
 // decide says what to do about a well-formed request. known is the Cluster of
-// that name, nil if there is none; sameID names another Cluster with the id that
-// the request says, empty if there is none.
-func decide(spec *certificatesv1.CertificateSigningRequestSpec, request identity.Request, known *clusterv1alpha1.Cluster, sameID string) verdict {
+// that name, nil if there is none.
+func decide(spec *certificatesv1.CertificateSigningRequestSpec, request identity.Request, known *clusterv1alpha1.Cluster, others others) verdict {
 	switch {
 	case spec.Username == request.User():
 		return decideRenewal(spec, request, known)
 	case byBootstrapToken(spec):
-		return decideRegistration(spec, request, known, sameID)
+		return decideRegistration(spec, request, known, others)
 	}
 	return denied(ReasonRequester, "user %q may not ask for the certificate of cluster %q: it takes a token of \"fleet token create\", or that certificate", spec.Username, request.Cluster)
 }
@@ -77,14 +91,12 @@ func byBootstrapToken(spec *certificatesv1.CertificateSigningRequestSpec) bool {
 	return strings.HasPrefix(spec.Username, bootstrapapi.BootstrapUserPrefix) && slices.Contains(spec.Groups, wellknown.GroupAgentBootstrappers)
 }
 
-func decideRegistration(spec *certificatesv1.CertificateSigningRequestSpec, request identity.Request, known *clusterv1alpha1.Cluster, sameID string) verdict {
+func decideRegistration(spec *certificatesv1.CertificateSigningRequestSpec, request identity.Request, known *clusterv1alpha1.Cluster, others others) verdict {
 	switch {
 	case request.Registration != request.Key:
 		return denied(ReasonInvalidRequest, "the registration has to be the fingerprint of the requested key, %s", request.Key)
-	case known == nil && sameID != "":
-		return denied(ReasonIDClash, "this cluster is in the fleet as %q already; unjoin that first, or go on using it", sameID)
 	case known == nil:
-		return verdict{action: create}
+		return decideNew(spec, others)
 	case known.Spec.SyncMode != clusterv1alpha1.Pull:
 		return denied(ReasonMode, "cluster %q is in mode %s; register under another name, or unjoin that first", known.Name, known.Spec.SyncMode)
 	case known.Spec.ID != "" && known.Spec.ID != request.ID:
@@ -93,6 +105,21 @@ func decideRegistration(spec *certificatesv1.CertificateSigningRequestSpec, requ
 		return verdict{action: leave}
 	}
 	return approved(spec, request)
+}
+
+// decideNew is about a cluster of a name that nobody has.
+func decideNew(spec *certificatesv1.CertificateSigningRequestSpec, others others) verdict {
+	switch {
+	case others.sameID != "":
+		return denied(ReasonIDClash, "this cluster is in the fleet as %q already; unjoin that first, or go on using it", others.sameID)
+	case others.waiting >= maxWaiting && !autoAccepted(spec):
+		return denied(ReasonTooManyWaiting, "%d clusters wait to be accepted, which is as many as may: accept them or take them out (\"fleet get clusters\"), and register again", others.waiting)
+	}
+	return verdict{action: create}
+}
+
+func autoAccepted(spec *certificatesv1.CertificateSigningRequestSpec) bool {
+	return slices.Contains(spec.Groups, wellknown.GroupAgentAutoAccept)
 }
 
 func decideRenewal(spec *certificatesv1.CertificateSigningRequestSpec, request identity.Request, known *clusterv1alpha1.Cluster) verdict {

@@ -61,12 +61,15 @@ func TestDecide(t *testing.T) {
 		spec    certificatesv1.CertificateSigningRequestSpec
 		request identity.Request
 		known   *clusterv1alpha1.Cluster
-		sameID  string
+		others  others
 		want    verdict
 	}{
 		"Unknown":        {reason: "a new cluster waits for an administrator", spec: token(), request: first, want: verdict{action: create}},
 		"UnknownAuto":    {reason: "or for nobody", spec: token(auto), request: first, want: verdict{action: create}},
-		"IDClash":        {reason: "one cluster, one name", spec: token(auto), request: first, sameID: "rome", want: verdict{action: deny, reason: ReasonIDClash}},
+		"Crowd":          {reason: "what waits is bounded", spec: token(), request: first, others: others{waiting: maxWaiting}, want: verdict{action: deny, reason: ReasonTooManyWaiting}},
+		"CrowdKnown":     {reason: "those who wait already go on waiting", spec: token(), request: first, known: paris(notAccepted), others: others{waiting: maxWaiting}},
+		"CrowdAuto":      {reason: "nobody has to look at it", spec: token(auto), request: first, others: others{waiting: maxWaiting}, want: verdict{action: create}},
+		"IDClash":        {reason: "one cluster, one name", spec: token(auto), request: first, others: others{sameID: "rome"}, want: verdict{action: deny, reason: ReasonIDClash}},
 		"Accepted":       {reason: "an administrator agreed to this key", spec: token(), request: first, known: paris(), want: verdict{action: approve, reason: ReasonApproved}},
 		"NotAccepted":    {reason: "an administrator has not agreed", spec: token(), request: first, known: paris(notAccepted)},
 		"CutOff":         {reason: "a token does not undo what an administrator decided", spec: token(auto), request: first, known: paris(notAccepted)},
@@ -95,7 +98,7 @@ func TestDecide(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := decide(&tc.spec, tc.request, tc.known, tc.sameID)
+			got := decide(&tc.spec, tc.request, tc.known, tc.others)
 			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(verdict{}), cmpopts.IgnoreFields(verdict{}, "message")); diff != "" {
 				t.Errorf("%s: -want +got:\n%s", tc.reason, diff)
 			}
