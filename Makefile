@@ -49,7 +49,7 @@ test-integration: ## Run the tests with an API server and etcd in the process.
 .PHONY: test-e2e
 test-e2e: build binaries ## Run the tests against real member clusters.
 	@echo "==> end-to-end tests against real members (logs of all processes: _run/e2e)"
-	go test -timeout 20m -v -p 1 ./test/testbed/... ./test/e2e/...
+	go test -timeout 20m -v -p 2 -parallel 6 ./test/testbed/... ./test/e2e/...
 
 .PHONY: bench
 bench: build binaries ## Measure against direct writes to the members; writes _run/bench/.

@@ -29,10 +29,6 @@ func TestAgentKilled(t *testing.T) {
 	s := newSpace(t)
 	s.pinToEach(t)
 	home := bed.members[1]
-	mark, err := home.audit.Mark()
-	if err != nil {
-		t.Fatal(err)
-	}
 	l := s.startLoad(t, home)
 	for i := range agentKills {
 		// From the first moments of a start to long after it.
@@ -46,8 +42,8 @@ func TestAgentKilled(t *testing.T) {
 	}
 	l.finish(t)
 	t.Logf("%d kills while %d configmaps were created and %d of them changed", agentKills, len(l.contents), l.changes)
-	s.checkNothingDeleted(t, home, mark)
-	interrupted := l.checkAppliedOnce(t, mark)
+	s.checkNothingDeleted(t, home, l.mark)
+	interrupted := l.checkAppliedOnce(t)
 	t.Logf("%d applies were under way when the agent was killed", len(interrupted))
 }
 
@@ -59,6 +55,7 @@ const loadInterval = 50 * time.Millisecond
 type load struct {
 	space *space
 	home  *member
+	mark  witness.Mark // in the member's audit log, from when the load began
 	stop  context.CancelFunc
 	ended chan struct{}
 	// written counts how often the member wrote a ConfigMap, by its name.
@@ -73,8 +70,12 @@ type load struct {
 // startLoad starts a load, which finish ends.
 func (s *space) startLoad(t *testing.T, home *member) *load {
 	t.Helper()
+	mark, err := home.audit.Mark()
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
-	l := &load{space: s, home: home, stop: cancel, ended: make(chan struct{})}
+	l := &load{space: s, home: home, mark: mark, stop: cancel, ended: make(chan struct{})}
 	t.Cleanup(func() {
 		cancel()
 		<-l.ended
@@ -109,14 +110,14 @@ func (l *load) watch(t *testing.T) {
 
 // writes is how often the member wrote the i-th ConfigMap.
 func (l *load) writes(i int) int {
-	count, found := l.written.Load(loadName(i))
+	count, found := l.written.Load(l.name(i))
 	if !found {
 		return 0
 	}
 	return int(count.(*atomic.Int32).Load())
 }
 
-func loadName(i int) string { return fmt.Sprintf("load-%d", i) }
+func (l *load) name(i int) string { return fmt.Sprintf("load-%s-%d", l.home.Name(), i) }
 
 func (l *load) run(ctx context.Context) error {
 	// An operation that began ends, so that what it did is known.
@@ -125,12 +126,12 @@ func (l *load) run(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		i := len(l.contents)
-		if err := l.space.createConfig(working, l.home.Name(), loadName(i), "1"); err != nil {
+		if err := l.space.createConfig(working, l.home.Name(), l.name(i), "1"); err != nil {
 			return err
 		}
 		l.contents = append(l.contents, 1)
 		if changed := i - 10; changed >= 0 && changed%3 == 0 {
-			if err := l.space.changeConfig(working, loadName(changed), "2"); err != nil {
+			if err := l.space.changeConfig(working, l.name(changed), "2"); err != nil {
 				return err
 			}
 			l.contents[changed]++
@@ -158,7 +159,7 @@ func (l *load) finish(t *testing.T) {
 	missing := 0
 	eventually(t, propagation, "all of the load to arrive", func(ctx context.Context) error {
 		for ; missing < len(l.contents); missing++ {
-			if err := l.space.checkConfig(ctx, l.home, loadName(missing), fmt.Sprint(l.contents[missing])); err != nil {
+			if err := l.space.checkConfig(ctx, l.home, l.name(missing), fmt.Sprint(l.contents[missing])); err != nil {
 				return err
 			}
 			if l.writes(missing) == 0 {
@@ -169,11 +170,11 @@ func (l *load) finish(t *testing.T) {
 	})
 }
 
-// checkAppliedOnce checks that no content was applied twice since a mark, neither in
-// vain nor so that the member wrote it again. It returns the applies that failed.
-func (l *load) checkAppliedOnce(t *testing.T, mark witness.Mark) (failed []witness.Write) {
+// checkAppliedOnce checks that no content was applied twice, neither in vain nor so
+// that the member wrote it again. It returns the applies that failed.
+func (l *load) checkAppliedOnce(t *testing.T) (failed []witness.Write) {
 	t.Helper()
-	requests, err := l.home.audit.Since(mark, func(w witness.Write) bool {
+	requests, err := l.home.audit.Since(l.mark, func(w witness.Write) bool {
 		return w.Namespace == l.space.namespace && w.Resource == "configmaps"
 	})
 	if err != nil {
@@ -189,8 +190,8 @@ func (l *load) checkAppliedOnce(t *testing.T, mark witness.Mark) (failed []witne
 	}
 	var wrong []error
 	for i, contents := range l.contents {
-		if n, written := applied[loadName(i)], l.writes(i); n > contents || written > contents {
-			wrong = append(wrong, fmt.Errorf("%s had %d contents, was applied %d times and written %d times", loadName(i), contents, n, written))
+		if n, written := applied[l.name(i)], l.writes(i); n > contents || written > contents {
+			wrong = append(wrong, fmt.Errorf("%s had %d contents, was applied %d times and written %d times", l.name(i), contents, n, written))
 		}
 	}
 	if len(wrong) > 0 {

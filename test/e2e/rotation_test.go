@@ -36,21 +36,37 @@ const (
 	rotationOverlap = 5 * time.Second
 )
 
-// TestCertificateRotation gives the agent a certificate that is about to expire,
-// while it carries a load. It gets another one, and nothing fails.
-func TestCertificateRotation(t *testing.T) {
+// TestRotation replaces the credentials of both members while each carries a load:
+// the certificate of the agent and the tokens of the member in Push mode.
+func TestRotation(t *testing.T) {
 	s := newSpace(t)
 	s.pinToEach(t)
+	rotate := []string{"--credential-rotation-period=" + rotationPeriod.String(), "--credential-rotation-overlap=" + rotationOverlap.String()}
+	if err := bed.fleet.RestartWith(t.Context(), append(slices.Clone(bed.fleetArgs), rotate...)...); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := bed.fleet.RestartWith(context.WithoutCancel(t.Context()), bed.fleetArgs...); err != nil {
+			t.Error(err)
+		}
+	})
+	// The subtests are parallel and end before this one.
+	t.Run("Both", func(t *testing.T) {
+		t.Run("Certificate", s.rotateCertificate)
+		t.Run("Tokens", s.rotateTokens)
+	})
+}
+
+// rotateCertificate gives the agent a certificate that is about to expire. It gets
+// another one, and nothing fails.
+func (s *space) rotateCertificate(t *testing.T) {
+	t.Parallel()
 	home := bed.members[1]
 	old := shorten(t, home)
 	if err := home.Agent.Kill(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := home.StartAgent(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	mark, err := home.audit.Mark()
-	if err != nil {
 		t.Fatal(err)
 	}
 	l := s.startLoad(t, home)
@@ -66,15 +82,42 @@ func TestCertificateRotation(t *testing.T) {
 	if next.Subject.String() != old.Subject.String() {
 		t.Errorf("a new certificate is for the same agent: want %s, got %s", old.Subject, next.Subject)
 	}
-	throughout(t, time.Until(old.NotAfter.Add(afterwards)), "the member being ready", func(ctx context.Context) error {
-		return readiness(ctx, t, home, metav1.ConditionTrue)
-	})
-	l.finish(t)
-	checkNoneFailed(t, l.checkAppliedOnce(t, mark))
-	s.checkNothingDeleted(t, home, mark)
+	l.finishWithout(t, time.Until(old.NotAfter.Add(afterwards)))
 	if _, err := asAdmin().start(t.Context(), "kubectl", "get", "--raw", clusterAPI+"/"+home.Name()+"/proxy/readyz"); err != nil {
 		t.Errorf("the tunnel works with the new certificate: %v", err)
 	}
+}
+
+// rotateTokens waits until the tokens of a member have been replaced, and the old
+// ones are gone.
+func (s *space) rotateTokens(t *testing.T) {
+	t.Parallel()
+	home := bed.members[0]
+	before := memberTokens(t, home)
+	l := s.startLoad(t, home)
+	eventually(t, 3*(rotationPeriod+rotationOverlap), "every token of the member to be another, and the old ones to be gone", func(context.Context) error {
+		for name, uid := range memberTokens(t, home) {
+			for was, old := range before {
+				if uid == old {
+					return fmt.Errorf("token %s is the one that was %s", name, was)
+				}
+			}
+		}
+		return nil
+	})
+	l.finishWithout(t, afterwards)
+}
+
+// finishWithout ends the load when the member has been ready for a while, and checks
+// that nothing failed, was applied again or deleted.
+func (l *load) finishWithout(t *testing.T, period time.Duration) {
+	t.Helper()
+	throughout(t, period, "the member being ready", func(ctx context.Context) error {
+		return readiness(ctx, t, l.home, metav1.ConditionTrue)
+	})
+	l.finish(t)
+	checkNoneFailed(t, l.checkAppliedOnce(t))
+	l.space.checkNothingDeleted(t, l.home, l.mark)
 }
 
 // shorten replaces the certificate of an agent by one for the same key that
@@ -109,45 +152,6 @@ func shorten(t *testing.T, m *member) *x509.Certificate {
 		t.Fatal(err)
 	}
 	return out
-}
-
-// TestTokenRotation waits until the token of a member in Push mode has been replaced,
-// and the old one is gone, under a load.
-func TestTokenRotation(t *testing.T) {
-	s := newSpace(t)
-	s.pinToEach(t)
-	home := bed.members[0]
-	before := memberTokens(t, home)
-	rotate := []string{"--credential-rotation-period=" + rotationPeriod.String(), "--credential-rotation-overlap=" + rotationOverlap.String()}
-	if err := bed.fleet.RestartWith(t.Context(), append(slices.Clone(bed.fleetArgs), rotate...)...); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := bed.fleet.RestartWith(context.WithoutCancel(t.Context()), bed.fleetArgs...); err != nil {
-			t.Error(err)
-		}
-	})
-	mark, err := home.audit.Mark()
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := s.startLoad(t, home)
-	eventually(t, 3*(rotationPeriod+rotationOverlap), "every token of the member to be another, and the old ones to be gone", func(context.Context) error {
-		for name, uid := range memberTokens(t, home) {
-			for was, old := range before {
-				if uid == old {
-					return fmt.Errorf("token %s is the one that was %s", name, was)
-				}
-			}
-		}
-		return nil
-	})
-	throughout(t, afterwards, "the member being ready", func(ctx context.Context) error {
-		return readiness(ctx, t, home, metav1.ConditionTrue)
-	})
-	l.finish(t)
-	checkNoneFailed(t, l.checkAppliedOnce(t, mark))
-	s.checkNothingDeleted(t, home, mark)
 }
 
 // memberTokens are the uids of the token Secrets that the fleet has in a member.
