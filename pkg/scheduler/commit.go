@@ -273,9 +273,9 @@ func (s *Scheduler) tellNeeded(d *decision) {
 	left := d.left()
 	switch {
 	case d.template == nil && s.templates.Get(d.key) == nil && (left == nil || left.Holders().Len() == 0):
-		s.add(s.needs.settle(d.key))
+		s.add(s.needs.Forget(d.key))
 	case d.spec != nil && (d.spec.PropagateDeps || d.binding != nil && d.binding.GetSpec().PropagateDeps):
-		s.add(s.needs.neededOf(d.key))
+		s.add(s.needs.Along(d.key))
 	}
 }
 

@@ -167,7 +167,7 @@ func (s *Scheduler) removeBinding(binding workv1alpha1.Binding) {
 // OnTemplate implements source.Handler.
 func (s *Scheduler) OnTemplate(before, after *template.Template) {
 	s.add(s.mounts.update(before, after))
-	s.add(s.needs.update(after))
+	s.add(s.needs.Update(before, after))
 	if changed(before, after) && s.awaitsChange(after.Key()) {
 		s.changes.add(after)
 		s.queue.Add(after.Key())

@@ -133,7 +133,7 @@ func (s *Scheduler) load(state State) error {
 	for _, binding := range state.Bindings {
 		s.cache.SetBinding(binding)
 	}
-	s.needs.update(state.Template)
+	s.needs.Update(nil, state.Template)
 	return nil
 }
 

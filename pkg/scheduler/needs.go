@@ -5,92 +5,48 @@ package scheduler
 
 import (
 	"cmp"
+	"maps"
 	"slices"
-	"sync"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/sets"
 
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/dependency"
 	"fleet.dev/fleet/pkg/scheduler/framework"
 	"fleet.dev/fleet/pkg/scheduler/metrics"
+	"fleet.dev/fleet/pkg/scheduler/policy"
 	"fleet.dev/fleet/pkg/scheduler/template"
 )
 
-// needs knows which workloads need what else in the members they are on. A workload
-// that is not known any more needs it until its binding is empty: missing is not
-// gone. It is safe for concurrent use.
-type needs struct {
-	mu    sync.RWMutex
-	of    map[template.Key][]template.Key
-	users map[template.Key]sets.Set[template.Key]
-}
+// known are the templates as the index of dependencies sees them.
+type known struct{ *Scheduler }
 
-func newNeeds() *needs {
-	return &needs{of: map[template.Key][]template.Key{}, users: map[template.Key]sets.Set[template.Key]{}}
-}
+var _ dependency.Templates = known{}
 
-// update learns of a changed workload and returns what gained or lost it.
-func (n *needs) update(after *template.Template) []template.Key {
-	if after == nil {
+// Labels implements dependency.Templates.
+func (k known) Labels(key template.Key) map[string]string {
+	t := k.templates.Get(key)
+	if t == nil {
 		return nil
 	}
-	var now []template.Key
-	if after.Workload != nil {
-		now = after.Workload.Needs
-	}
-	return n.set(after.Key(), now)
+	return t.Labels
 }
 
-// settle forgets a workload and returns what lost it.
-func (n *needs) settle(workload template.Key) []template.Key { return n.set(workload, nil) }
-
-func (n *needs) set(workload template.Key, now []template.Key) []template.Key {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	was := n.of[workload]
-	if slices.Equal(was, now) {
-		return nil
-	}
-	for _, key := range was {
-		n.users[key].Delete(workload)
-		if n.users[key].Len() == 0 {
-			delete(n.users, key)
-		}
-	}
-	for _, key := range now {
-		if n.users[key] == nil {
-			n.users[key] = sets.New[template.Key]()
-		}
-		n.users[key].Insert(workload)
-	}
-	n.of[workload] = now
-	if len(now) == 0 {
-		delete(n.of, workload)
-	}
-	return slices.Concat(was, now)
+// Find implements dependency.Templates.
+func (k known) Find(match template.Match) []template.Key {
+	found := k.templates.Matching([]policy.Selector{{
+		Group: match.Kind.Group, Kind: match.Kind.Kind, Namespace: match.Namespace, Labels: match.Selector,
+	}})
+	return slices.Collect(maps.Keys(found))
 }
 
-// neededBy returns the workloads that need a template.
-func (n *needs) neededBy(key template.Key) []template.Key {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	return n.users[key].UnsortedList()
-}
-
-// neededOf returns what a workload needs.
-func (n *needs) neededOf(workload template.Key) []template.Key {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	return n.of[workload]
-}
-
-// requiredBy returns where a template is needed: for each workload that takes what
-// it needs along, the members that have it or are to have it. A member that is
-// being unjoined is not among them unless it was before.
+// requiredBy returns where a template goes along: for each template that takes it
+// along, the members that have that or are to have it. A member that is being
+// unjoined is not among them unless it was before.
 func (s *Scheduler) requiredBy(subject *subject) []workv1alpha1.BindingSnapshot {
-	users := s.needs.neededBy(subject.key)
+	users := s.needs.With(subject.key)
 	if len(users) == 0 {
 		return nil
 	}

@@ -9,10 +9,13 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	"fleet.dev/fleet/pkg/scheduler/policy"
+	"fleet.dev/fleet/pkg/scheduler/template"
 )
 
 // withDeps has a policy put Deployments on members with what they need.
@@ -139,5 +142,60 @@ func TestNeededInMemberThatLeaves(t *testing.T) {
 		h.store.drop(web, "m1")
 		h.settle()
 		h.want(config, "+m2 -m1", "Nor later.")
+	})
+}
+
+// TestBelongsTravels: what is of use to a workload goes where it goes, and what that
+// needs.
+func TestBelongsTravels(t *testing.T) {
+	inBubble(t, func(h *harness) {
+		h.member("m1")
+		h.member("m2")
+		h.withDeps(true, "m1")
+		service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}}
+		service.Spec.Selector = map[string]string{"app": "web"}
+		ingress := &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "www"}}
+		ingress.Spec.TLS = []networkingv1.IngressTLS{{SecretName: "tls"}}
+		ingress.Spec.DefaultBackend = &networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: "web"}}
+		budget := &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}}
+		budget.Spec.Selector = &metav1.LabelSelector{MatchLabels: service.Spec.Selector}
+		web := deployment("web", 2)
+		web.Spec.Template.Labels = map[string]string{"app": "web", "release": "1"}
+
+		certificate := h.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "tls"}})
+		inFront, selects, protects := h.create(ingress), h.create(service), h.create(budget)
+		h.settle()
+		h.want(inFront, "none", "No workload is there.")
+		h.wantWrites(0, "There is nothing to write.")
+		workload := h.create(web)
+		h.settle()
+		for _, along := range []template.Key{inFront, selects, protects, certificate} {
+			h.want(along, "+m1", "It goes along with the workload.")
+		}
+		h.wantWrites(5, "One for each.")
+
+		h.withDeps(true, "m2")
+		h.settle()
+		h.store.healthy(workload, "m2")
+		h.settle()
+		h.want(certificate, "+m2 -m1", "It moves with the workload, over the Service and the Ingress.")
+
+		service.Spec.Selector = map[string]string{"app": "other"}
+		h.create(service)
+		h.settle()
+		h.want(selects, "-m1 -m2", "It selects nothing here any more.")
+		h.want(certificate, "-m1 -m2", "Nor is what is in front of it of use here.")
+		h.want(protects, "+m2 -m1", "The budget still is.")
+
+		h.delete(workload)
+		h.settle()
+		h.want(protects, "-m1 -m2", "There is nothing to protect.")
+		for _, along := range []template.Key{inFront, selects, protects, certificate} {
+			h.store.confirm(along)
+		}
+		h.settle()
+		for _, along := range []template.Key{inFront, selects, protects, certificate} {
+			h.want(along, "none", "Nothing is left of it.")
+		}
 	})
 }

@@ -24,6 +24,7 @@ import (
 	"fleet.dev/fleet/pkg/scheduler/affinity"
 	"fleet.dev/fleet/pkg/scheduler/cache"
 	"fleet.dev/fleet/pkg/scheduler/config"
+	"fleet.dev/fleet/pkg/scheduler/dependency"
 	"fleet.dev/fleet/pkg/scheduler/framework/plugins"
 	"fleet.dev/fleet/pkg/scheduler/framework/runtime"
 	"fleet.dev/fleet/pkg/scheduler/metrics"
@@ -60,7 +61,7 @@ type Scheduler struct {
 	overrides *policy.Overrides
 	mounts    mounts
 	groups    *groups
-	needs     *needs
+	needs     *dependency.Index
 	changes   *changes
 	choices   *prepared[policyv1alpha1.Propagation, *strategy.Choice]
 	targets   *prepared[policyv1alpha1.Override, []*affinity.Affinity]
@@ -127,13 +128,13 @@ func newScheduler(c Config) (*Scheduler, error) {
 		overrides: policy.NewOverrides(),
 		mounts:    newMounts(),
 		groups:    newGroups(),
-		needs:     newNeeds(),
 		changes:   newChanges(),
 		choices:   newPrepared(choiceOf),
 		targets:   newPrepared(targetsOf),
 		commits:   make(chan struct{}, c.Configuration.Parallelism),
 		ready:     make(chan struct{}),
 	}
+	s.needs = dependency.New(known{s})
 	s.queue = queue.New(queue.Config{
 		Name:           "scheduler",
 		InitialBackoff: c.Configuration.InitialBackoff.Duration,

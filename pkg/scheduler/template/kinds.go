@@ -7,6 +7,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -43,6 +45,8 @@ type Traits struct {
 	NamedOnly bool
 	// Workload is Template.Workload.
 	Workload *Workload
+	// Links is Template.Links.
+	Links *Links
 }
 
 // Reader reads the traits of an object of one kind.
@@ -74,6 +78,11 @@ var kinds = map[schema.GroupVersionKind]Kind{
 
 	corev1.SchemeGroupVersion.WithKind("Namespace"):             {Auto: AutoNamespace},
 	corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"): {Auto: AutoWithPods},
+
+	corev1.SchemeGroupVersion.WithKind("Service"):               {Auto: AutoFootprint, Read: reader(readService)},
+	corev1.SchemeGroupVersion.WithKind("ServiceAccount"):        {Auto: AutoFootprint, Read: reader(readServiceAccount)},
+	networkingv1.SchemeGroupVersion.WithKind("Ingress"):         {Auto: AutoFootprint, Read: reader(readIngress)},
+	policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget"): {Auto: AutoFootprint, Read: reader(readPodDisruptionBudget)},
 
 	rbacv1.SchemeGroupVersion.WithKind("RoleBinding"):        {Auto: AutoFootprint, Read: reader(readRoleBinding)},
 	rbacv1.SchemeGroupVersion.WithKind("ClusterRoleBinding"): {Auto: AutoEverywhere, Read: reader(readClusterRoleBinding)},

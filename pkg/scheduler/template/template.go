@@ -62,6 +62,8 @@ type Template struct {
 	NamedOnly bool
 	// Workload is what the object runs, nil for kinds that run nothing.
 	Workload *Workload
+	// Links tie the object to others, nil when there are none.
+	Links *Links
 }
 
 // Workload is what a template runs.
@@ -78,9 +80,8 @@ type Workload struct {
 	Requirements *workv1alpha1.ReplicaRequirements
 	// Claims are the names of the PersistentVolumeClaims its Pods mount, sorted.
 	Claims []string
-	// Needs are the templates its Pods refer to: ConfigMaps, Secrets, their
-	// ServiceAccount and PersistentVolumeClaims. Sorted.
-	Needs []Key
+	// Labels of its Pods, by which others select them. Nil when they are not known.
+	Labels map[string]string
 	// Finished says that it ran to its end, so that placing it again would run
 	// it twice.
 	Finished bool
@@ -157,6 +158,7 @@ func New(kind schema.GroupVersionKind, meta metav1.Object, traits Traits) *Templ
 	t.Annotations = hints(meta.GetAnnotations())
 	t.NamedOnly = traits.NamedOnly
 	t.Workload = traits.Workload
+	t.Links = traits.Links
 	return t
 }
 

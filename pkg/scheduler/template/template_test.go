@@ -118,13 +118,15 @@ func TestRead(t *testing.T) {
 			{Name: "a2", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "a"}}},
 		},
 	}
-	template := corev1.PodTemplateSpec{Spec: spec}
-	meta := metav1.ObjectMeta{Namespace: "shop", Name: "x"}
+	pods := map[string]string{"app": "x"}
+	template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: pods}, Spec: spec}
+	meta := metav1.ObjectMeta{Namespace: "shop", Name: "x", Labels: pods}
+	claims := &Links{Needs: []Key{{Kind: "PersistentVolumeClaim", Namespace: "shop", Name: "a"}, {Kind: "PersistentVolumeClaim", Namespace: "shop", Name: "b"}}}
 	workload := func(pods int32, change ...func(*Workload)) *Workload {
 		w := &Workload{
 			Pods:   pods,
 			Claims: []string{"a", "b"},
-			Needs:  []Key{{Kind: "PersistentVolumeClaim", Namespace: "shop", Name: "a"}, {Kind: "PersistentVolumeClaim", Namespace: "shop", Name: "b"}},
+			Labels: map[string]string{"app": "x"},
 			Requirements: &workv1alpha1.ReplicaRequirements{
 				NodeClaim:         &workv1alpha1.NodeClaim{NodeSelector: map[string]string{"disk": "ssd"}},
 				ResourceRequest:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")},
@@ -150,19 +152,19 @@ func TestRead(t *testing.T) {
 			reason: "Replicas and what one needs; a request of nothing is none.",
 			kind:   appsv1.SchemeGroupVersion.WithKind("Deployment"),
 			object: &appsv1.Deployment{ObjectMeta: meta, Spec: appsv1.DeploymentSpec{Replicas: ptr.To[int32](3), Template: template}},
-			want:   Traits{Workload: workload(3, replicated)},
+			want:   Traits{Workload: workload(3, replicated), Links: claims},
 		},
 		"Defaulted": {
 			reason: "No number of replicas is one.",
 			kind:   appsv1.SchemeGroupVersion.WithKind("StatefulSet"),
 			object: &appsv1.StatefulSet{ObjectMeta: meta, Spec: appsv1.StatefulSetSpec{Template: template}},
-			want:   Traits{Workload: workload(1, replicated)},
+			want:   Traits{Workload: workload(1, replicated), Links: claims},
 		},
 		"DaemonSet": {
 			reason: "The number of Pods is up to the nodes.",
 			kind:   appsv1.SchemeGroupVersion.WithKind("DaemonSet"),
 			object: &appsv1.DaemonSet{ObjectMeta: meta, Spec: appsv1.DaemonSetSpec{Template: template}},
-			want:   Traits{Workload: workload(0)},
+			want:   Traits{Workload: workload(0), Links: claims},
 		},
 		"Job": {
 			reason: "A Job that failed ran to its end too.",
@@ -171,7 +173,7 @@ func TestRead(t *testing.T) {
 				ObjectMeta: meta, Spec: batchv1.JobSpec{Parallelism: ptr.To[int32](2), Template: template},
 				Status: batchv1.JobStatus{Conditions: []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue}}},
 			},
-			want: Traits{Workload: workload(2, finished, divisible)},
+			want: Traits{Workload: workload(2, finished, divisible), Links: claims},
 		},
 		"SuspendedJob": {
 			reason: "Other conditions are not the end.",
@@ -180,19 +182,19 @@ func TestRead(t *testing.T) {
 				ObjectMeta: meta, Spec: batchv1.JobSpec{Template: template},
 				Status: batchv1.JobStatus{Conditions: []batchv1.JobCondition{{Type: batchv1.JobSuspended, Status: corev1.ConditionTrue}}},
 			},
-			want: Traits{Workload: workload(1, divisible)},
+			want: Traits{Workload: workload(1, divisible), Links: claims},
 		},
 		"IndexedJob": {
 			reason: "The indexes of two members would be the same.",
 			kind:   batchv1.SchemeGroupVersion.WithKind("Job"),
 			object: &batchv1.Job{ObjectMeta: meta, Spec: batchv1.JobSpec{CompletionMode: ptr.To(batchv1.IndexedCompletion), Template: template}},
-			want:   Traits{Workload: workload(1)},
+			want:   Traits{Workload: workload(1), Links: claims},
 		},
 		"Pod": {
 			reason: "A Pod that succeeded ran to its end.",
 			kind:   corev1.SchemeGroupVersion.WithKind("Pod"),
 			object: &corev1.Pod{ObjectMeta: meta, Spec: spec, Status: corev1.PodStatus{Phase: corev1.PodSucceeded}},
-			want:   Traits{Workload: workload(1, finished)},
+			want:   Traits{Workload: workload(1, finished), Links: claims},
 		},
 		"MixedSubjects": {
 			reason: "One user among the subjects keeps a binding in the fleet.",
@@ -237,10 +239,11 @@ func TestNeeds(t *testing.T) {
 		key("ConfigMap", "ca"), key("ConfigMap", "env"), key("PersistentVolumeClaim", "data"),
 		key("Secret", "pull"), key("Secret", "tls"), key("ServiceAccount", "robot"),
 	}
-	if diff := cmp.Diff(want, newWorkload("shop", 1, &spec).Needs); diff != "" {
+	if diff := cmp.Diff(want, runs("shop", 1, &corev1.PodTemplateSpec{Spec: spec}).Links.Needs); diff != "" {
 		t.Errorf("needs: -want, +got:\n%s", diff)
 	}
-	if got := newWorkload("shop", 1, &corev1.PodSpec{ServiceAccountName: "default"}).Needs; got != nil {
+	plain := &corev1.PodTemplateSpec{Spec: corev1.PodSpec{ServiceAccountName: "default"}}
+	if got := runs("shop", 1, plain).Links; got != nil {
 		t.Errorf("the default service account is everywhere, got %v", got)
 	}
 }

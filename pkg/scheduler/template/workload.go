@@ -4,13 +4,13 @@
 package template
 
 import (
-	"cmp"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	resourcehelper "k8s.io/component-helpers/resource"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 	"k8s.io/utils/ptr"
@@ -19,48 +19,49 @@ import (
 )
 
 func readDeployment(d *appsv1.Deployment) Traits {
-	return replicated(d.Namespace, d.Spec.Replicas, &d.Spec.Template.Spec)
+	return replicated(d.Namespace, d.Spec.Replicas, &d.Spec.Template)
 }
 
 func readReplicaSet(r *appsv1.ReplicaSet) Traits {
-	return replicated(r.Namespace, r.Spec.Replicas, &r.Spec.Template.Spec)
+	return replicated(r.Namespace, r.Spec.Replicas, &r.Spec.Template)
 }
 
 func readStatefulSet(s *appsv1.StatefulSet) Traits {
-	return replicated(s.Namespace, s.Spec.Replicas, &s.Spec.Template.Spec)
+	return replicated(s.Namespace, s.Spec.Replicas, &s.Spec.Template)
 }
 
 func readReplicationController(r *corev1.ReplicationController) Traits {
 	if r.Spec.Template == nil {
-		return replicated(r.Namespace, r.Spec.Replicas, &corev1.PodSpec{})
+		return replicated(r.Namespace, r.Spec.Replicas, &corev1.PodTemplateSpec{})
 	}
-	return replicated(r.Namespace, r.Spec.Replicas, &r.Spec.Template.Spec)
+	return replicated(r.Namespace, r.Spec.Replicas, r.Spec.Template)
 }
 
 func readDaemonSet(d *appsv1.DaemonSet) Traits {
-	return Traits{Workload: newWorkload(d.Namespace, 0, &d.Spec.Template.Spec)}
+	return runs(d.Namespace, 0, &d.Spec.Template)
 }
 
 func readPod(p *corev1.Pod) Traits {
-	workload := newWorkload(p.Namespace, 1, &p.Spec)
-	workload.Finished = p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
-	return Traits{Workload: workload}
+	traits := runs(p.Namespace, 1, &corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: p.Labels}, Spec: p.Spec})
+	traits.Workload.Finished = p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+	return traits
 }
 
 func readJob(j *batchv1.Job) Traits {
-	workload := newWorkload(j.Namespace, ptr.Deref(j.Spec.Parallelism, 1), &j.Spec.Template.Spec)
+	traits := runs(j.Namespace, ptr.Deref(j.Spec.Parallelism, 1), &j.Spec.Template)
+	workload := traits.Workload
 	// Each member would count its indexes from 0.
 	workload.Divisible = ptr.Deref(j.Spec.CompletionMode, batchv1.NonIndexedCompletion) != batchv1.IndexedCompletion
 	for _, c := range j.Status.Conditions {
 		ended := c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed
 		workload.Finished = workload.Finished || ended && c.Status == corev1.ConditionTrue
 	}
-	return Traits{Workload: workload}
+	return traits
 }
 
 func readCronJob(c *batchv1.CronJob) Traits {
 	job := &c.Spec.JobTemplate.Spec
-	return Traits{Workload: newWorkload(c.Namespace, ptr.Deref(job.Parallelism, 1), &job.Template.Spec)}
+	return runs(c.Namespace, ptr.Deref(job.Parallelism, 1), &job.Template)
 }
 
 func readRoleBinding(b *rbacv1.RoleBinding) Traits {
@@ -80,14 +81,20 @@ func onlyServiceAccounts(subjects []rbacv1.Subject) bool {
 	})
 }
 
-func replicated(namespace string, replicas *int32, spec *corev1.PodSpec) Traits {
-	workload := newWorkload(namespace, ptr.Deref(replicas, 1), spec)
-	workload.Replicated, workload.Divisible = true, true
-	return Traits{Workload: workload}
+func replicated(namespace string, replicas *int32, pods *corev1.PodTemplateSpec) Traits {
+	traits := runs(namespace, ptr.Deref(replicas, 1), pods)
+	traits.Workload.Replicated, traits.Workload.Divisible = true, true
+	return traits
 }
 
-func newWorkload(namespace string, pods int32, spec *corev1.PodSpec) *Workload {
-	return &Workload{Pods: pods, Requirements: requirements(namespace, spec), Claims: claims(spec), Needs: needs(namespace, spec)}
+// runs are the traits of what runs so many Pods.
+func runs(namespace string, pods int32, from *corev1.PodTemplateSpec) Traits {
+	return Traits{
+		Workload: &Workload{
+			Pods: pods, Requirements: requirements(namespace, &from.Spec), Claims: claims(&from.Spec), Labels: from.Labels,
+		},
+		Links: linksOf(Links{Needs: needs(namespace, &from.Spec)}),
+	}
 }
 
 // needs are the objects Pods cannot start, or not work, without. The default
@@ -96,9 +103,7 @@ func needs(namespace string, spec *corev1.PodSpec) []Key {
 	var keys []Key
 	add := func(kind string) podutil.Visitor {
 		return func(name string) bool {
-			if name != "" {
-				keys = append(keys, Key{Kind: kind, Namespace: namespace, Name: name})
-			}
+			keys = append(keys, Key{Kind: kind, Namespace: namespace, Name: name})
 			return true
 		}
 	}
@@ -111,8 +116,7 @@ func needs(namespace string, spec *corev1.PodSpec) []Key {
 	for _, claim := range claims(spec) {
 		add("PersistentVolumeClaim")(claim)
 	}
-	slices.SortFunc(keys, func(a, b Key) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
-	return slices.Compact(keys)
+	return keys
 }
 
 func requirements(namespace string, spec *corev1.PodSpec) *workv1alpha1.ReplicaRequirements {

@@ -33,7 +33,7 @@ type schemaOf struct {
 // Kubernetes inside them are upstream's to describe.
 func TestOpenAPIDescribesFields(t *testing.T) {
 	described := map[string]bool{}
-	for _, group := range []string{"cluster", "policy", "work", "config"} {
+	for _, group := range []string{"cluster", "policy", "work", "config", "apps"} {
 		data, err := client().Get().AbsPath("/openapi/v3/apis", group+".fleet.dev", "v1alpha1").Do(t.Context()).Raw()
 		if err != nil {
 			t.Fatal(err)
