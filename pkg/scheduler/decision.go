@@ -277,11 +277,11 @@ func (d *decision) takeBack() {
 }
 
 // loads returns what the decision adds to each member.
-func (d *decision) loads() map[string]capacity.Vector {
+func (d *decision) loads() map[string][]capacity.Load {
 	if d.demand == nil {
 		return nil
 	}
-	loads := map[string]capacity.Vector{}
+	loads := map[string][]capacity.Load{}
 	for _, cluster := range d.spec.Clusters {
 		before, placed := d.placed[cluster.Name]
 		added := cluster.Replicas - before
@@ -289,7 +289,7 @@ func (d *decision) loads() map[string]capacity.Vector {
 			added = d.template.Workload.Pods
 		}
 		if added > 0 {
-			loads[cluster.Name] = d.demand.Load(added)
+			loads[cluster.Name] = []capacity.Load{{Demand: d.demand, Replicas: added}}
 		}
 	}
 	return loads

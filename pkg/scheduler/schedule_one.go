@@ -266,7 +266,7 @@ func (s *Scheduler) newRequest(subject *subject, plan *strategy.Plan, field *fie
 	if workload == nil {
 		return request, nil
 	}
-	demand, err := capacity.NewDemand(workload.Requirements)
+	demand, err := capacity.NewDemand(workload.Requirements, workload.Constraints)
 	if err != nil {
 		return nil, err
 	}
@@ -325,7 +325,7 @@ func runCycle(ctx context.Context, profile *runtime.Framework, request *framewor
 			return keep(feasible), nil
 		}
 		for _, candidate := range feasible {
-			candidate.Room = candidate.Free.Room(request.Demand, candidate.Promised) + field.freed(candidate.Name())
+			candidate.Room = candidate.Free.Room(request.Demand, candidate.Replicas) + field.freed(candidate.Name())
 		}
 	}
 

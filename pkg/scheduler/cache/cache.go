@@ -68,7 +68,7 @@ func New(clock clock.PassiveClock, promised time.Duration) *Cache {
 	return &Cache{
 		clock:      clock,
 		members:    map[string]*framework.Member{},
-		promises:   promises{lifetime: promised},
+		promises:   newPromises(promised),
 		placements: map[template.Key]*placement{},
 		byMember:   map[string]sets.Set[template.Key]{},
 		byPolicy:   map[policy.Ref]sets.Set[template.Key]{},
@@ -83,9 +83,8 @@ func (c *Cache) SetMember(cluster *clusterv1alpha1.Cluster) framework.Change {
 	defer c.mu.Unlock()
 	before := c.members[cluster.Name]
 	after := framework.NewMember(cluster, &c.apis)
-	if before != nil {
-		after.Promised = before.Promised
-	}
+	c.promises.observe(cluster.Name, after.Observed)
+	after.Free = c.promises.less(cluster.Name, after.Reported)
 	c.storeLocked(after)
 	return framework.NewChange(before, after)
 }
@@ -109,9 +108,7 @@ func (c *Cache) RemoveMember(name string) framework.Change {
 func (c *Cache) Members() []*framework.Member {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, lapsed := range c.promises.lapse(c.clock.Now()) {
-		c.promiseLocked(lapsed.member, lapsed.load, -1)
-	}
+	c.addUpLocked(c.promises.lapse(c.clock.Now()))
 	c.shared = true
 	return c.sorted
 }
@@ -140,16 +137,18 @@ func (c *Cache) findLocked(name string) (int, bool) {
 	return slices.BinarySearchFunc(c.sorted, name, func(m *framework.Member, name string) int { return strings.Compare(m.Name(), name) })
 }
 
-// promiseLocked counts a load for or against a member.
-func (c *Cache) promiseLocked(name string, load capacity.Vector, factor int64) {
-	before, ok := c.members[name]
-	if !ok {
-		return
+// addUpLocked adds up what members have left, after promises to them ended.
+func (c *Cache) addUpLocked(members sets.Set[string]) {
+	for name := range members {
+		if before, ok := c.members[name]; ok {
+			c.setFreeLocked(before, c.promises.less(name, before.Reported))
+		}
 	}
+}
+
+func (c *Cache) setFreeLocked(before *framework.Member, free *capacity.Summary) {
 	after := *before
-	after.Promised = capacity.Vector{}
-	after.Promised.Add(before.Promised, 1)
-	after.Promised.Add(load, factor)
+	after.Free = free
 	c.storeLocked(&after)
 }
 
@@ -183,6 +182,7 @@ func (c *Cache) setBindingLocked(binding workv1alpha1.Binding, confirmed bool) C
 	p := c.placementLocked(key)
 	if confirmed {
 		p.assumed = false
+		c.promises.confirm(key, version(binding))
 	}
 	if p.binding == nil || !older(binding, p.binding) {
 		c.indexPolicyLocked(key, p.binding, binding)
@@ -213,14 +213,22 @@ func (c *Cache) RemoveBinding(binding workv1alpha1.Binding) {
 
 // Assume takes a template to be on the members of a decision that is about to be
 // written. loads are what the decision adds to members.
-func (c *Cache) Assume(key template.Key, clusters []workv1alpha1.TargetCluster, loads map[string]capacity.Vector) Change {
+func (c *Cache) Assume(key template.Key, clusters []workv1alpha1.TargetCluster, loads map[string][]capacity.Load) Change {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.placementLocked(key)
 	p.assumed = true
-	for member, load := range loads {
-		c.promises.add(promise{key: key, member: member, load: load}, c.clock.Now())
-		c.promiseLocked(member, load, 1)
+	for name, added := range loads {
+		member, ok := c.members[name]
+		if !ok {
+			continue
+		}
+		free := member.Free
+		for _, load := range added {
+			c.promises.add(&promise{key: key, member: name, load: load}, c.clock.Now())
+			free = free.Take(load)
+		}
+		c.setFreeLocked(member, free)
 	}
 	return c.placeLocked(key, p, clusters)
 }
@@ -234,9 +242,7 @@ func (c *Cache) Forget(key template.Key) Change {
 		return Change{Namespace: key.Namespace}
 	}
 	p.assumed = false
-	for _, broken := range c.promises.drop(key) {
-		c.promiseLocked(broken.member, broken.load, -1)
-	}
+	c.addUpLocked(c.promises.drop(key))
 	var clusters []workv1alpha1.TargetCluster
 	if p.binding != nil {
 		clusters = p.binding.GetSpec().Clusters
@@ -418,7 +424,15 @@ func older(a, b workv1alpha1.Binding) bool {
 	if a.GetUID() != b.GetUID() {
 		return false
 	}
-	x, errX := strconv.ParseUint(a.GetResourceVersion(), 10, 64)
-	y, errY := strconv.ParseUint(b.GetResourceVersion(), 10, 64)
-	return errX == nil && errY == nil && x < y
+	x, y := version(a), version(b)
+	return x > 0 && y > 0 && x < y
+}
+
+// version of a binding as a number, 0 when it is none.
+func version(binding workv1alpha1.Binding) uint64 {
+	parsed, err := strconv.ParseUint(binding.GetResourceVersion(), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return parsed
 }

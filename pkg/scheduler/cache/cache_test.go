@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	testclock "k8s.io/utils/clock/testing"
@@ -16,6 +17,7 @@ import (
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/scheduler/capacity"
+	"fleet.dev/fleet/pkg/scheduler/framework"
 	"fleet.dev/fleet/pkg/scheduler/policy"
 	"fleet.dev/fleet/pkg/scheduler/template"
 )
@@ -153,36 +155,79 @@ func TestIndexes(t *testing.T) {
 	}
 }
 
+// reporting is a member with so many Pods free on one node, that has seen a
+// version.
+func reporting(name string, pods int64, seen string) *clusterv1alpha1.Cluster {
+	free := corev1.ResourceList{corev1.ResourcePods: *resource.NewQuantity(pods, resource.DecimalSI)}
+	return &clusterv1alpha1.Cluster{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Status: clusterv1alpha1.ClusterStatus{Capacity: &clusterv1alpha1.ClusterCapacity{
+			Classes:             []clusterv1alpha1.CapacityClass{{Name: "a", Nodes: 1, Free: []clusterv1alpha1.FreeCapacity{{Count: 1, Resources: free}}}},
+			ObservedWorkVersion: seen,
+		}},
+	}
+}
+
 func TestPromises(t *testing.T) {
-	c, clock := newCache()
-	c.SetMember(&clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: "m1"}})
-	promised := func() int64 { return c.Members()[0].Promised[corev1.ResourcePods] }
-	loads := func(n int64) map[string]capacity.Vector {
-		return map[string]capacity.Vector{"m1": {corev1.ResourcePods: n}, "gone": {corev1.ResourcePods: n}}
+	demand, err := capacity.NewDemand(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loads := func(n int32) map[string][]capacity.Load {
+		load := []capacity.Load{{Demand: demand, Replicas: n}}
+		return map[string][]capacity.Load{"m1": load, "gone": load}
 	}
 	api := template.Key{Group: "apps", Kind: "Deployment", Namespace: "shop", Name: "api"}
-
-	before := c.Members()
-	c.Assume(web, on("m1"), loads(3))
-	clock.SetTime(time.Unix(5, 0))
-	c.Assume(api, on("m1"), loads(2))
-	if got := promised(); got != 5 {
-		t.Errorf("promised after two decisions: want 5, got %d", got)
+	room := func(members []*framework.Member) int32 { return members[0].Free.Room(demand, 0) }
+	cases := map[string]struct {
+		reason string
+		happen func(c *Cache, clock *testclock.FakePassiveClock)
+		want   int32
+	}{
+		"Both":      {reason: "Promises add up.", happen: func(*Cache, *testclock.FakePassiveClock) {}, want: 5},
+		"Report":    {reason: "A report that does not say what it has seen keeps them.", happen: func(c *Cache, _ *testclock.FakePassiveClock) { c.SetMember(reporting("m1", 8, "")) }, want: 3},
+		"Unwritten": {reason: "What was not written cannot have been seen.", happen: func(c *Cache, _ *testclock.FakePassiveClock) { c.SetMember(reporting("m1", 8, "99")) }, want: 3},
+		"Earlier": {
+			reason: "A report that has seen less keeps a promise that was written later.",
+			happen: func(c *Cache, _ *testclock.FakePassiveClock) {
+				c.Confirm(binding(web, "7", "m1"))
+				c.SetMember(reporting("m1", 10, "6"))
+			},
+			want: 5,
+		},
+		"Seen": {
+			reason: "What is in the report is not counted twice.",
+			happen: func(c *Cache, _ *testclock.FakePassiveClock) {
+				c.Confirm(binding(web, "7", "m1"))
+				c.SetMember(reporting("m1", 7, "7"))
+			},
+			want: 5,
+		},
+		"Forgotten": {reason: "A decision that was not written is no promise.", happen: func(c *Cache, _ *testclock.FakePassiveClock) { c.Forget(api) }, want: 7},
+		"Lapsed":    {reason: "Promises lapse.", happen: func(_ *Cache, clock *testclock.FakePassiveClock) { clock.SetTime(time.Unix(12, 0)) }, want: 8},
+		"AllLapsed": {reason: "All of them.", happen: func(_ *Cache, clock *testclock.FakePassiveClock) { clock.SetTime(time.Unix(15, 0)) }, want: 10},
 	}
-	if got := before[0].Promised[corev1.ResourcePods]; got != 0 {
-		t.Errorf("members handed out before changed: got %d", got)
-	}
-	c.SetMember(&clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: "m1", Labels: map[string]string{"a": "b"}}})
-	if got := promised(); got != 5 {
-		t.Errorf("a report of the member keeps promises: want 5, got %d", got)
-	}
-	c.Forget(api)
-	if got := promised(); got != 3 {
-		t.Errorf("a decision that was not written is no promise: want 3, got %d", got)
-	}
-	clock.SetTime(time.Unix(10, 0))
-	if got := promised(); got != 0 {
-		t.Errorf("promises lapse: want 0, got %d", got)
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			c, clock := newCache()
+			c.SetMember(reporting("m1", 10, ""))
+			before := c.Members()
+			c.Assume(web, on("m1"), loads(3))
+			clock.SetTime(time.Unix(5, 0))
+			c.Assume(api, on("m1"), loads(2))
+			tc.happen(c, clock)
+			if got := room(c.Members()); got != tc.want {
+				t.Errorf("\n%s\nroom: want %d, got %d", tc.reason, tc.want, got)
+			}
+			if got := room(before); got != 10 {
+				t.Errorf("members handed out before changed: want room 10, got %d", got)
+			}
+			clock.SetTime(time.Unix(100, 0))
+			c.Members()
+			if left := len(c.promises.pending) + len(c.promises.byKey) + len(c.promises.byMember); left != 0 {
+				t.Errorf("promises that ended are kept: %d", left)
+			}
+		})
 	}
 }
 

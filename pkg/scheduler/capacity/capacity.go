@@ -4,33 +4,37 @@
 package capacity
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	v1helper "k8s.io/component-helpers/scheduling/corev1"
-	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 	"k8s.io/klog/v2"
+	fwk "k8s.io/kube-scheduler/framework"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
-	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 )
 
 // Summary is what is free in a member. Nil when it reported nothing yet.
 type Summary struct {
 	classes []class
+	quotas  map[string][]quota // by namespace
 	total   Vector
 }
 
+// class are the nodes that Pods cannot tell apart.
 type class struct {
 	node *corev1.Node // labels and taints, for upstream's matchers
-	free []nodes
+	// nodes is their number, those that take no Pods for now included.
+	nodes int64
+	free  []nodes
 }
 
+// nodes are those of one class with the same left.
 type nodes struct {
 	count     int64
 	resources Vector
+	ports     fwk.HostPortInfo
 }
 
 // Summarize prepares what a member reports for counting.
@@ -38,13 +42,13 @@ func Summarize(status *clusterv1alpha1.ClusterStatus) *Summary {
 	if status.Capacity == nil || len(status.Capacity.Classes) == 0 {
 		return nil
 	}
-	summary := &Summary{total: Vector{}}
+	summary := &Summary{total: Vector{}, quotas: quotasOf(status.Capacity.Quotas)}
 	for _, from := range status.Capacity.Classes {
-		c := class{node: &corev1.Node{}}
+		c := class{node: &corev1.Node{}, nodes: int64(from.Nodes)}
 		c.node.Labels = from.Labels
 		c.node.Spec.Taints = from.Taints
 		for _, entry := range from.Free {
-			free := nodes{count: int64(entry.Count), resources: newVector(entry.Resources)}
+			free := nodes{count: int64(entry.Count), resources: newVector(entry.Resources), ports: portsOf(entry.HostPorts)}
 			c.free = append(c.free, free)
 			summary.total.Add(free.resources, free.count)
 		}
@@ -53,82 +57,96 @@ func Summarize(status *clusterv1alpha1.ClusterStatus) *Summary {
 	return summary
 }
 
-// Demand is what one replica asks of a node.
-type Demand struct {
-	request     Vector
-	each        []amount // of request
-	selector    map[string]string
-	affinity    *nodeaffinity.NodeSelector
-	tolerations []corev1.Toleration
-}
-
-// NewDemand prepares the requirements of one replica for counting. Nil
-// requirements ask for one Pod.
-func NewDemand(from *workv1alpha1.ReplicaRequirements) (*Demand, error) {
-	demand := &Demand{request: Vector{}}
-	if from != nil {
-		demand.request = newVector(from.ResourceRequest)
+func portsOf(held []clusterv1alpha1.HostPort) fwk.HostPortInfo {
+	if len(held) == 0 {
+		return nil
 	}
-	demand.request[corev1.ResourcePods] = 1
-	demand.each = demand.request.amounts()
-	if from == nil || from.NodeClaim == nil {
-		return demand, nil
+	ports := fwk.HostPortInfo{}
+	for _, port := range held {
+		ports.Add(port.HostIP, string(port.Protocol), port.Port)
 	}
-	demand.tolerations = from.NodeClaim.Tolerations
-	demand.selector = withoutHostName(from.NodeClaim.NodeSelector)
-	if required := from.NodeClaim.HardNodeAffinity; required != nil && !namesNodes(required) {
-		selector, err := nodeaffinity.NewNodeSelector(required)
-		if err != nil {
-			return nil, fmt.Errorf("read required node affinity: %w", err)
-		}
-		demand.affinity = selector
-	}
-	return demand, nil
-}
-
-// Load is what n replicas take from a member.
-func (d *Demand) Load(n int32) Vector {
-	load := make(Vector, len(d.request))
-	load.Add(d.request, int64(n))
-	return load
+	return ports
 }
 
 // Admits reports whether some node of the member would take the Pod if it had
 // room. Without a report the answer is yes.
 func (s *Summary) Admits(demand *Demand) bool {
-	return s == nil || slices.ContainsFunc(s.classes, func(c class) bool { return c.admits(demand) })
+	return s == nil || slices.ContainsFunc(s.classes, func(c class) bool { return len(c.free) > 0 && c.admits(demand) && c.inTopology(demand) })
 }
 
-// Room is how many replicas fit, given the load promised to the member that its
-// report does not show yet. Without a report it is 0.
-func (s *Summary) Room(demand *Demand, promised Vector) int32 {
+// Room is how many more replicas fit where current run already. Without a report
+// it is 0.
+func (s *Summary) Room(demand *Demand, current int32) int32 {
 	if s == nil {
 		return 0
 	}
 	var room int64
-	for _, c := range s.classes {
-		if !c.admits(demand) {
-			continue
-		}
-		for _, free := range c.free {
-			room += free.count * free.resources.times(demand.each, nil)
+	switch {
+	case demand.named:
+		room = s.best(demand)
+	case demand.alone || len(demand.topology) > 0:
+		room = s.roomApart(demand, int64(current))
+	default:
+		for i := range s.classes {
+			room += s.classes[i].room(demand)
 		}
 	}
-	if len(promised) > 0 {
-		room = min(room, s.total.times(demand.each, promised))
-	}
-	return int32(min(room, math.MaxInt32))
+	return int32(min(room, s.quotaRoom(demand), math.MaxInt32))
 }
 
-func (c class) admits(demand *Demand) bool {
+// best is the room on the best node.
+func (s *Summary) best(demand *Demand) (most int64) {
+	for i := range s.classes {
+		if !s.classes[i].admits(demand) {
+			continue
+		}
+		for _, free := range s.classes[i].free {
+			most = max(most, free.each(demand))
+		}
+	}
+	return most
+}
+
+func (c *class) room(demand *Demand) (room int64) {
+	if !c.admits(demand) {
+		return 0
+	}
+	for _, free := range c.free {
+		room += free.count * free.each(demand)
+	}
+	return room
+}
+
+// each is how many Pods fit on each of the nodes.
+func (n *nodes) each(demand *Demand) int64 {
+	fit := n.resources.times(demand.each)
+	if fit > 0 && len(demand.ports) > 0 {
+		fit = 1
+		for _, port := range demand.ports {
+			if n.ports.CheckConflict(port.HostIP, string(port.Protocol), port.HostPort) {
+				return 0
+			}
+		}
+	}
+	if demand.alone {
+		return min(fit, 1)
+	}
+	return fit
+}
+
+func (c *class) admits(demand *Demand) bool { return c.matches(demand) && c.tolerated(demand) }
+
+// matches reports whether the Pod selects the nodes.
+func (c *class) matches(demand *Demand) bool {
 	for key, value := range demand.selector {
 		if c.node.Labels[key] != value {
 			return false
 		}
 	}
-	if demand.affinity != nil && !demand.affinity.Match(c.node) {
-		return false
-	}
+	return demand.affinity == nil || demand.affinity.Match(c.node)
+}
+
+func (c *class) tolerated(demand *Demand) bool {
 	_, untolerated := v1helper.FindMatchingUntoleratedTaint(klog.Logger{}, c.node.Spec.Taints, demand.tolerations, keepsPodsOff, true)
 	return !untolerated
 }
@@ -137,30 +155,8 @@ func keepsPodsOff(taint *corev1.Taint) bool {
 	return taint.Effect == corev1.TaintEffectNoSchedule || taint.Effect == corev1.TaintEffectNoExecute
 }
 
-func withoutHostName(selector map[string]string) map[string]string {
-	if _, ok := selector[corev1.LabelHostname]; !ok {
-		return selector
-	}
-	out := make(map[string]string, len(selector))
-	for key, value := range selector {
-		if key != corev1.LabelHostname {
-			out[key] = value
-		}
-	}
-	return out
-}
-
-// namesNodes reports whether an affinity is about single nodes, which a summary
-// cannot tell apart.
-func namesNodes(selector *corev1.NodeSelector) bool {
-	return slices.ContainsFunc(selector.NodeSelectorTerms, func(term corev1.NodeSelectorTerm) bool {
-		return len(term.MatchFields) > 0 || slices.ContainsFunc(term.MatchExpressions, func(r corev1.NodeSelectorRequirement) bool {
-			return r.Key == corev1.LabelHostname
-		})
-	})
-}
-
-// Less reports whether other has more of some resource free.
+// Less reports whether other has more of some resource free, or leaves more of
+// some quota.
 func (s *Summary) Less(other *Summary) bool {
 	if s == nil || other == nil {
 		return other != nil
@@ -170,5 +166,5 @@ func (s *Summary) Less(other *Summary) bool {
 			return true
 		}
 	}
-	return false
+	return quotasLess(s.quotas, other.quotas)
 }

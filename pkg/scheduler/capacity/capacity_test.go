@@ -49,7 +49,6 @@ func TestRoom(t *testing.T) {
 	cases := map[string]struct {
 		reason       string
 		requirements *workv1alpha1.ReplicaRequirements
-		promised     Vector
 		want         int32
 		refused      bool
 	}{
@@ -86,25 +85,24 @@ func TestRoom(t *testing.T) {
 			requirements: &workv1alpha1.ReplicaRequirements{NodeClaim: &workv1alpha1.NodeClaim{NodeSelector: map[string]string{"size": "huge"}}},
 			refused:      true,
 		},
-		"HostName": {
-			reason:       "Host names are not in the summary and are taken to match.",
-			requirements: &workv1alpha1.ReplicaRequirements{NodeClaim: &workv1alpha1.NodeClaim{NodeSelector: map[string]string{corev1.LabelHostname: "node-1"}, HardNodeAffinity: affinity(corev1.LabelHostname, "node-1")}},
-			want:         20,
+		"OneHost": {
+			reason:       "A Pod that asks for a host has the room of one node, at best.",
+			requirements: &workv1alpha1.ReplicaRequirements{NodeClaim: &workv1alpha1.NodeClaim{NodeSelector: map[string]string{corev1.LabelHostname: "node-1"}}},
+			want:         10,
 		},
-		"Promised": {
-			reason:       "What is promised is not free.",
-			requirements: &workv1alpha1.ReplicaRequirements{ResourceRequest: request("1")},
-			promised:     Vector{corev1.ResourceCPU: 20_000},
-			want:         2,
+		"NamedByAffinity": {
+			reason:       "Which host names an affinity selects cannot be told; all are taken to match.",
+			requirements: &workv1alpha1.ReplicaRequirements{NodeClaim: &workv1alpha1.NodeClaim{HardNodeAffinity: affinity(corev1.LabelHostname, "node-1")}},
+			want:         20,
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			demand, err := NewDemand(tc.requirements)
+			demand, err := NewDemand(tc.requirements, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := member().Room(demand, tc.promised); got != tc.want {
+			if got := member().Room(demand, 0); got != tc.want {
 				t.Errorf("\n%s\nRoom(...): want %d, got %d", tc.reason, tc.want, got)
 			}
 			if got := member().Admits(demand); got == tc.refused {
@@ -115,14 +113,14 @@ func TestRoom(t *testing.T) {
 }
 
 func TestNoReport(t *testing.T) {
-	demand, err := NewDemand(nil)
+	demand, err := NewDemand(nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	unknown := Summarize(&clusterv1alpha1.ClusterStatus{})
-	if unknown.Room(demand, nil) != 0 || !unknown.Admits(demand) {
+	if unknown.Room(demand, 0) != 0 || !unknown.Admits(demand) {
 		t.Errorf("a member that reported nothing has no room that can be counted on, but refuses nobody: got room %d, admits %v",
-			unknown.Room(demand, nil), unknown.Admits(demand))
+			unknown.Room(demand, 0), unknown.Admits(demand))
 	}
 }
 

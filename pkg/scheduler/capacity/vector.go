@@ -16,20 +16,16 @@ type Vector map[corev1.ResourceName]int64
 func newVector(list corev1.ResourceList) Vector {
 	out := make(Vector, len(list)+1)
 	for name, quantity := range list {
-		if name == corev1.ResourceCPU {
-			out[name] = quantity.MilliValue()
-			continue
-		}
-		out[name] = quantity.Value()
+		out[name] = amountOf(name, quantity)
 	}
 	return out
 }
 
-// times is how often the amounts fit into v less what is promised of it.
-func (v Vector) times(each []amount, promised Vector) int64 {
+// times is how often the amounts fit into v.
+func (v Vector) times(each []amount) int64 {
 	fit := int64(math.MaxInt64)
 	for _, a := range each {
-		fit = min(fit, max(v[a.name]-promised[a.name], 0)/a.value)
+		fit = min(fit, max(v[a.name], 0)/a.value)
 	}
 	return fit
 }

@@ -116,7 +116,7 @@ func changes(before, after *Member) Event {
 	if before.APIs != after.APIs {
 		events |= MemberAPIs
 	}
-	if before.Free.Less(after.Free) {
+	if before.Reported.Less(after.Reported) {
 		events |= MemberCapacity
 	}
 	return events

@@ -4,6 +4,8 @@
 package framework
 
 import (
+	"strconv"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -30,10 +32,14 @@ type Member struct {
 	Leaving bool
 	// APIs are what it serves. Members that serve the same share the value.
 	APIs *APIs
-	// Free is what it has room for, nil when it reported nothing yet.
+	// Free is what it has room for, without what was decided upon and is not in its
+	// report yet. Nil when it reported nothing yet.
 	Free *capacity.Summary
-	// Promised is the load decided upon that Free may not show yet.
-	Promised capacity.Vector
+	// Reported is what it has room for by its report.
+	Reported *capacity.Summary
+	// Observed is the version of the last binding whose Pods are in the report, as
+	// far as it says.
+	Observed uint64
 }
 
 // Name of the member.
@@ -45,14 +51,30 @@ func NewMember(from *clusterv1alpha1.Cluster, apis *APIPool) *Member {
 	cluster.ManagedFields = nil
 	cluster.Status.Provider, cluster.Status.Region, cluster.Status.Zones = from.Status.Provider, from.Status.Region, from.Status.Zones
 	cluster.Status.KubernetesVersion = from.Status.KubernetesVersion
+	reported := capacity.Summarize(&from.Status)
 	return &Member{
 		Cluster:  cluster,
 		Accepted: from.Spec.SyncMode != clusterv1alpha1.Pull || from.Spec.Accepted,
 		Ready:    isTrue(from, clusterv1alpha1.ClusterConditionReady),
 		Leaving:  !from.DeletionTimestamp.IsZero(),
 		APIs:     apis.get(from),
-		Free:     capacity.Summarize(&from.Status),
+		Free:     reported,
+		Reported: reported,
+		Observed: observed(from),
 	}
+}
+
+// observed is the version the capacity of a Cluster has seen, 0 when it does not
+// say.
+func observed(cluster *clusterv1alpha1.Cluster) uint64 {
+	if cluster.Status.Capacity == nil {
+		return 0
+	}
+	parsed, err := strconv.ParseUint(cluster.Status.Capacity.ObservedWorkVersion, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return parsed
 }
 
 func isTrue(cluster *clusterv1alpha1.Cluster, condition string) bool {

@@ -14,6 +14,7 @@ import (
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/capacity"
 )
 
 // Key identifies a template. Versions of one kind share it.
@@ -78,6 +79,8 @@ type Workload struct {
 	Divisible bool
 	// Requirements of one Pod.
 	Requirements *workv1alpha1.ReplicaRequirements
+	// Constraints of one Pod beyond those, nil when it has none.
+	Constraints *capacity.Constraints
 	// Claims are the names of the PersistentVolumeClaims its Pods mount, sorted.
 	Claims []string
 	// Labels of its Pods, by which others select them. Nil when they are not known.
@@ -133,7 +136,8 @@ func (w *Workload) sameDecision(other *Workload) bool {
 	return w.Pods == other.Pods &&
 		w.Divisible == other.Divisible &&
 		slices.Equal(w.Claims, other.Claims) &&
-		equality.Semantic.DeepEqual(w.Requirements, other.Requirements)
+		equality.Semantic.DeepEqual(w.Requirements, other.Requirements) &&
+		equality.Semantic.DeepEqual(w.Constraints, other.Constraints)
 }
 
 // New makes the template of an object of the kind, with what the Reader of the

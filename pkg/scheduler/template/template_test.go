@@ -20,6 +20,7 @@ import (
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/capacity"
 )
 
 // TestStays goes through what a fresh fleet and its users store.
@@ -245,6 +246,42 @@ func TestNeeds(t *testing.T) {
 	plain := &corev1.PodTemplateSpec{Spec: corev1.PodSpec{ServiceAccountName: "default"}}
 	if got := runs("shop", 1, plain).Links; got != nil {
 		t.Errorf("the default service account is everywhere, got %v", got)
+	}
+}
+
+func TestPodShape(t *testing.T) {
+	limits := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2")}
+	term := []corev1.PodAffinityTerm{{TopologyKey: corev1.LabelHostname, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}}}
+	from := corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "web"}},
+		Spec: corev1.PodSpec{
+			HostNetwork: true,
+			Containers: []corev1.Container{{
+				Resources: corev1.ResourceRequirements{Limits: limits},
+				Ports:     []corev1.ContainerPort{{ContainerPort: 80}},
+			}},
+			Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: term}},
+		},
+	}
+	got := runs("shop", 1, &from).Workload
+	if diff := cmp.Diff(limits, got.Requirements.ResourceRequest); diff != "" {
+		t.Errorf("what has limits requests them in every member: -want, +got:\n%s", diff)
+	}
+	want := &capacity.Constraints{
+		Limits:    limits,
+		HostPorts: []corev1.ContainerPort{{ContainerPort: 80, HostPort: 80}},
+		Topology:  []capacity.Rule{{Key: corev1.LabelHostname, Apart: true}},
+	}
+	if diff := cmp.Diff(want, got.Constraints); diff != "" {
+		t.Errorf("constraints: -want, +got:\n%s", diff)
+	}
+	if from.Spec.Containers[0].Resources.Requests != nil || from.Spec.Containers[0].Ports[0].HostPort != 0 {
+		t.Errorf("the template was changed: %+v", from.Spec.Containers)
+	}
+	apart := *got
+	apart.Constraints = nil
+	if got.sameDecision(&apart) {
+		t.Error("a changed constraint is a reason to decide again")
 	}
 }
 

@@ -13,9 +13,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	resourcehelper "k8s.io/component-helpers/resource"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
+	corev1defaults "k8s.io/kubernetes/pkg/apis/core/v1"
 	"k8s.io/utils/ptr"
 
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/capacity"
 )
 
 func readDeployment(d *appsv1.Deployment) Traits {
@@ -89,12 +91,22 @@ func replicated(namespace string, replicas *int32, pods *corev1.PodTemplateSpec)
 
 // runs are the traits of what runs so many Pods.
 func runs(namespace string, pods int32, from *corev1.PodTemplateSpec) Traits {
+	pod := podOf(namespace, from)
 	return Traits{
 		Workload: &Workload{
-			Pods: pods, Requirements: requirements(namespace, &from.Spec), Claims: claims(&from.Spec), Labels: from.Labels,
+			Pods: pods, Requirements: requirements(namespace, &pod.Spec), Constraints: capacity.ConstraintsOf(pod),
+			Claims: claims(&from.Spec), Labels: from.Labels,
 		},
 		Links: linksOf(Links{Needs: needs(namespace, &from.Spec)}),
 	}
+}
+
+// podOf is a Pod of a template as a member defaults it: what has limits and no
+// requests requests its limits, for one.
+func podOf(namespace string, from *corev1.PodTemplateSpec) *corev1.Pod {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Labels: from.Labels}, Spec: *from.Spec.DeepCopy()}
+	corev1defaults.SetDefaults_Pod(pod)
+	return pod
 }
 
 // needs are the objects Pods cannot start, or not work, without. The default

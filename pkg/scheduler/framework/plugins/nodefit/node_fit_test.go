@@ -22,7 +22,7 @@ func TestFilter(t *testing.T) {
 		Free: []clusterv1alpha1.FreeCapacity{{Count: 1, Resources: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}}},
 	}}}})
 	demand := func(system string) *capacity.Demand {
-		d, err := capacity.NewDemand(&workv1alpha1.ReplicaRequirements{NodeClaim: &workv1alpha1.NodeClaim{NodeSelector: map[string]string{corev1.LabelOSStable: system}}})
+		d, err := capacity.NewDemand(&workv1alpha1.ReplicaRequirements{NodeClaim: &workv1alpha1.NodeClaim{NodeSelector: map[string]string{corev1.LabelOSStable: system}}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
