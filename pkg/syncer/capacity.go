@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -107,6 +108,10 @@ type pod struct {
 	metav1.ObjectMeta
 	node     string
 	requests amounts
+	// owner is what it belongs to, unschedulableSince when it was found to fit no
+	// node, the zero time when it has one or may find one.
+	owner              objectIdentity
+	unschedulableSince time.Time
 }
 
 // cutPod cuts a Pod down.
@@ -121,6 +126,9 @@ func cutPod(object any) (*pod, error) {
 			ObjectMeta: metav1.ObjectMeta{Name: object.Name, Namespace: object.Namespace, UID: object.UID, ResourceVersion: object.ResourceVersion},
 			node:       object.Spec.NodeName,
 			requests:   requests,
+			owner:      ownerOf(object),
+
+			unschedulableSince: unschedulableSince(object),
 		}, nil
 	default:
 		return nil, fmt.Errorf("read Pod: unexpected type %T", object)

@@ -350,6 +350,7 @@ func (s *session) report(work *workv1alpha1.Work, record *record, o outcome) err
 		Health:             workv1alpha1.ResourceUnknown,
 		TemplateGeneration: record.reflected(work, o),
 		Drift:              o.drift,
+		Unschedulable:      o.unschedulable,
 	}
 	if len(item.AppliedMessage) > maxMessage {
 		item.AppliedMessage = strings.ToValidUTF8(item.AppliedMessage[:maxMessage], "")

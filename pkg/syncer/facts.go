@@ -25,23 +25,30 @@ type facts struct {
 	member member.Connection
 	nodes  *mirror[*node]
 	pods   *mirror[*pod]
+	// podChanged is told of every change of a Pod, nil standing for none. Nil is
+	// allowed; it is set before run.
+	podChanged func(old, now *pod)
 }
 
 // newFacts calls changed when the capacity may have changed.
 func newFacts(connection member.Connection, changed func()) *facts {
-	return &facts{
+	f := &facts{
 		member: connection,
 		nodes: newMirror(cutNode, func(old, now *node, _ string) {
 			if now == nil || !now.same(old) {
 				changed()
 			}
 		}, changed),
-		pods: newMirror(cutPod, func(old, now *pod, _ string) {
-			if now == nil || !now.same(old) {
-				changed()
-			}
-		}, changed),
 	}
+	f.pods = newMirror(cutPod, func(old, now *pod, _ string) {
+		if now == nil || !now.same(old) {
+			changed()
+		}
+		if f.podChanged != nil {
+			f.podChanged(old, now)
+		}
+	}, changed)
+	return f
 }
 
 // run mirrors until ctx ends.

@@ -29,6 +29,8 @@ type outcome struct {
 	object *observed
 	// drift are the fields that are not put right for now.
 	drift []workv1alpha1.FieldDrift
+	// unschedulable are the Pods of the object that find no node.
+	unschedulable *workv1alpha1.UnschedulablePods
 	// retry says when to look again though nothing happened.
 	retry retry
 	// after is the least time until then, when the member asked for it.

@@ -43,6 +43,8 @@ type session struct {
 	mirror    *mirror[*workv1alpha1.Work]
 	observers *observers
 	reporter  *reporter
+	// unschedulable are Pods of the member.
+	unschedulable *unschedulable
 
 	mu sync.Mutex
 	// records are what is known about each work, by name.
@@ -92,6 +94,7 @@ func newSession(options sessionOptions) *session {
 		sweepDelay: cmp.Or(options.sweepDelay, sweepDelay),
 
 		unknownChanged: options.unknownChanged,
+		unschedulable:  newUnschedulable(options.clock),
 	}
 	s.queue = workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[item]{
 		Clock: options.clock,
@@ -255,6 +258,10 @@ func (s *session) look(ctx context.Context, next item) {
 	s.mu.Lock()
 	record.revisit = o.reason == "" || o.reason == workv1alpha1.AppliedReasonKindNotServed || len(record.trimmed) > 0
 	s.mu.Unlock()
+	pods, again := s.unschedulable.of(record.target.identity())
+	if o.unschedulable = pods; again > 0 {
+		s.queue.AddAfter(next, again)
+	}
 	if o.reason != "" {
 		if err := s.report(work, record, o); err != nil {
 			utilruntime.HandleErrorWithContext(ctx, err, "Work cannot be reported on", "cluster", s.cluster, "work", work.Name)

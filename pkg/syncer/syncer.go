@@ -306,6 +306,7 @@ func (s *Syncer) serveOnce(ctx context.Context, name, fleetID string, gone *atom
 	})
 	status = newClusterStatus(name, connection, s.fleet.ClusterV1alpha1().Clusters(), get, s.clock)
 	status.unknown = carrier.unknownNow
+	status.facts.podChanged = carrier.podChanged
 	beat := &heartbeat{
 		cluster: name, identity: s.identity, clock: s.clock, member: connection,
 		leases: s.leases.Leases(clusterv1alpha1.MemberNamespace(name)),
