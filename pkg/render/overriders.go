@@ -120,14 +120,10 @@ func containers(object map[string]any, kind schema.GroupKind) []map[string]any {
 func overrideMetadata(object map[string]any, field string, overrider *policyv1alpha1.LabelAnnotationOverrider) error {
 	present := mapAt(object, "metadata", field)
 	for key, value := range overrider.Value {
-		_, exists := present[key]
 		switch overrider.Operator {
 		case policyv1alpha1.OverriderOpAdd:
-			if exists {
-				continue
-			}
 		case policyv1alpha1.OverriderOpReplace:
-			if !exists {
+			if _, exists := present[key]; !exists {
 				continue
 			}
 		case policyv1alpha1.OverriderOpRemove:
