@@ -59,6 +59,7 @@ func TestMember(t *testing.T) {
 		{"UnpullableImage", "an image that cannot be pulled never becomes available", c.failsToPull},
 		{"JobSucceeds", "a command that ends completes its job", c.completesJobs},
 		{"JobFails", "exit 1 fails its job", c.failsJobs},
+		{"AddedNode", "a node that is added takes the pods that ask for it", c.runsOnAddedNodes},
 		{"Paused", "a paused API server keeps its clients waiting, and goes on afterwards", c.hangsWhilePaused},
 		{"Killed", "killed parts come back with their data, others are left alone", c.survivesKill},
 	} {
@@ -278,6 +279,29 @@ func (c cluster) runJob(ctx context.Context, name string, want batchv1.JobCondit
 			}
 		}
 		return fmt.Errorf("it is not %s: %v", want, job.Status.Conditions)
+	})
+}
+
+// runsOnAddedNodes runs a pod for which only the added node has the resource.
+func (c cluster) runsOnAddedNodes(ctx context.Context) error {
+	taint := corev1.Taint{Key: "special", Effect: corev1.TaintEffectNoSchedule}
+	gpu := corev1.ResourceList{"example.com/gpu": resource.MustParse("1")}
+	if err := c.member.AddNodes(ctx, testbed.NodeConfig{Name: "special-0", Taints: []corev1.Taint{taint}, Allocatable: gpu}); err != nil {
+		return err
+	}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "special"}, Spec: podTemplate("special", "nginx").Spec}
+	pod.Spec.Tolerations = []corev1.Toleration{{Key: taint.Key, Operator: corev1.TolerationOpExists}}
+	pod.Spec.Containers[0].Resources = corev1.ResourceRequirements{Requests: gpu, Limits: gpu}
+	pods := c.CoreV1().Pods(metav1.NamespaceDefault)
+	if _, err := pods.Create(ctx, pod, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	return eventually(ctx, func(ctx context.Context) error {
+		pod, err := pods.Get(ctx, "special", metav1.GetOptions{})
+		if err == nil && (pod.Status.Phase != corev1.PodRunning || pod.Spec.NodeName != "special-0") {
+			err = fmt.Errorf("the pod is %s on node %q", pod.Status.Phase, pod.Spec.NodeName)
+		}
+		return err
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/yaml"
 
 	"fleet.dev/fleet/test/testbed/toolchain"
@@ -62,6 +63,27 @@ func TestNode(t *testing.T) {
 				t.Errorf("a node without allocatable %s takes no pods", name)
 			}
 		}
+	}
+}
+
+func TestNodeConfig(t *testing.T) {
+	n := node(MemberConfig{Name: "a", Region: "eu", Zones: []string{"eu-1"}}, 0, "v1.36.3")
+	taint := corev1.Taint{Key: "pool", Value: "gpu", Effect: corev1.TaintEffectNoSchedule}
+	NodeConfig{
+		Name: "gpu-0", Labels: map[string]string{"pool": "gpu"}, Taints: []corev1.Taint{taint},
+		Allocatable: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("4"), "example.com/gpu": resource.MustParse("2")},
+	}.change(n)
+	got := map[string]any{
+		"name": n.Name, "hostname": n.Labels[corev1.LabelHostname], "pool": n.Labels["pool"], "zone": n.Labels[corev1.LabelTopologyZone], "taints": n.Spec.Taints,
+		"cpu": n.Status.Allocatable.Cpu().String(), "gpu": n.Status.Allocatable.Name("example.com/gpu", resource.DecimalSI).String(),
+		"memory": n.Status.Allocatable.Memory().String(), "capacity": n.Status.Capacity.Cpu().String(),
+	}
+	want := map[string]any{
+		"name": "gpu-0", "hostname": "gpu-0", "pool": "gpu", "zone": "eu-1", "taints": []corev1.Taint{taint},
+		"cpu": "4", "gpu": "2", "memory": nodeMemory, "capacity": "4",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("an added node is like the others but for what is said about it: -want, +got:\n%s", diff)
 	}
 }
 

@@ -6,6 +6,7 @@ package testbed
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -22,6 +23,68 @@ const (
 	nodePods     = "110"
 	nodeStorage  = "1Ti"
 )
+
+// NodeConfig describes a node that a member has beside those of its MemberConfig.
+type NodeConfig struct {
+	// Name of the node, unique in the member.
+	Name string
+	// Labels beside those every node has.
+	Labels map[string]string
+	// Taints of the node.
+	Taints []corev1.Taint
+	// Allocatable is what differs from the other nodes.
+	Allocatable corev1.ResourceList
+}
+
+// AddNodes creates nodes that do not exist and waits until they are ready. Like the
+// others they outlive a restart of the member.
+func (m *Member) AddNodes(ctx context.Context, nodes ...NodeConfig) error {
+	config, err := m.RESTConfig()
+	if err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	version, err := client.Discovery().ServerVersion()
+	if err != nil {
+		return fmt.Errorf("read version of member %q: %w", m.Name(), err)
+	}
+	for i, c := range nodes {
+		n := node(m.layout.config, i, version.GitVersion)
+		c.change(n)
+		if err := createNode(ctx, client, n); err != nil {
+			return fmt.Errorf("add to member %q: %w", m.Name(), err)
+		}
+	}
+	return m.Kwok.await(ctx, readyTimeout, func(ctx context.Context) error {
+		return nodesReady(ctx, client, nodes)
+	})
+}
+
+// change makes a node like the others the one it describes.
+func (c NodeConfig) change(n *corev1.Node) {
+	n.Name, n.Labels[corev1.LabelHostname] = c.Name, c.Name
+	maps.Copy(n.Labels, c.Labels)
+	n.Spec.Taints = c.Taints
+	maps.Copy(n.Status.Capacity, c.Allocatable)
+	maps.Copy(n.Status.Allocatable, c.Allocatable)
+}
+
+// nodesReady checks that added nodes are ready and have their own taints only.
+func nodesReady(ctx context.Context, client kubernetes.Interface, nodes []NodeConfig) error {
+	for _, c := range nodes {
+		n, err := client.CoreV1().Nodes().Get(ctx, c.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if !nodeReady(n) || len(n.Spec.Taints) != len(c.Taints) {
+			return fmt.Errorf("node %s is not ready", c.Name)
+		}
+	}
+	return nil
+}
 
 // node is the i-th node of a member, counted from 0, as its kubelet would
 // register it. Nodes are spread evenly over the member's zones.
@@ -46,7 +109,7 @@ func node(c MemberConfig, i int, version string) *corev1.Node {
 		},
 		Status: corev1.NodeStatus{
 			Capacity:    resources,
-			Allocatable: resources,
+			Allocatable: maps.Clone(resources),
 			NodeInfo:    corev1.NodeSystemInfo{KubeletVersion: version, OperatingSystem: "linux", Architecture: "amd64"},
 		},
 	}
@@ -59,10 +122,17 @@ func createNodes(ctx context.Context, client kubernetes.Interface, c MemberConfi
 		return fmt.Errorf("read version of member %q: %w", c.Name, err)
 	}
 	for i := range c.Nodes {
-		n := node(c, i, version.GitVersion)
-		if _, err := client.CoreV1().Nodes().Create(ctx, n, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("create node %s in member %q: %w", n.Name, c.Name, err)
+		if err := createNode(ctx, client, node(c, i, version.GitVersion)); err != nil {
+			return fmt.Errorf("prepare member %q: %w", c.Name, err)
 		}
+	}
+	return nil
+}
+
+// createNode creates a node unless it exists.
+func createNode(ctx context.Context, client kubernetes.Interface, n *corev1.Node) error {
+	if _, err := client.CoreV1().Nodes().Create(ctx, n, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create node %s: %w", n.Name, err)
 	}
 	return nil
 }
