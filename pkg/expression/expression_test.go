@@ -164,11 +164,12 @@ func TestOverride(t *testing.T) {
 }
 
 func TestKeepsOnlySoMany(t *testing.T) {
-	c := &compiler{newEnv: newSelectorEnv, result: selectors.result, cost: selectorCost, kept: map[string]compiled{}}
+	c := NewCompiler(newSelectorEnv, selectorCost, selectors.result)
+	c.kept = map[string]compiled{}
 	for i := range maxKept {
 		c.kept[strings.Repeat(" ", i)] = compiled{}
 	}
-	if _, err := c.compile("true"); err != nil || len(c.kept) != 1 {
+	if _, err := c.Compile("true"); err != nil || len(c.kept) != 1 {
 		t.Errorf("compile(...): %v, %d kept", err, len(c.kept))
 	}
 }

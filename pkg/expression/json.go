@@ -14,9 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// asJSON turns a value of CEL into one of JSON, as unstructured objects have it. It
+// AsJSON turns a value of CEL into one of JSON, as unstructured objects have it. It
 // fails on what JSON does not know.
-func asJSON(value any) (any, error) {
+func AsJSON(value any) (any, error) {
 	switch v := value.(type) {
 	case nil, structpb.NullValue:
 		return nil, nil
@@ -41,7 +41,7 @@ func asJSON(value any) (any, error) {
 	case *resource.Quantity:
 		return v.String(), nil
 	case ref.Val:
-		return asJSON(v.Value())
+		return AsJSON(v.Value())
 	case []ref.Val:
 		return asList(v)
 	case []any:
@@ -65,7 +65,7 @@ func asJSON(value any) (any, error) {
 func asList[T any](from []T) (any, error) {
 	out := make([]any, 0, len(from))
 	for _, item := range from {
-		converted, err := asJSON(item)
+		converted, err := AsJSON(item)
 		if err != nil {
 			return nil, err
 		}
@@ -81,7 +81,7 @@ func asMap[K comparable, V any](from map[K]V, text func(K) (string, bool)) (any,
 		if !ok {
 			return nil, fmt.Errorf("a key of type %T is no string", key)
 		}
-		converted, err := asJSON(item)
+		converted, err := AsJSON(item)
 		if err != nil {
 			return nil, err
 		}

@@ -5,25 +5,13 @@ package render
 
 import (
 	"fmt"
-	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/mutating/patch"
-	"k8s.io/client-go/applyconfigurations"
-	"k8s.io/client-go/kubernetes/scheme"
 
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/expression"
 )
-
-// schemas tell how objects of native kinds are merged: which lists are sets, and
-// which are keyed by what. They are large, and read when the first expression is
-// evaluated.
-var schemas = sync.OnceValue(func() managedfields.TypeConverter { return applyconfigurations.NewTypeConverter(scheme.Scheme) })
-
-// deduced merges objects of other kinds, whose lists it takes for values.
-var deduced = managedfields.NewDeducedTypeConverter()
 
 // applyExpression merges what an expression returns into the object, in the manner
 // of a MutatingAdmissionPolicy.
@@ -37,7 +25,7 @@ func applyExpression(object map[string]any, text string, facts *workv1alpha1.Clu
 		return nil, err
 	}
 	original := &unstructured.Unstructured{Object: object}
-	merged, err := patch.ApplyStructuredMergeDiff(converterFor(original), original, configuration)
+	merged, err := patch.ApplyStructuredMergeDiff(expression.Converter(original.GroupVersionKind()), original, configuration)
 	if err != nil {
 		return nil, err
 	}
@@ -46,13 +34,6 @@ func applyExpression(object map[string]any, text string, facts *workv1alpha1.Clu
 		return nil, fmt.Errorf("merge apply configuration: the result is a %T", merged)
 	}
 	return result.Object, nil
-}
-
-func converterFor(object *unstructured.Unstructured) managedfields.TypeConverter {
-	if scheme.Scheme.Recognizes(object.GroupVersionKind()) {
-		return schemas()
-	}
-	return deduced
 }
 
 // factsFor returns what a binding holds about a member; one that was made by hand

@@ -5,29 +5,14 @@ package expression
 
 import (
 	"errors"
-	"fmt"
 	"strings"
-	"sync"
 
-	"github.com/google/cel-go/cel"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/apiserver/pkg/cel/environment"
 
 	"fleet.dev/fleet/pkg/apis/fieldcheck"
 	"fleet.dev/fleet/pkg/expression"
+	"fleet.dev/fleet/pkg/interpreter"
 )
-
-// parser is made once, at first use: it is large, and most objects have no
-// expression.
-var parser = sync.OnceValues(func() (*cel.Env, error) {
-	return environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()).Env(environment.NewExpressions)
-})
-
-// Check accepts text that is CEL. It is silent about text that is empty or too
-// long, of which validation has spoken.
-func Check(text string, path *field.Path) field.ErrorList {
-	return check(text, path, parse)
-}
 
 // CheckSelector accepts text that selects members: CEL over the fields that
 // cluster has, with a yes or no for a result.
@@ -47,6 +32,13 @@ func CheckOverride(text string, path *field.Path) field.ErrorList {
 	})
 }
 
+// CheckRule accepts text that answers a rule of a ResourceInterpreterCustomization.
+func CheckRule(rule interpreter.Rule, text string, path *field.Path) field.ErrorList {
+	return check(text, path, func(text string) error { return interpreter.Check(rule, text) })
+}
+
+// check is silent about text that is empty or too long, of which validation has
+// spoken.
 func check(text string, path *field.Path, compile func(text string) error) field.ErrorList {
 	if strings.TrimSpace(text) == "" || len(text) > fieldcheck.MaxExpressionLength {
 		return nil
@@ -60,15 +52,4 @@ func check(text string, path *field.Path, compile func(text string) error) field
 	default:
 		return field.ErrorList{field.Invalid(path, text, err.Error())}
 	}
-}
-
-func parse(text string) error {
-	env, err := parser()
-	if err != nil {
-		return fmt.Errorf("make CEL environment: %w", err)
-	}
-	if _, issues := env.Parse(text); issues.Err() != nil {
-		return expression.NewCompileError(issues)
-	}
-	return nil
 }

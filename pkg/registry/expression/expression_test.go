@@ -10,21 +10,23 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"fleet.dev/fleet/pkg/apis/fieldcheck"
+	"fleet.dev/fleet/pkg/interpreter"
 )
 
-func TestCheck(t *testing.T) {
+func TestCheckRule(t *testing.T) {
 	tests := map[string]struct {
 		reason string
 		text   string
 		want   string
 	}{
 		"Boolean": {
-			reason: "the usual choice of members",
-			text:   `cluster.spec.region == "eu" && cluster.status.nodeSummary.readyNum > 3`,
+			reason: "the usual answer",
+			text:   `object.status.ready == object.spec.replicas`,
 		},
-		"ApplyConfiguration": {
-			reason: "overriders return objects in the notation of mutating admission policies",
+		"Result": {
+			reason: "an answer of another type is none",
 			text:   `Object{spec: Object.spec{replicas: 2 * object.spec.replicas}}`,
+			want:   "must return bool, not Object",
 		},
 		"Optional": {
 			reason: "the syntax of optional fields is part of the dialect of Kubernetes",
@@ -32,12 +34,12 @@ func TestCheck(t *testing.T) {
 		},
 		"Macro": {
 			reason: "macros are expanded while parsing",
-			text:   `cluster.spec.zones.all(z, z.startsWith("eu-"))`,
+			text:   `object.spec.zones.all(z, z.startsWith("eu-"))`,
 		},
 		"Incomplete": {
 			reason: "the message says where it stops being CEL",
-			text:   `cluster.spec.region ==`,
-			want:   "must be a CEL expression: line 1, column 23: Syntax error: mismatched input '<EOF>'",
+			text:   `object.spec.region ==`,
+			want:   "must be a CEL expression: line 1, column 22: Syntax error: mismatched input '<EOF>'",
 		},
 		"AnotherLanguage": {
 			reason: "a statement is no expression",
@@ -46,7 +48,7 @@ func TestCheck(t *testing.T) {
 		},
 		"MacroMisused": {
 			reason: "a macro's first argument has to be a name",
-			text:   `cluster.spec.zones.all("z", true)`,
+			text:   `object.spec.zones.all("z", true)`,
 			want:   "argument must be a simple name",
 		},
 		"Empty": {
@@ -61,7 +63,7 @@ func TestCheck(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			path := field.NewPath("spec", "expression")
-			errs := Check(tc.text, path)
+			errs := CheckRule(interpreter.HealthInterpretation, tc.text, path)
 			switch {
 			case tc.want == "" && len(errs) > 0:
 				t.Errorf("%s: want no error, got %v", tc.reason, errs)
@@ -104,6 +106,6 @@ func FuzzCheck(f *testing.F) {
 	f.Add(`Object{spec: Object.spec{replicas: 1}}`)
 	f.Add(strings.Repeat("[", 400))
 	f.Fuzz(func(_ *testing.T, text string) {
-		Check(text, field.NewPath("expression"))
+		CheckRule(interpreter.HealthInterpretation, text, field.NewPath("expression"))
 	})
 }

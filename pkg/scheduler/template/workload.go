@@ -11,12 +11,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	resourcehelper "k8s.io/component-helpers/resource"
-	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
-	corev1defaults "k8s.io/kubernetes/pkg/apis/core/v1"
 	"k8s.io/utils/ptr"
 
-	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/podspec"
 	"fleet.dev/fleet/pkg/scheduler/capacity"
 )
 
@@ -91,82 +88,20 @@ func replicated(namespace string, replicas *int32, pods *corev1.PodTemplateSpec)
 
 // runs are the traits of what runs so many Pods.
 func runs(namespace string, pods int32, from *corev1.PodTemplateSpec) Traits {
-	pod := podOf(namespace, from)
+	pod := podspec.PodOf(namespace, from)
 	return Traits{
 		Workload: &Workload{
-			Pods: pods, Requirements: requirements(namespace, &pod.Spec), Constraints: capacity.ConstraintsOf(pod),
-			Claims: claims(&from.Spec), Labels: from.Labels,
+			Pods: pods, Requirements: podspec.Requirements(namespace, &pod.Spec), Constraints: capacity.ConstraintsOf(pod),
+			Claims: podspec.Claims(&from.Spec), Labels: from.Labels,
 		},
 		Links: linksOf(Links{Needs: needs(namespace, &from.Spec)}),
 	}
 }
 
-// podOf is a Pod of a template as a member defaults it: what has limits and no
-// requests requests its limits, for one.
-func podOf(namespace string, from *corev1.PodTemplateSpec) *corev1.Pod {
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Labels: from.Labels}, Spec: *from.Spec.DeepCopy()}
-	corev1defaults.SetDefaults_Pod(pod)
-	return pod
-}
-
-// needs are the objects Pods cannot start, or not work, without. The default
-// ServiceAccount is in every member.
 func needs(namespace string, spec *corev1.PodSpec) []Key {
 	var keys []Key
-	add := func(kind string) podutil.Visitor {
-		return func(name string) bool {
-			keys = append(keys, Key{Kind: kind, Namespace: namespace, Name: name})
-			return true
-		}
-	}
-	pod := &corev1.Pod{Spec: *spec}
-	podutil.VisitPodConfigmapNames(pod, add("ConfigMap"))
-	podutil.VisitPodSecretNames(pod, add("Secret"))
-	if spec.ServiceAccountName != "default" {
-		add("ServiceAccount")(spec.ServiceAccountName)
-	}
-	for _, claim := range claims(spec) {
-		add("PersistentVolumeClaim")(claim)
+	for _, reference := range podspec.References(spec) {
+		keys = append(keys, Key{Kind: reference.Kind, Namespace: namespace, Name: reference.Name})
 	}
 	return keys
-}
-
-func requirements(namespace string, spec *corev1.PodSpec) *workv1alpha1.ReplicaRequirements {
-	requests := resourcehelper.PodRequests(&corev1.Pod{Spec: *spec}, resourcehelper.PodResourcesOptions{})
-	for name, quantity := range requests {
-		if quantity.IsZero() {
-			delete(requests, name)
-		}
-	}
-	if len(requests) == 0 {
-		requests = nil
-	}
-	return &workv1alpha1.ReplicaRequirements{
-		NodeClaim:         nodeClaim(spec),
-		ResourceRequest:   requests,
-		Namespace:         namespace,
-		PriorityClassName: spec.PriorityClassName,
-	}
-}
-
-func nodeClaim(spec *corev1.PodSpec) *workv1alpha1.NodeClaim {
-	claim := &workv1alpha1.NodeClaim{NodeSelector: spec.NodeSelector, Tolerations: spec.Tolerations}
-	if spec.Affinity != nil && spec.Affinity.NodeAffinity != nil {
-		claim.HardNodeAffinity = spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
-	}
-	if len(claim.NodeSelector) == 0 && len(claim.Tolerations) == 0 && claim.HardNodeAffinity == nil {
-		return nil
-	}
-	return claim
-}
-
-func claims(spec *corev1.PodSpec) []string {
-	var names []string
-	for _, volume := range spec.Volumes {
-		if volume.PersistentVolumeClaim != nil {
-			names = append(names, volume.PersistentVolumeClaim.ClaimName)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }

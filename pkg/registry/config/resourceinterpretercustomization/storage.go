@@ -4,14 +4,19 @@
 package resourceinterpretercustomization
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/storage/names"
+	"k8s.io/client-go/kubernetes/scheme"
 
 	"fleet.dev/fleet/pkg/apis/config"
 	configv1alpha1 "fleet.dev/fleet/pkg/apis/config/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/config/validation"
+	"fleet.dev/fleet/pkg/interpreter"
 	"fleet.dev/fleet/pkg/registry/expression"
 	"fleet.dev/fleet/pkg/registry/resource"
 	"fleet.dev/fleet/pkg/registry/table"
@@ -46,11 +51,21 @@ func newStrategy(typer runtime.ObjectTyper) resource.Strategy[*customization] {
 	}
 }
 
-// checkExpressions accepts rules that are CEL.
+// nativeRules can be answered for kinds the fleet knows itself, too. The others it
+// answers by the types of Kubernetes.
+var nativeRules = []interpreter.Rule{interpreter.Retention, interpreter.HealthInterpretation, interpreter.StatusReflection}
+
+// checkExpressions accepts rules that compile.
 func checkExpressions(c *customization) field.ErrorList {
+	native := scheme.Scheme.IsGroupRegistered(schema.FromAPIVersionAndKind(c.Spec.Target.APIVersion, "").Group)
 	var errs field.ErrorList
 	for name, rule := range validation.Rules(&c.Spec.Customizations) {
-		errs = append(errs, expression.Check(rule.Expression, field.NewPath("spec", "customizations", name, "expression"))...)
+		path := field.NewPath("spec", "customizations", name)
+		if native && !slices.Contains(nativeRules, interpreter.Rule(name)) {
+			errs = append(errs, field.Forbidden(path, "the fleet knows this of native kinds"))
+			continue
+		}
+		errs = append(errs, expression.CheckRule(interpreter.Rule(name), rule.Expression, path.Child("expression"))...)
 	}
 	return errs
 }

@@ -15,6 +15,12 @@ import (
 	"fleet.dev/fleet/pkg/registry/table/tabletest"
 )
 
+// ofKind has a customization target another kind.
+func ofKind(c *customization, apiVersion, kind string) *customization {
+	c.Spec.Target = config.CustomizationTarget{APIVersion: apiVersion, Kind: kind}
+	return c
+}
+
 func database(rules config.CustomizationRules) *customization {
 	return &customization{
 		ObjectMeta: metav1.ObjectMeta{Name: "database"},
@@ -30,6 +36,7 @@ func TestExpressions(t *testing.T) {
 	tests := map[string]struct {
 		reason string
 		rules  config.CustomizationRules
+		native bool
 		want   []string
 	}{
 		"Valid": {
@@ -49,6 +56,21 @@ func TestExpressions(t *testing.T) {
 				"spec.customizations.dependencyInterpretation.expression",
 			},
 		},
+		"WrongResult": {
+			reason: "each rule has a result of its own",
+			rules:  config.CustomizationRules{HealthInterpretation: &config.CustomizationRule{Expression: `[]`}},
+			want:   []string{"spec.customizations.healthInterpretation.expression"},
+		},
+		"Native": {
+			reason: "of native kinds, only what members do with them can be said otherwise",
+			native: true,
+			rules: config.CustomizationRules{
+				HealthInterpretation: good, StatusAggregation: good, DependencyInterpretation: good, ReplicaResource: good,
+			},
+			want: []string{
+				"spec.customizations.replicaResource", "spec.customizations.statusAggregation", "spec.customizations.dependencyInterpretation",
+			},
+		},
 		"Empty": {
 			reason: "an empty rule is refused once, by validation",
 			rules:  config.CustomizationRules{Retention: &config.CustomizationRule{}},
@@ -59,6 +81,9 @@ func TestExpressions(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			given := database(tc.rules)
+			if tc.native {
+				ofKind(given, "apps/v1", "Deployment")
+			}
 			updated := given.DeepCopy()
 			updated.ResourceVersion = "1"
 			var onCreate, onUpdate []string
