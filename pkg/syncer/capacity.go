@@ -16,21 +16,23 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	resourcehelper "k8s.io/component-helpers/resource"
+	schedutil "k8s.io/kubernetes/pkg/scheduler/util"
 
 	"fleet.dev/fleet/pkg/apis/cluster/place"
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 )
 
-// amounts are quantities of resources in whole units: millicores for cpu, else
+// amounts are quantities of resources in whole units: millicores for cpu (that of quotas too), else
 // the unit of the resource. It is a tenth of the size of a corev1.ResourceList.
 type amounts map[corev1.ResourceName]int64
 
 func amountsOf(list corev1.ResourceList) amounts {
 	a := make(amounts, len(list))
 	for name, quantity := range list {
-		if name == corev1.ResourceCPU {
+		switch name {
+		case corev1.ResourceCPU, corev1.ResourceRequestsCPU, corev1.ResourceLimitsCPU:
 			a[name] = quantity.MilliValue()
-		} else {
+		default:
 			a[name] = quantity.Value()
 		}
 	}
@@ -50,7 +52,7 @@ func (a amounts) list() corev1.ResourceList {
 	list := make(corev1.ResourceList, len(a))
 	for name, amount := range a {
 		switch name {
-		case corev1.ResourceCPU:
+		case corev1.ResourceCPU, corev1.ResourceRequestsCPU, corev1.ResourceLimitsCPU:
 			list[name] = *resource.NewMilliQuantity(amount, resource.DecimalSI)
 		case corev1.ResourceMemory, corev1.ResourceEphemeralStorage:
 			list[name] = *resource.NewQuantity(amount-amount%mebi, resource.BinarySI)
@@ -108,6 +110,7 @@ type pod struct {
 	metav1.ObjectMeta
 	node     string
 	requests amounts
+	ports    []clusterv1alpha1.HostPort
 	// owner is what it belongs to, unschedulableSince when it was found to fit no
 	// node, the zero time when it has one or may find one.
 	owner              objectIdentity
@@ -120,12 +123,14 @@ func cutPod(object any) (*pod, error) {
 	case *pod:
 		return object, nil
 	case *corev1.Pod:
-		requests := amountsOf(resourcehelper.PodRequests(object, resourcehelper.PodResourcesOptions{}))
+		// As kube-scheduler counts them: what a resize has not given back yet is taken.
+		requests := amountsOf(resourcehelper.PodRequests(object, resourcehelper.PodResourcesOptions{UseStatusResources: true}))
 		requests[corev1.ResourcePods] = 1
 		return &pod{
 			ObjectMeta: metav1.ObjectMeta{Name: object.Name, Namespace: object.Namespace, UID: object.UID, ResourceVersion: object.ResourceVersion},
 			node:       object.Spec.NodeName,
 			requests:   requests,
+			ports:      hostPorts(object),
 			owner:      ownerOf(object),
 
 			unschedulableSince: unschedulableSince(object),
@@ -137,7 +142,18 @@ func cutPod(object any) (*pod, error) {
 
 // same returns true when the Pods take the same.
 func (p *pod) same(other *pod) bool {
-	return other != nil && p.UID == other.UID && p.node == other.node && maps.Equal(p.requests, other.requests)
+	return other != nil && p.UID == other.UID && p.node == other.node && maps.Equal(p.requests, other.requests) && slices.Equal(p.ports, other.ports)
+}
+
+// hostPorts are the ports of its node that a Pod holds.
+func hostPorts(of *corev1.Pod) []clusterv1alpha1.HostPort {
+	var ports []clusterv1alpha1.HostPort
+	for _, port := range schedutil.GetHostPorts(of) {
+		ports = append(ports, clusterv1alpha1.HostPort{
+			Port: port.HostPort, Protocol: cmp.Or(port.Protocol, corev1.ProtocolTCP), HostIP: port.HostIP,
+		})
+	}
+	return ports
 }
 
 // summary is the capacity of a member.
@@ -151,7 +167,7 @@ type summary struct {
 // summarize adds up nodes and the Pods that have not ended.
 func summarize(nodes []*node, pods []*pod, models []clusterv1alpha1.ResourceModel) summary {
 	allocatable, allocated, allocating := amounts{}, amounts{}, amounts{}
-	used := map[string]amounts{}
+	used, held := map[string]amounts{}, map[string][]clusterv1alpha1.HostPort{}
 	for _, p := range pods {
 		if p.node == "" {
 			allocating.add(p.requests)
@@ -162,6 +178,7 @@ func summarize(nodes []*node, pods []*pod, models []clusterv1alpha1.ResourceMode
 			used[p.node] = amounts{}
 		}
 		used[p.node].add(p.requests)
+		held[p.node] = append(held[p.node], p.ports...)
 	}
 	s := summary{place: placeOf(nodes)}
 	classes := map[string]*class{}
@@ -171,12 +188,14 @@ func summarize(nodes []*node, pods []*pod, models []clusterv1alpha1.ResourceMode
 		if n.ready {
 			s.nodes.ReadyNum++
 		}
+		class := classOf(classes, n)
+		class.nodes++
 		if !n.ready || !n.schedulable {
 			continue
 		}
 		allocatable.add(n.allocatable)
 		free := n.free(used[n.Name])
-		classOf(classes, n).take(free)
+		class.take(free, held[n.Name])
 		if grade := gradeOf(models, free); grade >= 0 {
 			grades[grade]++
 		}
@@ -267,14 +286,17 @@ func (c *class) name() string {
 	return fmt.Sprintf("%016x", hash.Sum64())
 }
 
-// take counts a node with so much left.
-func (c *class) take(free amounts) {
-	c.nodes++
+// take counts a node that takes Pods, with so much left and the ports held.
+func (c *class) take(free amounts, ports []clusterv1alpha1.HostPort) {
 	list := free.list()
-	key := keyOf(list)
+	slices.SortFunc(ports, func(a, b clusterv1alpha1.HostPort) int {
+		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.HostIP, b.HostIP))
+	})
+	ports = slices.Compact(ports)
+	key := keyOf(list) + fmt.Sprint(ports)
 	entry, ok := c.free[key]
 	if !ok {
-		entry = &clusterv1alpha1.FreeCapacity{Resources: list}
+		entry = &clusterv1alpha1.FreeCapacity{Resources: list, HostPorts: ports}
 		c.free[key] = entry
 	}
 	entry.Count++

@@ -4,6 +4,7 @@
 package syncer
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -97,7 +98,8 @@ func TestSummarize(t *testing.T) {
 	left := resources("0", "7Gi", 109)
 	left["example.com/gpu"] = resource.MustParse("2")
 	wantClasses := map[string]clusterv1alpha1.CapacityClass{
-		"": {Labels: map[string]string{"disk": "ssd"}, Nodes: 3, Free: []clusterv1alpha1.FreeCapacity{
+		// The node that is lost and the one that is cordoned count, with nothing left.
+		"": {Labels: map[string]string{"disk": "ssd"}, Nodes: 5, Free: []clusterv1alpha1.FreeCapacity{
 			{Count: 1, Resources: resources("2", "6Gi", 108)},
 			{Count: 1, Resources: resources("2", "6284Mi", 109)},
 			{Count: 1, Resources: resources("4", "8Gi", 110)},
@@ -146,5 +148,94 @@ func TestNodeSame(t *testing.T) {
 	}
 	if cordoned := aNode(t, "a", func(n *corev1.Node) { n.Spec.Unschedulable = true }); cordoned.same(before) {
 		t.Error("a cordon is no change of the capacity")
+	}
+}
+
+func TestHostPorts(t *testing.T) {
+	port := func(number int32) corev1.Container {
+		return corev1.Container{Ports: []corev1.ContainerPort{{HostPort: number}, {ContainerPort: 8080}}}
+	}
+	held := func(node string, containers ...corev1.Container) *pod {
+		cut, err := cutPod(&corev1.Pod{Spec: corev1.PodSpec{NodeName: node, Containers: containers}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cut
+	}
+	got := summarize([]*node{aNode(t, "a", nil), aNode(t, "b", nil), aNode(t, "c", nil)},
+		[]*pod{held("a", port(90), port(80)), held("b", port(80)), held("b", port(90), port(90))}, nil)
+	free := func(count int32, pods int64, ports ...int32) clusterv1alpha1.FreeCapacity {
+		entry := clusterv1alpha1.FreeCapacity{Count: count, Resources: resources("4", "8Gi", pods)}
+		for _, number := range ports {
+			entry.HostPorts = append(entry.HostPorts, clusterv1alpha1.HostPort{Port: number, Protocol: corev1.ProtocolTCP})
+		}
+		return entry
+	}
+	want := map[string]clusterv1alpha1.FreeCapacity{"108": free(1, 108, 80, 90), "109": free(1, 109, 80, 90), "110": free(1, 110)}
+	byPods := map[string]clusterv1alpha1.FreeCapacity{}
+	for _, entry := range got.capacity.Classes[0].Free {
+		byPods[entry.Resources.Pods().String()] = entry
+	}
+	if diff := cmp.Diff(want, byPods, compareQuantities); diff != "" {
+		t.Errorf("ports are told once each, sorted: -want +got:\n%s", diff)
+	}
+	if held("a", port(80)).same(held("a", port(90))) {
+		t.Error("another port is a change")
+	}
+}
+
+func TestResizedPod(t *testing.T) {
+	given := resources("3", "1Gi", 0)
+	cut, err := cutPod(&corev1.Pod{
+		Spec:   corev1.PodSpec{NodeName: "a", Containers: []corev1.Container{{Name: "c", Resources: corev1.ResourceRequirements{Requests: resources("1", "1Gi", 0)}}}},
+		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{Name: "c", Resources: &corev1.ResourceRequirements{Requests: given}, AllocatedResources: given}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := cut.requests[corev1.ResourceCPU]; got != 3000 {
+		t.Errorf("a Pod that is being made smaller holds what it had until then: want 3000m, got %dm", got)
+	}
+}
+
+func TestExportQuotas(t *testing.T) {
+	quotas := []*corev1.ResourceQuota{
+		{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "pods"},
+			Spec: corev1.ResourceQuotaSpec{
+				Hard:   corev1.ResourceList{corev1.ResourcePods: resource.MustParse("5"), corev1.ResourceLimitsCPU: resource.MustParse("2"), corev1.ResourceServices: resource.MustParse("1")},
+				Scopes: []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeNotBestEffort},
+			},
+			Status: corev1.ResourceQuotaStatus{Used: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("3"), corev1.ResourceLimitsCPU: resource.MustParse("2500m")}},
+		},
+		{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "objects"},
+			Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{
+				corev1.ResourceServices: resource.MustParse("1"), corev1.ResourceRequestsStorage: resource.MustParse("1Gi"), "count/deployments.apps": resource.MustParse("1"),
+			}},
+		},
+		{ObjectMeta: metav1.ObjectMeta{Namespace: "bank", Name: "gpus"}, Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{"requests.example.com/gpu": resource.MustParse("4")}}},
+	}
+	var cut []*quota
+	for _, q := range quotas {
+		c, err := cutQuota(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cut = append(cut, c)
+	}
+	want := []clusterv1alpha1.NamespaceQuota{
+		{Namespace: "bank", Name: "gpus", Remaining: corev1.ResourceList{"requests.example.com/gpu": resource.MustParse("4")}},
+		{
+			Namespace: "shop", Name: "pods", Scopes: []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeNotBestEffort},
+			// More is used than the limit that was lowered allows.
+			Remaining: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("2"), corev1.ResourceLimitsCPU: resource.MustParse("0")},
+		},
+	}
+	if diff := cmp.Diff(want, exportQuotas(cut), compareQuantities); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if got := len(exportQuotas(slices.Repeat(cut, 1000))); got != maxQuotas {
+		t.Errorf("quotas of very many namespaces: want the first %d, got %d", maxQuotas, got)
 	}
 }

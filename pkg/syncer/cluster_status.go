@@ -29,6 +29,9 @@ const (
 	// capacityApart is the least time between two writes of numbers that change
 	// all the time.
 	capacityApart = 10 * time.Second
+	// countedAfter is how long after a work its Pods are taken to be there, and how long
+	// numbers that begin to change are waited with.
+	countedAfter = time.Second
 	// unreachableAfter is how long a member may be silent before it is called
 	// unreachable.
 	unreachableAfter = 15 * time.Second
@@ -51,6 +54,9 @@ type clusterStatus struct {
 	get func() (*clusterv1alpha1.Cluster, error)
 	// unknown returns the objects no work asks for. Nil finds none.
 	unknown func() unknown
+	// carried returns the version of the last work whose Pods are in the numbers.
+	// Nil knows none.
+	carried func() string
 
 	// now rings for what has to be told at once, eventually for what may wait.
 	now        chan struct{}
@@ -121,10 +127,10 @@ func (c *clusterStatus) wait(ctx context.Context, healthChanged, numbers <-chan 
 		case <-timer.C():
 			return true
 		case <-numbers:
-			rest := capacityApart - c.clock.Since(last)
-			if rest <= 0 {
+			if last.IsZero() {
 				return true
 			}
+			rest := max(capacityApart-c.clock.Since(last), countedAfter)
 			// Wait for the interval to end, and for more urgent news.
 			numbers = nil
 			timer.Reset(min(rest, patience))
@@ -156,12 +162,20 @@ func (c *clusterStatus) write(ctx context.Context, numbers bool) (told bool, err
 	if health.Reason == "" {
 		return false, nil
 	}
+	var version string
+	if c.carried != nil {
+		// Before the numbers are looked at: they may know of more, not of less.
+		version = c.carried()
+	}
 	observed, known := c.observe(cluster, health, numbers)
 	err = clientretry.RetryOnConflict(clientretry.DefaultBackoff, func() error {
 		wanted := cluster.DeepCopy()
 		observed(&wanted.Status, wanted.Generation)
 		if equality.Semantic.DeepEqual(cluster.Status, wanted.Status) {
 			return nil
+		}
+		if known {
+			wanted.Status.Capacity.ObservedWorkVersion = version
 		}
 		wanted.Status.Agent = &clusterv1alpha1.ClusterAgent{Version: wellknown.Version, LastSeen: &metav1.Time{Time: c.clock.Now()}}
 		_, err := c.client.UpdateStatus(ctx, wanted, metav1.UpdateOptions{})
@@ -212,7 +226,11 @@ func (c *clusterStatus) observe(cluster *clusterv1alpha1.Cluster, health member.
 			meta.SetStatusCondition(&status.Conditions, complete)
 		}
 		if known {
-			status.NodeSummary, status.ResourceSummary, status.Capacity = &sum.nodes, &sum.resources, &sum.capacity
+			capacity := sum.capacity
+			if status.Capacity != nil {
+				capacity.ObservedWorkVersion = status.Capacity.ObservedWorkVersion
+			}
+			status.NodeSummary, status.ResourceSummary, status.Capacity = &sum.nodes, &sum.resources, &capacity
 			status.Provider, status.Region, status.Zones = sum.place.Provider, sum.place.Region, sum.place.Zones
 		}
 	}, known

@@ -52,7 +52,7 @@ func (r *rig) keepStatus(changes ...func(*clusterv1alpha1.Cluster)) (get func() 
 	}
 	read := func() (*clusterv1alpha1.Cluster, error) { return clusters.Get(r.Context(), "one", metav1.GetOptions{}) }
 	keeper := newClusterStatus("one", r.session.member, clusters, read, clock.RealClock{})
-	keeper.unknown = r.session.unknownNow
+	keeper.unknown, keeper.carried = r.session.unknownNow, r.session.carried
 	r.mu.Lock()
 	r.apisChanged = keeper.changed
 	r.mu.Unlock()
@@ -115,6 +115,31 @@ func TestClusterStatus(t *testing.T) {
 	r.settle()
 	if got := writes() - before; got != 0 {
 		t.Errorf("%d writes right after one before: numbers that change all the time would be written all the time", got)
+	}
+}
+
+// TestCapacityTellsWhatItHasSeen has numbers come with the version of the works
+// that are in them, and the version never come alone.
+func TestCapacityTellsWhatItHasSeen(t *testing.T) {
+	r := newRig(t)
+	r.session.sightings.see("41", time.Now().Add(-time.Minute))
+	get, writes := r.keepStatus()
+	numbers := func() error {
+		if get().Status.Capacity == nil {
+			return errors.New("capacity unknown")
+		}
+		return nil
+	}
+	r.eventually("the first numbers", numbers)
+	if got := get().Status.Capacity.ObservedWorkVersion; got != "41" {
+		t.Errorf("version of the numbers: want 41, got %q", got)
+	}
+	before := writes()
+	r.session.sightings.see("42", time.Now().Add(-time.Minute))
+	r.apisChanged()
+	r.settle()
+	if got := writes() - before; got != 0 {
+		t.Errorf("%d writes for a version alone", got)
 	}
 }
 

@@ -20,11 +20,13 @@ import (
 // livePods selects the Pods that take room on a node, or will.
 const livePods = "status.phase!=" + string(corev1.PodSucceeded) + ",status.phase!=" + string(corev1.PodFailed)
 
-// facts mirrors the nodes and Pods of a member to know its capacity.
+// facts mirrors the nodes, Pods and ResourceQuotas of a member to know its
+// capacity.
 type facts struct {
 	member member.Connection
 	nodes  *mirror[*node]
 	pods   *mirror[*pod]
+	quotas *mirror[*quota]
 	// podChanged is told of every change of a Pod, nil standing for none. Nil is
 	// allowed; it is set before run.
 	podChanged func(old, now *pod)
@@ -35,6 +37,11 @@ func newFacts(connection member.Connection, changed func()) *facts {
 	f := &facts{
 		member: connection,
 		nodes: newMirror(cutNode, func(old, now *node, _ string) {
+			if now == nil || !now.same(old) {
+				changed()
+			}
+		}, changed),
+		quotas: newMirror(cutQuota, func(old, now *quota, _ string) {
 			if now == nil || !now.same(old) {
 				changed()
 			}
@@ -78,9 +85,23 @@ func (f *facts) run(ctx context.Context) {
 			},
 		}, pods), f.pods)
 	})
+	wg.Go(func() { f.followQuotas(ctx) })
 }
 
-// summary returns the capacity, false before it is known.
+func (f *facts) followQuotas(ctx context.Context) {
+	quotas := f.member.Core().ResourceQuotas(metav1.NamespaceAll)
+	f.member.Follow(ctx, "resourcequotas", cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			return quotas.List(ctx, options)
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			return quotas.Watch(ctx, options)
+		},
+	}, quotas), f.quotas)
+}
+
+// summary returns the capacity, false before it is known. Quotas are part of it
+// once they are known, which they never are where the syncer may not read them.
 func (f *facts) summary(models []clusterv1alpha1.ResourceModel) (summary, bool) {
 	if !f.nodes.hasSynced() || !f.pods.hasSynced() {
 		return summary{}, false
@@ -89,5 +110,9 @@ func (f *facts) summary(models []clusterv1alpha1.ResourceModel) (summary, bool) 
 	f.nodes.each(func(_ string, n *node) { nodes = append(nodes, n) })
 	var pods []*pod
 	f.pods.each(func(_ string, p *pod) { pods = append(pods, p) })
-	return summarize(nodes, pods, models), true
+	sum := summarize(nodes, pods, models)
+	var quotas []*quota
+	f.quotas.each(func(_ string, q *quota) { quotas = append(quotas, q) })
+	sum.capacity.Quotas = exportQuotas(quotas)
+	return sum, true
 }

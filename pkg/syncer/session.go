@@ -55,6 +55,8 @@ type session struct {
 	namespaces map[string]struct{}
 	// unknown are the objects no work asks for.
 	unknown unknown
+	// sightings of works.
+	sightings sightings
 
 	// sweepDelay is that of the constant, except in tests. unknownChanged is called
 	// when unknown changed; nil is allowed.
@@ -147,12 +149,22 @@ func cutWork(object any) (*workv1alpha1.Work, error) {
 
 // workChanged has a work looked at. A work that is gone is forgotten; the object
 // it was about stays as it is.
-func (s *session) workChanged(old, now *workv1alpha1.Work, _ string) {
+func (s *session) workChanged(old, now *workv1alpha1.Work, version string) {
+	s.sightings.see(version, s.clock.Now())
 	if now == nil {
 		s.enqueueAs(old.Name, rankOf(targetOf(old).kind.GroupKind()))
 		return
 	}
 	s.enqueueAs(now.Name, rankOf(targetOf(now).kind.GroupKind()))
+}
+
+// carried returns the version up to which works were seen long enough ago that
+// their Pods are there. While some wait to be carried that is not known.
+func (s *session) carried() string {
+	if s.queue.Len() > 0 {
+		return ""
+	}
+	return s.sightings.version(s.clock.Now())
 }
 
 // watchHealth has everything looked at again when the member is usable after it

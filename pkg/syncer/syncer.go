@@ -305,7 +305,7 @@ func (s *Syncer) serveOnce(ctx context.Context, name, fleetID string, gone *atom
 		unknownChanged: func() { status.changed() },
 	})
 	status = newClusterStatus(name, connection, s.fleet.ClusterV1alpha1().Clusters(), get, s.clock)
-	status.unknown = carrier.unknownNow
+	status.unknown, status.carried = carrier.unknownNow, carrier.carried
 	status.facts.podChanged = carrier.podChanged
 	beat := &heartbeat{
 		cluster: name, identity: s.identity, clock: s.clock, member: connection,

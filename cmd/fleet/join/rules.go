@@ -28,7 +28,7 @@ func SyncerRules() []rbacv1.PolicyRule {
 func NarrowRules() []rbacv1.PolicyRule {
 	read := []string{"get", "list", "watch"}
 	return []rbacv1.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"namespaces", "nodes", "pods"}, Verbs: read},
+		{APIGroups: []string{""}, Resources: []string{"namespaces", "nodes", "pods", "resourcequotas"}, Verbs: read},
 		{APIGroups: []string{"apiextensions.k8s.io"}, Resources: []string{"customresourcedefinitions"}, Verbs: read},
 		{APIGroups: []string{"apiregistration.k8s.io"}, Resources: []string{"apiservices"}, Verbs: read},
 		{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"clusterroles"}, ResourceNames: []string{wellknown.SyncerName}, Verbs: []string{"get", "delete"}},
