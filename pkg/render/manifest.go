@@ -65,7 +65,10 @@ func newManifest(fleetID string, template *Template, binding workv1alpha1.Bindin
 	spec := binding.GetSpec()
 	object := runtime.DeepCopyJSON(template.object)
 	if key.divided {
-		setReplicas(object, template.kind, key.replicas)
+		var err error
+		if object, err = withReplicas(object, template.kind, spec.ReplicaRevision, key.replicas); err != nil {
+			return manifestResult{err: err}
+		}
 		setPart(object, template.kind, key.part)
 	}
 	var applied []string

@@ -4,10 +4,12 @@
 package render
 
 import (
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/interpreter"
 )
 
 // replicaFields says where the number of replicas of a native workload is. A Job
@@ -31,7 +33,7 @@ var replicaFields = map[schema.GroupKind]struct {
 // A divided template never falls back to its own number: while a scale-up from
 // zero waits for the scheduler, every member would start all of it.
 func replicasFor(template *Template, spec *workv1alpha1.BindingSpec, target target) (int64, bool) {
-	if _, ok := replicaFields[template.kind]; !ok {
+	if _, ok := replicaFields[template.kind]; !ok && spec.ReplicaRevision == "" {
 		return 0, false
 	}
 	if target.entry == nil {
@@ -58,12 +60,26 @@ func divides(spec *workv1alpha1.BindingSpec, kind schema.GroupKind) bool {
 	case placement == nil:
 		return false
 	case placement.Auto != nil:
-		return replicaFields[kind].autoDivide
+		return replicaFields[kind].autoDivide || spec.ReplicaRevision != ""
 	case placement.ReplicaScheduling == nil:
 		return false
 	default:
 		return placement.ReplicaScheduling.ReplicaSchedulingType != policyv1alpha1.Duplicated
 	}
+}
+
+// withReplicas returns the object with the replicas of a member: where the kind has
+// them, or as the expression for it says. It may change the object.
+func withReplicas(object map[string]any, kind schema.GroupKind, expression string, replicas int64) (map[string]any, error) {
+	if _, ok := replicaFields[kind]; ok {
+		setReplicas(object, kind, replicas)
+		return object, nil
+	}
+	revised, err := interpreter.Revise(expression, &unstructured.Unstructured{Object: object}, replicas)
+	if err != nil {
+		return nil, err
+	}
+	return revised.Object, nil
 }
 
 func setReplicas(object map[string]any, kind schema.GroupKind, replicas int64) {

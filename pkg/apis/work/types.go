@@ -61,6 +61,7 @@ type BindingSpec struct {
 	Placement                   *policy.Placement
 	Replicas                    int32
 	ReplicaRequirements         *ReplicaRequirements
+	ReplicaRevision             string
 	Components                  []Component
 	Clusters                    []TargetCluster
 	Tombstones                  []Tombstone

@@ -107,6 +107,10 @@ const (
 	AppliedReasonKindNotServed = "KindNotServed"
 	// AppliedReasonSuspended says that the work is held back.
 	AppliedReasonSuspended = "Suspended"
+	// AppliedReasonNotInterpreted says that the work was applied, and that an
+	// expression of a ResourceInterpreterCustomization fails on the object; the
+	// message says which, and why.
+	AppliedReasonNotInterpreted = "NotInterpreted"
 	// AppliedReasonPruned says that the work was applied without fields the
 	// member does not know; the message names them.
 	AppliedReasonPruned = "FieldsPruned"

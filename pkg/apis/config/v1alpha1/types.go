@@ -43,11 +43,13 @@ type ResourceInterpreterCustomizationList struct {
 
 // ResourceInterpreterCustomizationSpec says how one kind is read.
 type ResourceInterpreterCustomizationSpec struct {
-	// target is the kind. When several objects name the same target the first by
-	// name wins.
+	// target is the kind. When several objects name the same target, the first by
+	// name that answers a question wins.
 	Target CustomizationTarget `json:"target"`
-	// customizations are the answers; what is left out keeps the generic rule.
-	// At least one is needed.
+	// customizations are the answers; what is left out is answered by the built-in
+	// customization of the kind, if there is one, or else by the rule for all kinds, as is
+	// an answer of null. At least one is needed. Of native kinds the fleet knows all but
+	// retention, statusReflection and healthInterpretation.
 	Customizations CustomizationRules `json:"customizations"`
 }
 
@@ -63,46 +65,50 @@ type CustomizationTarget struct {
 // kind. In each expression object is the template; other variables are named
 // with each rule.
 type CustomizationRules struct {
-	// retention returns an apply configuration of the fields that keep the value
-	// they have in the member. Variables: object (desired), observed (in the
-	// member).
+	// retention returns an apply configuration, Object{...}, of the fields that keep
+	// the value they have in the member; of lists, the whole. Variables: object
+	// (desired), observed (in the member, without its status).
 	// +optional
 	Retention *CustomizationRule `json:"retention,omitempty"`
 
-	// replicaResource returns a map with replicas (int) and, if the replicas
-	// need resources, requirements shaped as spec.replicaRequirements of a
-	// binding. Variable: object.
+	// replicaResource returns Replicas{replicas: <int>, requirements: Requirements},
+	// where requirements is shaped as spec.replicaRequirements of a binding;
+	// podRequirements(<pod template>) returns some. Variable: object.
 	// +optional
 	ReplicaResource *CustomizationRule `json:"replicaResource,omitempty"`
 
-	// componentResource returns a list of maps with name, replicas and
-	// requirements, for kinds made of several sorts of Pods. Variable: object.
+	// componentResource returns a list of Component{name: <string>, replicas: <int>,
+	// requirements: Requirements}, for kinds made of several sorts of Pods. Variable:
+	// object.
 	// +optional
 	ComponentResource *CustomizationRule `json:"componentResource,omitempty"`
 
-	// replicaRevision returns an apply configuration that sets the number of
-	// replicas. Variables: object, replicas (int).
+	// replicaRevision returns an apply configuration, Object{...}, that sets the number
+	// of replicas. Only kinds that have it can be divided. Variables: object, replicas
+	// (int).
 	// +optional
 	ReplicaRevision *CustomizationRule `json:"replicaRevision,omitempty"`
 
 	// statusReflection returns the part of the member's status that is reported
-	// to the fleet. Variable: object (in the member).
+	// to the fleet, as Object.status{...} or a map. Variable: object (in the member).
 	// +optional
 	StatusReflection *CustomizationRule `json:"statusReflection,omitempty"`
 
-	// statusAggregation returns the status of the template. Variables: object,
-	// items (a list of maps with cluster, status and health).
+	// statusAggregation returns the status of the template, as Object.status{...} or a
+	// map. Variables: object, items (what the members reported, each with cluster,
+	// status and health).
 	// +optional
 	StatusAggregation *CustomizationRule `json:"statusAggregation,omitempty"`
 
-	// healthInterpretation returns whether the object is healthy, as a boolean.
-	// Variable: object (in the member).
+	// healthInterpretation returns whether the object is healthy, as a boolean; null
+	// when nothing can be said. Variable: object (in the member).
 	// +optional
 	HealthInterpretation *CustomizationRule `json:"healthInterpretation,omitempty"`
 
-	// dependencyInterpretation returns a list of maps with apiVersion, kind,
-	// namespace and name of the objects that have to be where this one is.
-	// Variable: object.
+	// dependencyInterpretation returns a list of Dependency{apiVersion, kind, namespace,
+	// name} of the objects that have to be where this one is; instead of a name there may
+	// be a labelSelector. podDependencies(<pod template>, <namespace>) returns what a Pod
+	// template refers to. Variable: object.
 	// +optional
 	DependencyInterpretation *CustomizationRule `json:"dependencyInterpretation,omitempty"`
 }

@@ -106,6 +106,13 @@ type BindingSpec struct {
 	// +optional
 	ReplicaRequirements *ReplicaRequirements `json:"replicaRequirements,omitempty"`
 
+	// replicaRevision is the CEL expression that sets the replicas of a member in
+	// the template, from the ResourceInterpreterCustomization of its kind. Empty
+	// for native kinds, and for kinds whose replicas are not divided. At most 10240
+	// bytes.
+	// +optional
+	ReplicaRevision string `json:"replicaRevision,omitempty"`
+
 	// components are the sorts of Pods of a template that has several. They go
 	// to one member together.
 	// +optional

@@ -165,6 +165,10 @@ const (
 	// AppliedReasonRenderFailed says that there is no work to apply: an override does
 	// not fit the template.
 	AppliedReasonRenderFailed = "RenderFailed"
+	// AppliedReasonNotInterpreted says that the work was applied, and that an
+	// expression of a ResourceInterpreterCustomization fails on the object; the
+	// message says which, and why.
+	AppliedReasonNotInterpreted = "NotInterpreted"
 	// AppliedReasonPruned says that the work was applied without fields the
 	// member does not know; the message names them.
 	AppliedReasonPruned = "FieldsPruned"

@@ -81,6 +81,7 @@ func validateDecision(spec *work.BindingSpec, path *field.Path) field.ErrorList 
 
 func validateReplicaNeeds(spec *work.BindingSpec, path *field.Path) field.ErrorList {
 	errs := fieldcheck.NotLess(spec.Replicas, 0, path.Child("replicas"))
+	errs = append(errs, fieldcheck.MaxLength(spec.ReplicaRevision, fieldcheck.MaxExpressionLength, path.Child("replicaRevision"))...)
 	errs = append(errs, validateRequirements(spec.ReplicaRequirements, path.Child("replicaRequirements"))...)
 	path = path.Child("components")
 	for i, component := range spec.Components {

@@ -80,6 +80,11 @@ func TestValidateBinding(t *testing.T) {
 			change: func(b *work.ResourceBinding) { b.Spec.Replicas = -1 },
 			want:   []string{"FieldValueInvalid spec.replicas"},
 		},
+		"ReplicaRevision": {
+			reason: "an expression has a limit wherever it is",
+			change: func(b *work.ResourceBinding) { b.Spec.ReplicaRevision = strings.Repeat("a", 10241) },
+			want:   []string{"FieldValueTooLong spec.replicaRevision"},
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
