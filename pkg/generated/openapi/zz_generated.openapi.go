@@ -1604,49 +1604,49 @@ func schema_pkg_apis_config_v1alpha1_CustomizationRules(ref common.ReferenceCall
 				Properties: map[string]spec.Schema{
 					"retention": {
 						SchemaProps: spec.SchemaProps{
-							Description: "retention returns an apply configuration of the fields that keep the value they have in the member. Variables: object (desired), observed (in the member).",
+							Description: "retention returns an apply configuration, Object{...}, of the fields that keep the value they have in the member; of lists, the whole. Variables: object (desired), observed (in the member, without its status).",
 							Ref:         ref(configv1alpha1.CustomizationRule{}.OpenAPIModelName()),
 						},
 					},
 					"replicaResource": {
 						SchemaProps: spec.SchemaProps{
-							Description: "replicaResource returns a map with replicas (int) and, if the replicas need resources, requirements shaped as spec.replicaRequirements of a binding. Variable: object.",
+							Description: "replicaResource returns Replicas{replicas: <int>, requirements: Requirements}, where requirements is shaped as spec.replicaRequirements of a binding; podRequirements(<pod template>) returns some. Variable: object.",
 							Ref:         ref(configv1alpha1.CustomizationRule{}.OpenAPIModelName()),
 						},
 					},
 					"componentResource": {
 						SchemaProps: spec.SchemaProps{
-							Description: "componentResource returns a list of maps with name, replicas and requirements, for kinds made of several sorts of Pods. Variable: object.",
+							Description: "componentResource returns a list of Component{name: <string>, replicas: <int>, requirements: Requirements}, for kinds made of several sorts of Pods. Variable: object.",
 							Ref:         ref(configv1alpha1.CustomizationRule{}.OpenAPIModelName()),
 						},
 					},
 					"replicaRevision": {
 						SchemaProps: spec.SchemaProps{
-							Description: "replicaRevision returns an apply configuration that sets the number of replicas. Variables: object, replicas (int).",
+							Description: "replicaRevision returns an apply configuration, Object{...}, that sets the number of replicas. Only kinds that have it can be divided. Variables: object, replicas (int).",
 							Ref:         ref(configv1alpha1.CustomizationRule{}.OpenAPIModelName()),
 						},
 					},
 					"statusReflection": {
 						SchemaProps: spec.SchemaProps{
-							Description: "statusReflection returns the part of the member's status that is reported to the fleet. Variable: object (in the member).",
+							Description: "statusReflection returns the part of the member's status that is reported to the fleet, as Object.status{...} or a map. Variable: object (in the member).",
 							Ref:         ref(configv1alpha1.CustomizationRule{}.OpenAPIModelName()),
 						},
 					},
 					"statusAggregation": {
 						SchemaProps: spec.SchemaProps{
-							Description: "statusAggregation returns the status of the template. Variables: object, items (a list of maps with cluster, status and health).",
+							Description: "statusAggregation returns the status of the template, as Object.status{...} or a map. Variables: object, items (what the members reported, each with cluster, status and health).",
 							Ref:         ref(configv1alpha1.CustomizationRule{}.OpenAPIModelName()),
 						},
 					},
 					"healthInterpretation": {
 						SchemaProps: spec.SchemaProps{
-							Description: "healthInterpretation returns whether the object is healthy, as a boolean. Variable: object (in the member).",
+							Description: "healthInterpretation returns whether the object is healthy, as a boolean; null when nothing can be said. Variable: object (in the member).",
 							Ref:         ref(configv1alpha1.CustomizationRule{}.OpenAPIModelName()),
 						},
 					},
 					"dependencyInterpretation": {
 						SchemaProps: spec.SchemaProps{
-							Description: "dependencyInterpretation returns a list of maps with apiVersion, kind, namespace and name of the objects that have to be where this one is. Variable: object.",
+							Description: "dependencyInterpretation returns a list of Dependency{apiVersion, kind, namespace, name} of the objects that have to be where this one is; instead of a name there may be a labelSelector. podDependencies(<pod template>, <namespace>) returns what a Pod template refers to. Variable: object.",
 							Ref:         ref(configv1alpha1.CustomizationRule{}.OpenAPIModelName()),
 						},
 					},
@@ -1792,14 +1792,14 @@ func schema_pkg_apis_config_v1alpha1_ResourceInterpreterCustomizationSpec(ref co
 				Properties: map[string]spec.Schema{
 					"target": {
 						SchemaProps: spec.SchemaProps{
-							Description: "target is the kind. When several objects name the same target the first by name wins.",
+							Description: "target is the kind. When several objects name the same target, the first by name that answers a question wins.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(configv1alpha1.CustomizationTarget{}.OpenAPIModelName()),
 						},
 					},
 					"customizations": {
 						SchemaProps: spec.SchemaProps{
-							Description: "customizations are the answers; what is left out keeps the generic rule. At least one is needed.",
+							Description: "customizations are the answers; what is left out is answered by the built-in customization of the kind, if there is one, or else by the rule for all kinds, as is an answer of null. At least one is needed. Of native kinds the fleet knows all but retention, statusReflection and healthInterpretation.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(configv1alpha1.CustomizationRules{}.OpenAPIModelName()),
 						},
@@ -4019,6 +4019,13 @@ func schema_pkg_apis_work_v1alpha1_BindingSpec(ref common.ReferenceCallback) com
 						SchemaProps: spec.SchemaProps{
 							Description: "replicaRequirements are what one replica needs from a member. Nil for kinds without replicas.",
 							Ref:         ref(workv1alpha1.ReplicaRequirements{}.OpenAPIModelName()),
+						},
+					},
+					"replicaRevision": {
+						SchemaProps: spec.SchemaProps{
+							Description: "replicaRevision is the CEL expression that sets the replicas of a member in the template, from the ResourceInterpreterCustomization of its kind. Empty for native kinds, and for kinds whose replicas are not divided. At most 10240 bytes.",
+							Type:        []string{"string"},
+							Format:      "",
 						},
 					},
 					"components": {

@@ -515,6 +515,7 @@ func autoConvert_v1alpha1_BindingSpec_To_work_BindingSpec(in *BindingSpec, out *
 	out.Placement = (*policy.Placement)(unsafe.Pointer(in.Placement))
 	out.Replicas = in.Replicas
 	out.ReplicaRequirements = (*work.ReplicaRequirements)(unsafe.Pointer(in.ReplicaRequirements))
+	out.ReplicaRevision = in.ReplicaRevision
 	out.Components = *(*[]work.Component)(unsafe.Pointer(&in.Components))
 	out.Clusters = *(*[]work.TargetCluster)(unsafe.Pointer(&in.Clusters))
 	out.Tombstones = *(*[]work.Tombstone)(unsafe.Pointer(&in.Tombstones))
@@ -555,6 +556,7 @@ func autoConvert_work_BindingSpec_To_v1alpha1_BindingSpec(in *work.BindingSpec, 
 	out.Placement = (*policyv1alpha1.Placement)(unsafe.Pointer(in.Placement))
 	out.Replicas = in.Replicas
 	out.ReplicaRequirements = (*ReplicaRequirements)(unsafe.Pointer(in.ReplicaRequirements))
+	out.ReplicaRevision = in.ReplicaRevision
 	out.Components = *(*[]Component)(unsafe.Pointer(&in.Components))
 	out.Clusters = *(*[]TargetCluster)(unsafe.Pointer(&in.Clusters))
 	out.Tombstones = *(*[]Tombstone)(unsafe.Pointer(&in.Tombstones))

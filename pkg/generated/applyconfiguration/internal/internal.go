@@ -1276,6 +1276,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: replicaRequirements
       type:
         namedType: dev.fleet.fleet.pkg.apis.work.v1alpha1.ReplicaRequirements
+    - name: replicaRevision
+      type:
+        scalar: string
     - name: replicas
       type:
         scalar: numeric

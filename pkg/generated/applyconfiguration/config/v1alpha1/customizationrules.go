@@ -12,32 +12,36 @@ package v1alpha1
 // kind. In each expression object is the template; other variables are named
 // with each rule.
 type CustomizationRulesApplyConfiguration struct {
-	// retention returns an apply configuration of the fields that keep the value
-	// they have in the member. Variables: object (desired), observed (in the
-	// member).
+	// retention returns an apply configuration, Object{...}, of the fields that keep
+	// the value they have in the member; of lists, the whole. Variables: object
+	// (desired), observed (in the member, without its status).
 	Retention *CustomizationRuleApplyConfiguration `json:"retention,omitempty"`
-	// replicaResource returns a map with replicas (int) and, if the replicas
-	// need resources, requirements shaped as spec.replicaRequirements of a
-	// binding. Variable: object.
+	// replicaResource returns Replicas{replicas: <int>, requirements: Requirements},
+	// where requirements is shaped as spec.replicaRequirements of a binding;
+	// podRequirements(<pod template>) returns some. Variable: object.
 	ReplicaResource *CustomizationRuleApplyConfiguration `json:"replicaResource,omitempty"`
-	// componentResource returns a list of maps with name, replicas and
-	// requirements, for kinds made of several sorts of Pods. Variable: object.
+	// componentResource returns a list of Component{name: <string>, replicas: <int>,
+	// requirements: Requirements}, for kinds made of several sorts of Pods. Variable:
+	// object.
 	ComponentResource *CustomizationRuleApplyConfiguration `json:"componentResource,omitempty"`
-	// replicaRevision returns an apply configuration that sets the number of
-	// replicas. Variables: object, replicas (int).
+	// replicaRevision returns an apply configuration, Object{...}, that sets the number
+	// of replicas. Only kinds that have it can be divided. Variables: object, replicas
+	// (int).
 	ReplicaRevision *CustomizationRuleApplyConfiguration `json:"replicaRevision,omitempty"`
 	// statusReflection returns the part of the member's status that is reported
-	// to the fleet. Variable: object (in the member).
+	// to the fleet, as Object.status{...} or a map. Variable: object (in the member).
 	StatusReflection *CustomizationRuleApplyConfiguration `json:"statusReflection,omitempty"`
-	// statusAggregation returns the status of the template. Variables: object,
-	// items (a list of maps with cluster, status and health).
+	// statusAggregation returns the status of the template, as Object.status{...} or a
+	// map. Variables: object, items (what the members reported, each with cluster,
+	// status and health).
 	StatusAggregation *CustomizationRuleApplyConfiguration `json:"statusAggregation,omitempty"`
-	// healthInterpretation returns whether the object is healthy, as a boolean.
-	// Variable: object (in the member).
+	// healthInterpretation returns whether the object is healthy, as a boolean; null
+	// when nothing can be said. Variable: object (in the member).
 	HealthInterpretation *CustomizationRuleApplyConfiguration `json:"healthInterpretation,omitempty"`
-	// dependencyInterpretation returns a list of maps with apiVersion, kind,
-	// namespace and name of the objects that have to be where this one is.
-	// Variable: object.
+	// dependencyInterpretation returns a list of Dependency{apiVersion, kind, namespace,
+	// name} of the objects that have to be where this one is; instead of a name there may
+	// be a labelSelector. podDependencies(<pod template>, <namespace>) returns what a Pod
+	// template refers to. Variable: object.
 	DependencyInterpretation *CustomizationRuleApplyConfiguration `json:"dependencyInterpretation,omitempty"`
 }
 

@@ -10,11 +10,13 @@ package v1alpha1
 //
 // ResourceInterpreterCustomizationSpec says how one kind is read.
 type ResourceInterpreterCustomizationSpecApplyConfiguration struct {
-	// target is the kind. When several objects name the same target the first by
-	// name wins.
+	// target is the kind. When several objects name the same target, the first by
+	// name that answers a question wins.
 	Target *CustomizationTargetApplyConfiguration `json:"target,omitempty"`
-	// customizations are the answers; what is left out keeps the generic rule.
-	// At least one is needed.
+	// customizations are the answers; what is left out is answered by the built-in
+	// customization of the kind, if there is one, or else by the rule for all kinds, as is
+	// an answer of null. At least one is needed. Of native kinds the fleet knows all but
+	// retention, statusReflection and healthInterpretation.
 	Customizations *CustomizationRulesApplyConfiguration `json:"customizations,omitempty"`
 }
 

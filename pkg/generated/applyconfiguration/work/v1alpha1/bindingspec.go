@@ -30,6 +30,11 @@ type BindingSpecApplyConfiguration struct {
 	// replicaRequirements are what one replica needs from a member. Nil for
 	// kinds without replicas.
 	ReplicaRequirements *ReplicaRequirementsApplyConfiguration `json:"replicaRequirements,omitempty"`
+	// replicaRevision is the CEL expression that sets the replicas of a member in
+	// the template, from the ResourceInterpreterCustomization of its kind. Empty
+	// for native kinds, and for kinds whose replicas are not divided. At most 10240
+	// bytes.
+	ReplicaRevision *string `json:"replicaRevision,omitempty"`
 	// components are the sorts of Pods of a template that has several. They go
 	// to one member together.
 	Components []ComponentApplyConfiguration `json:"components,omitempty"`
@@ -120,6 +125,14 @@ func (b *BindingSpecApplyConfiguration) WithReplicas(value int32) *BindingSpecAp
 // If called multiple times, the ReplicaRequirements field is set to the value of the last call.
 func (b *BindingSpecApplyConfiguration) WithReplicaRequirements(value *ReplicaRequirementsApplyConfiguration) *BindingSpecApplyConfiguration {
 	b.ReplicaRequirements = value
+	return b
+}
+
+// WithReplicaRevision sets the ReplicaRevision field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ReplicaRevision field is set to the value of the last call.
+func (b *BindingSpecApplyConfiguration) WithReplicaRevision(value string) *BindingSpecApplyConfiguration {
+	b.ReplicaRevision = &value
 	return b
 }
 
