@@ -21,7 +21,13 @@ const maxWeightSum = uint64(1) << 62
 // threshold on the quotient and walks only the last seats, so its cost does not
 // grow with total.
 func apportion(total int64, weights, caps []int64) []int64 {
-	a := &apportionment{seats: make([]int64, len(weights)), weights: fitWeights(weights), caps: caps}
+	return apportionAnew(total, weights, caps, nil)
+}
+
+// apportionAnew is apportion where the i-th has current[i] seats already: of a tie
+// wins who has that very seat.
+func apportionAnew(total int64, weights, caps, current []int64) []int64 {
+	a := &apportionment{seats: make([]int64, len(weights)), weights: fitWeights(weights), caps: caps, current: current}
 	if total <= 0 {
 		return a.seats
 	}
@@ -33,9 +39,9 @@ func apportion(total int64, weights, caps []int64) []int64 {
 	return a.seats
 }
 
-// apportionAtLeast is apportion with at least floors[i] seats for the i-th,
+// apportionAtLeast is apportionAnew with at least floors[i] seats for the i-th,
 // whatever its weight and cap. The floors are no more than total together.
-func apportionAtLeast(total int64, weights, caps, floors []int64) []int64 {
+func apportionAtLeast(total int64, weights, caps, floors, current []int64) []int64 {
 	weights = slices.Clone(weights)
 	held := make([]int64, len(weights))
 	for {
@@ -43,7 +49,7 @@ func apportionAtLeast(total int64, weights, caps, floors []int64) []int64 {
 		for _, n := range held {
 			left -= n
 		}
-		seats := apportion(left, weights, caps)
+		seats := apportionAnew(left, weights, caps, current)
 		short := false
 		for i, floor := range floors {
 			if held[i] == 0 && seats[i] < floor {
@@ -66,6 +72,7 @@ type apportionment struct {
 	seats   []int64
 	weights []uint64
 	caps    []int64
+	current []int64
 }
 
 // fitWeights returns the weights scaled so that their sum stays in range.
@@ -189,8 +196,14 @@ func (q *quotients) Less(x, y int) bool {
 	if iLo != jLo {
 		return iLo > jLo
 	}
+	if q.has(i) != q.has(j) {
+		return q.has(i)
+	}
 	return i < j
 }
+
+// has reports whether an entry has the seat that it would get next.
+func (a *apportionment) has(i int) bool { return a.current != nil && a.current[i] > a.seats[i] }
 
 // Swap exchanges two entries.
 func (q *quotients) Swap(x, y int) { q.order[x], q.order[y] = q.order[y], q.order[x] }

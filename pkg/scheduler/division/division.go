@@ -53,9 +53,9 @@ func (e *InsufficientError) Error() string {
 	return fmt.Sprintf("place %d more replicas: only %d fit", e.Wanted, e.Available)
 }
 
-// ByWeight divides by static weights alone: capacity and what runs where are not
-// looked at, so that a changed weight takes effect. With no positive weight the
-// members share equally.
+// ByWeight divides by static weights alone: capacity is not looked at, and what runs
+// where only to break ties, so that a changed weight takes effect and nothing else
+// moves a replica. With no positive weight the members share equally.
 func ByWeight(replicas int32, members []Member) []Share {
 	weights := make([]int64, len(members))
 	for i, m := range members {
@@ -64,7 +64,7 @@ func ByWeight(replicas int32, members []Member) []Share {
 	if !slices.ContainsFunc(weights, positive) {
 		weights = ones(len(members))
 	}
-	return shares(members, apportionAtLeast(int64(replicas), weights, nil, floors(int64(replicas), members)))
+	return shares(members, apportionAtLeast(int64(replicas), weights, nil, floors(int64(replicas), members), currentOf(members)))
 }
 
 // ByCapacity divides in proportion to what is free. Replicas that run stay; only
@@ -159,7 +159,7 @@ func adjust(replicas int32, members []Member, grow growth) ([]Share, error) {
 	left := wanted - total(seats)
 	if left < 0 {
 		// Somebody has to give for those that are to get some.
-		return shares(members, apportionAtLeast(wanted, current, current, atLeast)), nil
+		return shares(members, apportionAtLeast(wanted, current, current, atLeast, nil)), nil
 	}
 	added, err := growTiers(left, grown, grow)
 	if err != nil {
@@ -209,7 +209,7 @@ func shrink(wanted int64, members []Member, atLeast []int64) []int64 {
 		}
 		reserved -= total(floor)
 		kept := min(most, wanted-reserved)
-		for i, n := range apportionAtLeast(kept, current, current, floor) {
+		for i, n := range apportionAtLeast(kept, current, current, floor, nil) {
 			seats[i] += n
 		}
 		wanted -= kept

@@ -57,6 +57,12 @@ func TestByWeight(t *testing.T) {
 			members:  []Member{{Name: "a", Weight: 1, Current: 4}, {Name: "b", Weight: 3}},
 			want:     []Share{{"a", 1}, {"b", 3}},
 		},
+		"TieGoesToHolder": {
+			reason:   "The order of the list says who is first at first; it moves nothing later.",
+			replicas: 3,
+			members:  []Member{{Name: "a", Weight: 1, Current: 1}, {Name: "b", Weight: 1, Current: 2}},
+			want:     []Share{{"a", 1}, {"b", 2}},
+		},
 		"NoReplicas": {
 			reason:  "Nothing to place is no share.",
 			members: []Member{{Name: "a", Weight: 1}},
@@ -213,14 +219,25 @@ func TestAggregate(t *testing.T) {
 
 // apportionOneByOne is the definition in the comment of apportion.
 func apportionOneByOne(total int64, weights, caps []int64) []int64 {
+	return apportionAnewOneByOne(total, weights, caps, make([]int64, len(weights)))
+}
+
+// apportionAnewOneByOne is the definition of apportionAnew.
+func apportionAnewOneByOne(total int64, weights, caps, current []int64) []int64 {
 	seats := make([]int64, len(weights))
+	has := func(i int) bool { return current[i] > seats[i] }
 	for ; total > 0; total-- {
 		best := -1
 		for i, w := range weights {
 			if w <= 0 || caps != nil && seats[i] >= caps[i] {
 				continue
 			}
-			if best < 0 || w*(2*seats[best]+1) > weights[best]*(2*seats[i]+1) {
+			if best < 0 {
+				best = i
+				continue
+			}
+			claim, other := w*(2*seats[best]+1), weights[best]*(2*seats[i]+1)
+			if claim > other || claim == other && has(i) && !has(best) {
 				best = i
 			}
 		}
@@ -279,6 +296,37 @@ func sumOf(shares []Share) (sum int32) {
 		sum += s.Replicas
 	}
 	return sum
+}
+
+// TestByWeightMovesNothing divides again in another order of the members: what
+// ranks them changes all the time, and must not move replicas.
+func TestByWeightMovesNothing(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	for range 30_000 {
+		members := make([]Member, 1+random.IntN(8))
+		for i := range members {
+			members[i] = Member{Name: fmt.Sprintf("member%02d", i), Weight: random.Int64N(5)}
+		}
+		before := random.Int32N(60)
+		held := map[string]int32{}
+		for _, share := range ByWeight(before, members) {
+			held[share.Name] = share.Replicas
+		}
+		random.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
+		for i := range members {
+			members[i].Current = held[members[i].Name]
+		}
+		after := random.Int32N(60)
+		got := map[string]int32{}
+		for _, share := range ByWeight(after, members) {
+			got[share.Name] = share.Replicas
+		}
+		for _, m := range members {
+			if after >= before && got[m.Name] < m.Current || after <= before && got[m.Name] > m.Current {
+				t.Fatalf("ByWeight(%d, %+v) = %v: %s had %d", after, members, got, m.Name, m.Current)
+			}
+		}
+	}
 }
 
 type divide func(int32, []Member) ([]Share, error)

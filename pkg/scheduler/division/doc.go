@@ -15,8 +15,8 @@
 //     is added does anybody have to give.
 //   - Tiers are filled in order and emptied in reverse. What runs in a higher tier
 //     stays there when a lower one gets room.
-//   - The result depends on the arguments alone; ties go to the member that comes
-//     first in the list.
+//   - The result depends on the arguments alone; ties go to the member that has the
+//     replica already, then to the one that comes first in the list.
 //
 // Proportions are those of the highest-averages method with odd divisors
 // (Sainte-Laguë, also called Webster's). Unlike rounding by largest remainder it

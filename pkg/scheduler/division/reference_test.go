@@ -47,7 +47,7 @@ func reference(name string, replicas int32, members []Member) []Share {
 		if total(weights) == 0 {
 			weights = ones(len(members))
 		}
-		return shares(members, apportionOneByOne(int64(replicas), weights, nil))
+		return shares(members, apportionAnewOneByOne(int64(replicas), weights, nil, currentOf(members)))
 	}
 	current, room := currentOf(members), make([]int64, len(members))
 	for i, m := range members {

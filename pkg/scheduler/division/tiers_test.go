@@ -76,7 +76,7 @@ func TestAtLeastEqualsDefinition(t *testing.T) {
 		}
 		left := random.Int64N(40)
 		want := slices.Clone(least)
-		got := apportionAtLeast(left+total(least), weights, nil, least)
+		got := apportionAtLeast(left+total(least), weights, nil, least, nil)
 		for ; left > 0; left-- {
 			best := 0
 			for i, w := range weights {
