@@ -281,6 +281,7 @@ func (s *Scheduler) tellNeeded(d *decision) {
 
 func (s *Scheduler) finished(logger klog.Logger, d *decision) {
 	s.tellNeeded(d)
+	s.relieved(d)
 	if d.result == metrics.Placed || d.result == metrics.Unchanged {
 		s.changes.settle(d.key)
 	}

@@ -236,6 +236,9 @@ func placed(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnosis
 	if plan.Pick == framework.PickAll && (plan.Division == framework.DivideNothing || plan.Division == framework.DivideByWeight) {
 		d.wakeOn |= diagnosis.Events | plan.Follow
 	}
+	if subject.stuck.some() {
+		d.wakeOn |= roomier
+	}
 	d.spec = wantedSpec(subject, plan, clusters, overrides)
 	d.spec.GracefulEvictionTasks = tasks
 	if subject.binding == nil {

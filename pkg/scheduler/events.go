@@ -154,7 +154,8 @@ func (s *Scheduler) setBinding(binding workv1alpha1.Binding) {
 	known := s.cache.Binding(key)
 	s.apply(key, s.cache.SetBinding(binding))
 	lastConfirmed := known != nil && len(known.GetSpec().Tombstones) > 0 && len(binding.GetSpec().Tombstones) == 0
-	if known == nil || known.GetUID() != binding.GetUID() || known.GetGeneration() < binding.GetGeneration() || lastConfirmed || evictable(binding) {
+	if known == nil || known.GetUID() != binding.GetUID() || known.GetGeneration() < binding.GetGeneration() || lastConfirmed || evictable(binding) ||
+		pendingChanged(known, binding) {
 		s.queue.Add(key)
 	}
 }

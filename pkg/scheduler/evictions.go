@@ -83,7 +83,7 @@ func newTasks(subject *subject, before, after []workv1alpha1.TargetCluster) []wo
 	}
 	var tasks []workv1alpha1.GracefulEvictionTask
 	for _, cluster := range before {
-		if listed(after, cluster.Name) || slices.Contains(subject.missing, cluster.Name) {
+		if listed(after, cluster.Name) || slices.Contains(subject.missing, cluster.Name) || subject.stuck.emptied(cluster.Name, cluster.Replicas) {
 			continue
 		}
 		task := workv1alpha1.GracefulEvictionTask{

@@ -651,6 +651,27 @@ func (f *fakeBindings) wasHealthy(key template.Key, before int64, members ...str
 	f.storeLocked(updated)
 }
 
+// pending has a member report Pods that find no node, none with a count of 0, on the
+// decision that was made some before the last.
+func (f *fakeBindings) pending(key template.Key, member string, count int32, since time.Time, before int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	old := f.bindings[bindingKey(key.Namespace, workv1alpha1.BindingNameForGroupKind(key.GroupKind(), key.Name))]
+	updated := old.DeepCopyObject().(workv1alpha1.Binding)
+	status := updated.GetStatus()
+	status.AggregatedStatus = slices.DeleteFunc(status.AggregatedStatus, func(i workv1alpha1.AggregatedStatusItem) bool { return i.ClusterName == member })
+	item := workv1alpha1.AggregatedStatusItem{
+		ClusterName: member, Applied: true, TemplateUID: old.GetSpec().Resource.UID, BindingGeneration: old.GetGeneration() - before,
+	}
+	if count > 0 {
+		item.Unschedulable = &workv1alpha1.UnschedulablePods{Count: count, Since: metav1.NewTime(since.Truncate(time.Second))}
+	}
+	status.AggregatedStatus = append(status.AggregatedStatus, item)
+	if !equality.Semantic.DeepEqual(status, old.GetStatus()) {
+		f.storeLocked(updated)
+	}
+}
+
 // report changes the status only, as feedback does all the time.
 func (f *fakeBindings) report(key template.Key) {
 	f.mu.Lock()

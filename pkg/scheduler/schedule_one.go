@@ -34,6 +34,7 @@ type subject struct {
 	placed   map[string]int32     // members of this very template with their replicas
 	missing  []string             // those of placed that do not exist, as far as is known
 	demand   *capacity.Demand     // of one of its Pods, nil when it runs none
+	stuck    *stuck               // replicas that find no node, nil when nobody looked
 	anew     bool                 // somebody asked to decide regardless of where the replicas are
 
 	requiredBy []workv1alpha1.BindingSnapshot // where others need it
@@ -101,6 +102,7 @@ func (s *Scheduler) lookUp(key template.Key) *subject {
 	if found.template.Stays != "" {
 		return found
 	}
+	found.stuck = s.stuckOf(found)
 	found.requiredBy = s.requiredBy(found)
 	found.match = s.lazily(found, s.policies.Winner(found.template, found.holder()))
 	if found.match != nil {
@@ -239,6 +241,11 @@ func (s *Scheduler) place(ctx context.Context, subject *subject, plan *strategy.
 		diagnosis = framework.Diagnosis{Members: len(members), Events: diagnosis.Events}
 		var clusters []workv1alpha1.TargetCluster
 		clusters, err = runCycle(ctx, subject.profile, request, field, &diagnosis)
+		if err != nil && subject.stuck.leave() {
+			// The others take less than they have room for, by their number say.
+			subject.stuck.stay()
+			clusters, err = runCycle(ctx, subject.profile, request, field, &diagnosis)
+		}
 		if err == nil {
 			return field.arrange(clusters), diagnosis, nil
 		}
@@ -321,12 +328,13 @@ func runCycle(ctx context.Context, profile *runtime.Framework, request *framewor
 		return nil, &framework.FitError{Reason: workv1alpha1.ReasonNoClusterFit, Diagnosis: *diagnosis}
 	}
 	if request.Demand != nil {
-		if field.subject.watch == nil && complete(request, feasible) {
+		if field.subject.watch == nil && !field.subject.stuck.some() && complete(request, feasible) {
 			return keep(feasible), nil
 		}
 		for _, candidate := range feasible {
 			candidate.Room = candidate.Free.Room(request.Demand, candidate.Replicas) + field.freed(candidate.Name())
 		}
+		feasible = field.subject.stuck.relieve(request, feasible, field.freed)
 	}
 
 	// 2. Score.

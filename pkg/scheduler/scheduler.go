@@ -30,6 +30,7 @@ import (
 	"fleet.dev/fleet/pkg/scheduler/metrics"
 	"fleet.dev/fleet/pkg/scheduler/policy"
 	"fleet.dev/fleet/pkg/scheduler/queue"
+	"fleet.dev/fleet/pkg/scheduler/relief"
 	"fleet.dev/fleet/pkg/scheduler/source"
 	"fleet.dev/fleet/pkg/scheduler/strategy"
 	"fleet.dev/fleet/pkg/scheduler/template"
@@ -63,8 +64,11 @@ type Scheduler struct {
 	groups    *groups
 	needs     *dependency.Index
 	changes   *changes
-	choices   *prepared[policyv1alpha1.Propagation, *strategy.Choice]
-	targets   *prepared[policyv1alpha1.Override, []*affinity.Affinity]
+	relief    *relief.Ledger
+	// pendingGrace is how long Pods find no node before their replicas may leave.
+	pendingGrace time.Duration
+	choices      *prepared[policyv1alpha1.Propagation, *strategy.Choice]
+	targets      *prepared[policyv1alpha1.Override, []*affinity.Affinity]
 
 	templates templates
 	bindings  bindingClient
@@ -131,9 +135,11 @@ func newScheduler(c Config) (*Scheduler, error) {
 		changes:   newChanges(),
 		choices:   newPrepared(choiceOf),
 		targets:   newPrepared(targetsOf),
+		relief:    relief.NewLedger(c.Clock.Now()),
 		commits:   make(chan struct{}, c.Configuration.Parallelism),
 		ready:     make(chan struct{}),
 	}
+	s.pendingGrace = c.Configuration.PendingGracePeriod.Duration
 	s.needs = dependency.New(known{s})
 	s.queue = queue.New(queue.Config{
 		Name:           "scheduler",

@@ -236,13 +236,16 @@ func TestTrim(t *testing.T) {
 	b.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "x"}}
 	b.Status = workv1alpha1.BindingStatus{
 		Conditions:       []metav1.Condition{{Type: workv1alpha1.ConditionFullyApplied}, {Type: workv1alpha1.ConditionScheduled}},
-		AggregatedStatus: []workv1alpha1.AggregatedStatusItem{{ClusterName: "m1"}},
-		Reasons:          []workv1alpha1.ClusterReason{{ClusterName: "m2"}},
+		AggregatedStatus: []workv1alpha1.AggregatedStatusItem{
+			{ClusterName: "m1"}, {ClusterName: "m3", AppliedMessage: "long", Unschedulable: &workv1alpha1.UnschedulablePods{Count: 1}},
+		},
+		Reasons: []workv1alpha1.ClusterReason{{ClusterName: "m2"}},
 	}
 	want := binding(web, "1", "m1")
 	want.Status = workv1alpha1.BindingStatus{
-		Conditions: []metav1.Condition{{Type: workv1alpha1.ConditionScheduled}},
-		Reasons:    []workv1alpha1.ClusterReason{{ClusterName: "m2"}},
+		Conditions:       []metav1.Condition{{Type: workv1alpha1.ConditionScheduled}},
+		AggregatedStatus: []workv1alpha1.AggregatedStatusItem{{ClusterName: "m3", Unschedulable: &workv1alpha1.UnschedulablePods{Count: 1}}},
+		Reasons:          []workv1alpha1.ClusterReason{{ClusterName: "m2"}},
 	}
 	got, err := Trim(b)
 	if diff := cmp.Diff(any(want), got); diff != "" || err != nil {

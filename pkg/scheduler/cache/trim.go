@@ -11,7 +11,7 @@ import (
 
 // Trim drops what the scheduler does not read of an object before it is kept: the
 // reports of members in a binding above all, of which it keeps the verdicts while
-// a member waits for them to be evicted. It is a cache.TransformFunc; it
+// a member waits for them to be evicted, and those about Pods without a node. It is a cache.TransformFunc; it
 // changes the object it is given.
 func Trim(object any) (any, error) {
 	if meta, ok := object.(metav1.Object); ok {
@@ -28,9 +28,10 @@ func Trim(object any) (any, error) {
 			kept.Conditions = []metav1.Condition{condition}
 		}
 	}
-	if len(binding.GetSpec().GracefulEvictionTasks) > 0 {
-		for _, item := range status.AggregatedStatus {
-			item.Status, item.AppliedMessage = nil, ""
+	awaited := len(binding.GetSpec().GracefulEvictionTasks) > 0
+	for _, item := range status.AggregatedStatus {
+		if awaited || item.Unschedulable != nil {
+			item.Status, item.AppliedMessage, item.Drift = nil, "", nil
 			kept.AggregatedStatus = append(kept.AggregatedStatus, item)
 		}
 	}

@@ -62,6 +62,7 @@ func (c *SchedulerConfiguration) setDefaults() {
 	c.InitialBackoff = cmp.Or(c.InitialBackoff, metav1.Duration{Duration: 20 * time.Millisecond})
 	c.MaxBackoff = cmp.Or(c.MaxBackoff, metav1.Duration{Duration: 10 * time.Second})
 	c.PromiseLifetime = cmp.Or(c.PromiseLifetime, metav1.Duration{Duration: 15 * time.Second})
+	c.PendingGracePeriod = cmp.Or(c.PendingGracePeriod, metav1.Duration{Duration: time.Minute})
 	if len(c.Profiles) == 0 {
 		c.Profiles = []Profile{{SchedulerName: wellknown.DefaultSchedulerName}}
 	}
@@ -81,6 +82,9 @@ func (c *SchedulerConfiguration) Validate() field.ErrorList {
 	}
 	if c.PromiseLifetime.Duration < 0 {
 		errs = append(errs, field.Invalid(field.NewPath("promiseLifetime"), c.PromiseLifetime, "must not be negative"))
+	}
+	if c.PendingGracePeriod.Duration < 0 {
+		errs = append(errs, field.Invalid(field.NewPath("pendingGracePeriod"), c.PendingGracePeriod, "must not be negative"))
 	}
 	names := sets.New[string]()
 	for i, profile := range c.Profiles {

@@ -52,6 +52,7 @@ func TestDecodeErrors(t *testing.T) {
 		"TwiceField":     {reason: "A field given twice is refused.", data: header + "parallelism: 4\nparallelism: 5\n", want: "already set"},
 		"OtherKind":      {reason: "Another kind of file is refused.", data: "apiVersion: v1\nkind: Config\n", want: "want SchedulerConfiguration"},
 		"Parallelism":    {reason: "Values have a range.", data: header + "parallelism: -1\n", want: "parallelism: Invalid value"},
+		"Grace":          {reason: "No Pod waits less than no time.", data: header + "pendingGracePeriod: -1s\n", want: "pendingGracePeriod: Invalid value"},
 		"Backoff":        {reason: "The backoff grows.", data: header + "initialBackoff: 1m\n", want: "maxBackoff: Invalid value"},
 		"NoName":         {reason: "A profile has a name.", data: header + "profiles: [{}]\n", want: "profiles[0].schedulerName: Required value"},
 		"SameName":       {reason: "Names of profiles differ.", data: header + "profiles: [{schedulerName: a}, {schedulerName: a}]\n", want: "profiles[1].schedulerName: Duplicate value"},

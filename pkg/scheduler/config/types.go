@@ -32,6 +32,10 @@ type SchedulerConfiguration struct {
 	// against the free capacity a member reports, which does not show them at
 	// once. Defaults to 15s.
 	PromiseLifetime metav1.Duration `json:"promiseLifetime,omitempty"`
+	// PendingGracePeriod is how long a member finds no node for Pods before their
+	// replicas move to members that have room. Not less than 0s, which stands for
+	// the default, 60s.
+	PendingGracePeriod metav1.Duration `json:"pendingGracePeriod,omitempty"`
 	// Profiles are sets of plugins; a policy chooses one with schedulerName.
 	// Policies that name none of them are left to other schedulers. Defaults to
 	// one, default-scheduler, with the plugins built in.
