@@ -56,6 +56,11 @@ bench: build binaries ## Measure against direct writes to the members; writes _r
 	@echo "==> benchmarks"
 	go test -timeout 30m -v -run '^TestBench' ./test/perf/...
 
+.PHONY: bench-scheduler
+bench-scheduler: ## Measure decisions of the scheduler, without API server; fails below its targets.
+	@echo "==> benchmarks of the scheduler"
+	go test -timeout 30m -run '^$$' -bench '^BenchmarkScheduler$$' -benchtime 1x ./pkg/scheduler
+
 .PHONY: generate
 generate: ## Regenerate clients, deep copies, conversions and OpenAPI.
 	hack/update-codegen.sh

@@ -4,9 +4,12 @@
 package expression
 
 import (
+	"context"
 	"strings"
 	"testing"
 
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -193,4 +196,52 @@ func FuzzOverride(f *testing.F) {
 			t.Errorf("%q: %v, %v, then %v, %v", expression, first, err, second, again)
 		}
 	})
+}
+
+// TestVerdicts: an expression is evaluated once for a member that stays the same.
+func TestVerdicts(t *testing.T) {
+	selector, err := CompileSelector(`cluster.metadata.labels["env"] == "prod"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prod := &clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"env": "prod"}}}
+	plain := &clusterv1alpha1.Cluster{}
+	var nothing *Verdicts
+	verdicts := &Verdicts{}
+	cases := []struct {
+		reason   string
+		verdicts *Verdicts
+		cluster  *clusterv1alpha1.Cluster
+		want     bool
+	}{
+		{reason: "Without a memory it is evaluated each time.", verdicts: nothing, cluster: prod, want: true},
+		{reason: "A member that lacks the label is not selected.", verdicts: nothing, cluster: plain},
+		{reason: "What was not asked yet is evaluated.", verdicts: verdicts, cluster: prod, want: true},
+		{reason: "What was is not: the memory is about a member that does not change.", verdicts: verdicts, cluster: plain, want: true},
+		{reason: "No verdict is as good as a refusal.", verdicts: &Verdicts{}, cluster: plain},
+	}
+	for _, tc := range cases {
+		if got := tc.verdicts.Selects(selector, tc.cluster); got != tc.want {
+			t.Errorf("\n%s\nSelects(...): want %v, got %v", tc.reason, tc.want, got)
+		}
+	}
+	for i := range maxVerdicts {
+		verdicts.known[numbered(i)] = true
+	}
+	other, err := CompileSelector(`cluster.metadata.name == "m1"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if verdicts.Selects(other, prod); len(verdicts.known) != 1 {
+		t.Errorf("too many verdicts are forgotten: got %d", len(verdicts.known))
+	}
+}
+
+// numbered is a program that is not evaluated.
+type numbered int
+
+func (numbered) Eval(any) (ref.Val, *cel.EvalDetails, error) { return nil, nil, nil }
+
+func (numbered) ContextEval(context.Context, any) (ref.Val, *cel.EvalDetails, error) {
+	return nil, nil, nil
 }

@@ -25,6 +25,8 @@ type field struct {
 	frozen []workv1alpha1.TargetCluster
 	// missing are members of the binding that do not exist, as far as is known.
 	missing []string
+	// positions of the members in the binding.
+	positions map[string]int
 }
 
 func divideField(subject *subject, members []*framework.Member) *field {
@@ -32,7 +34,9 @@ func divideField(subject *subject, members []*framework.Member) *field {
 	if len(subject.placed) == 0 {
 		return f
 	}
-	for _, cluster := range subject.binding.GetSpec().Clusters {
+	f.positions = make(map[string]int, len(subject.placed))
+	for i, cluster := range subject.binding.GetSpec().Clusters {
+		f.positions[cluster.Name] = i
 		member := find(members, cluster.Name)
 		if member == nil {
 			f.missing = append(f.missing, cluster.Name)
@@ -114,14 +118,10 @@ func (f *field) freed(name string) int32 {
 // position is the place of a member in the binding, behind all of them when it is
 // not there.
 func (f *field) position(name string) int {
-	if f.subject.placed == nil {
-		return 0
+	if at, placed := f.positions[name]; placed {
+		return at
 	}
-	before := f.subject.binding.GetSpec().Clusters
-	if _, placed := f.subject.placed[name]; !placed {
-		return len(before)
-	}
-	return slices.IndexFunc(before, func(c workv1alpha1.TargetCluster) bool { return c.Name == name })
+	return len(f.positions)
 }
 
 // terms returns the terms of a plan in the order they are tried. A template stays
@@ -135,7 +135,7 @@ func (f *field) terms(plan *strategy.Plan) []strategy.Term {
 	inUse := slices.IndexFunc(plan.Terms, func(term strategy.Term) bool {
 		request := &framework.Request{Affinity: term.Affinity, Overflow: term.Overflow}
 		return !slices.ContainsFunc(f.current, func(cluster workv1alpha1.TargetCluster) bool {
-			return request.Tier(find(f.members, cluster.Name).Cluster) == framework.Outside
+			return request.Tier(find(f.members, cluster.Name)) == framework.Outside
 		})
 	})
 	if inUse < 0 {

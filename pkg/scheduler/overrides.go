@@ -80,7 +80,7 @@ func (s *Scheduler) selected(target *affinity.Affinity, clusters []string) []*fr
 	var selected []*framework.Member
 	for _, cluster := range clusters {
 		member := find(members, cluster)
-		if member != nil && target.Matches(member.Cluster) {
+		if member != nil && member.Selected(target) {
 			selected = append(selected, member)
 		}
 	}
@@ -112,7 +112,7 @@ func (s *Scheduler) overridesFor(change framework.Change) sets.Set[policy.Ref] {
 	concerned := sets.New[policy.Ref]()
 	s.targets.each(func(o policyv1alpha1.Override, targets []*affinity.Affinity, _ error) {
 		for i, target := range targets {
-			was, is := target.Matches(before), target.Matches(after)
+			was, is := change.Before.Selected(target), change.After.Selected(target)
 			asks := is && otherFacts && o.GetSpec().OverrideRules[i].Overriders.Expression != ""
 			if was != is || asks {
 				concerned.Insert(policy.RefOf(o))

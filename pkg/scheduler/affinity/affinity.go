@@ -91,6 +91,12 @@ func compileField(from corev1.NodeSelectorRequirement) (requirement, error) {
 
 // Matches reports whether the member is selected.
 func (a *Affinity) Matches(cluster *clusterv1alpha1.Cluster) bool {
+	return a.MatchesKnown(cluster, nil)
+}
+
+// MatchesKnown is Matches for a member of which is remembered what expressions say
+// about it; nil remembers nothing.
+func (a *Affinity) MatchesKnown(cluster *clusterv1alpha1.Cluster, verdicts *expression.Verdicts) bool {
 	if a == nil {
 		return true
 	}
@@ -103,14 +109,12 @@ func (a *Affinity) Matches(cluster *clusterv1alpha1.Cluster) bool {
 	if slices.ContainsFunc(a.fields, func(r requirement) bool { return !r.matches(place.Of(cluster)) }) {
 		return false
 	}
-	if a.cel != nil {
-		// A member that the expression makes no sense for, which lacks a label it
-		// asks about for instance, is not selected.
-		if selected, err := a.cel.Selects(cluster); err != nil || !selected {
-			return false
-		}
+	// A member that the expression makes no sense for, which lacks a label it asks
+	// about for instance, is not selected.
+	if a.cel != nil && !verdicts.Selects(a.cel, cluster) {
+		return false
 	}
-	return a.and.Matches(cluster)
+	return a.and.MatchesKnown(cluster, verdicts)
 }
 
 // matches follows the rule for several zones in the comment of FieldSelector:

@@ -83,6 +83,9 @@ func (c *Cache) SetMember(cluster *clusterv1alpha1.Cluster) framework.Change {
 	defer c.mu.Unlock()
 	before := c.members[cluster.Name]
 	after := framework.NewMember(cluster, &c.apis)
+	if before != nil {
+		after.Inherit(before)
+	}
 	c.promises.observe(cluster.Name, after.Observed)
 	after.Free = c.promises.less(cluster.Name, after.Reported)
 	c.storeLocked(after)

@@ -95,6 +95,26 @@ func TestNewChange(t *testing.T) {
 	}
 }
 
+// TestInherit: a heartbeat makes no other member as far as policies can tell, so
+// that what expressions said about it is known still.
+func TestInherit(t *testing.T) {
+	of := func(version, env string) *Member {
+		c := &clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: "m1", ResourceVersion: version, Labels: map[string]string{"env": env}}}
+		c.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: version}}
+		return NewMember(c, &APIPool{})
+	}
+	before := of("1", "prod")
+	same, other := of("2", "prod"), of("2", "dev")
+	same.Inherit(before)
+	other.Inherit(before)
+	if same.Cluster != before.Cluster || same.verdicts != before.verdicts {
+		t.Error("an equal member is not the same as before")
+	}
+	if other.Cluster == before.Cluster || other.verdicts == before.verdicts {
+		t.Error("a member that changed is the same as before")
+	}
+}
+
 func TestGained(t *testing.T) {
 	serving := func(versions ...string) *Member {
 		c := &clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: "m1"}}

@@ -7,12 +7,14 @@ import (
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
+	"fleet.dev/fleet/pkg/expression"
 	"fleet.dev/fleet/pkg/scheduler/affinity"
 	"fleet.dev/fleet/pkg/scheduler/capacity"
 	"fleet.dev/fleet/pkg/scheduler/template"
@@ -40,6 +42,8 @@ type Member struct {
 	// Observed is the version of the last binding whose Pods are in the report, as
 	// far as it says.
 	Observed uint64
+
+	verdicts *expression.Verdicts // about Cluster
 }
 
 // Name of the member.
@@ -48,7 +52,7 @@ func (m *Member) Name() string { return m.Cluster.Name }
 // NewMember reads a Cluster. apis shares equal sets of APIs between members.
 func NewMember(from *clusterv1alpha1.Cluster, apis *APIPool) *Member {
 	cluster := &clusterv1alpha1.Cluster{ObjectMeta: *from.ObjectMeta.DeepCopy(), Spec: from.Spec}
-	cluster.ManagedFields = nil
+	cluster.ManagedFields, cluster.ResourceVersion, cluster.Generation = nil, "", 0
 	cluster.Status.Provider, cluster.Status.Region, cluster.Status.Zones = from.Status.Provider, from.Status.Region, from.Status.Zones
 	cluster.Status.KubernetesVersion = from.Status.KubernetesVersion
 	reported := capacity.Summarize(&from.Status)
@@ -61,6 +65,7 @@ func NewMember(from *clusterv1alpha1.Cluster, apis *APIPool) *Member {
 		Free:     reported,
 		Reported: reported,
 		Observed: observed(from),
+		verdicts: &expression.Verdicts{},
 	}
 }
 
@@ -75,6 +80,19 @@ func observed(cluster *clusterv1alpha1.Cluster) uint64 {
 		return 0
 	}
 	return parsed
+}
+
+// Inherit takes over what is the same as before: the Cluster, if no policy could
+// tell the difference, with what expressions say about it.
+func (m *Member) Inherit(before *Member) {
+	if equality.Semantic.DeepEqual(m.Cluster, before.Cluster) {
+		m.Cluster, m.verdicts = before.Cluster, before.verdicts
+	}
+}
+
+// Selected reports whether the affinity selects the member.
+func (m *Member) Selected(by *affinity.Affinity) bool {
+	return by.MatchesKnown(m.Cluster, m.verdicts)
 }
 
 func isTrue(cluster *clusterv1alpha1.Cluster, condition string) bool {
@@ -191,12 +209,12 @@ const Outside = -1
 
 // Tier says by which affinity a member is selected: 0 by Affinity, 1 and up by
 // one of Overflow.
-func (r *Request) Tier(cluster *clusterv1alpha1.Cluster) int {
-	if r.Affinity.Matches(cluster) {
+func (r *Request) Tier(member *Member) int {
+	if member.Selected(r.Affinity) {
 		return 0
 	}
 	for i, overflow := range r.Overflow {
-		if overflow.Matches(cluster) {
+		if member.Selected(overflow) {
 			return i + 1
 		}
 	}
@@ -205,13 +223,13 @@ func (r *Request) Tier(cluster *clusterv1alpha1.Cluster) int {
 
 // WeightOf is the highest of the weights that select the member; without any
 // weights it is the same for all.
-func (r *Request) WeightOf(cluster *clusterv1alpha1.Cluster) int64 {
+func (r *Request) WeightOf(member *Member) int64 {
 	if len(r.Weights) == 0 {
 		return 1
 	}
 	var highest int64
 	for _, weight := range r.Weights {
-		if weight.Affinity.Matches(cluster) {
+		if member.Selected(weight.Affinity) {
 			highest = max(highest, weight.Weight)
 		}
 	}

@@ -95,9 +95,42 @@ func newSearch(members []Member, bounds []Bounds, room int64) *search {
 		severally := func(groups [][]int) bool { return len(groups[d]) > 1 }
 		s.alone[d] = len(numbers[d]) == len(s.index) && !slices.ContainsFunc(s.group, severally)
 	}
-	s.in = make([]bool, len(s.index))
 	s.kinds = s.sort()
+	s.trim()
+	s.in = make([]bool, len(s.index))
 	return s
+}
+
+// trim leaves out members that no best choice has: where so many members may be
+// taken, and as many come before this one, are in the same groups and have no less
+// room, a choice with this one is better with one of those.
+func (s *search) trim() {
+	slots := s.slots()
+	if slots < 0 {
+		return
+	}
+	better := map[int][]int64{} // by kind: the room of those kept
+	kept := 0
+	for m, kind := range s.kinds {
+		var before int64
+		for _, room := range better[kind] {
+			if s.room <= 0 || room >= s.rooms[m] {
+				before++
+			}
+		}
+		if before >= slots {
+			for d := range s.group[m] {
+				for _, group := range s.group[m][d] {
+					s.sizes[d][group]--
+				}
+			}
+			continue
+		}
+		better[kind] = append(better[kind], s.rooms[m])
+		s.index[kept], s.group[kept], s.rooms[kept], s.kinds[kept] = s.index[m], s.group[m], s.rooms[m], kind
+		kept++
+	}
+	s.index, s.group, s.rooms, s.kinds = s.index[:kept], s.group[:kept], s.rooms[:kept], s.kinds[:kept]
 }
 
 // numbered returns the numbers of groups, new ones given to those not seen yet.

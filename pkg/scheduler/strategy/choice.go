@@ -135,9 +135,9 @@ func (t Term) and(by *affinity.Affinity) Term {
 }
 
 // tier is what framework.Request.Tier is for the term.
-func (t Term) tier(cluster *clusterv1alpha1.Cluster) int {
+func (t Term) tier(member *framework.Member) int {
 	request := framework.Request{Affinity: t.Affinity, Overflow: t.Overflow}
-	return request.Tier(cluster)
+	return request.Tier(member)
 }
 
 // Selective reports whether what a member is like makes a difference.
@@ -153,25 +153,25 @@ func (c *Choice) Concerned(event framework.Event, change framework.Change) bool 
 	before, after := change.Before, change.After
 	switch {
 	case before == nil:
-		return c.selects(after.Cluster)
+		return c.selects(after)
 	case after == nil:
-		return c.selects(before.Cluster)
+		return c.selects(before)
 	case event == framework.MemberSelection:
-		return c.tellsApart(before.Cluster, after.Cluster)
+		return c.tellsApart(before, after)
 	case event == framework.MemberTaints:
-		return c.selects(after.Cluster) && c.relieved(before.Cluster.Spec.Taints, after.Cluster.Spec.Taints)
+		return c.selects(after) && c.relieved(before.Cluster.Spec.Taints, after.Cluster.Spec.Taints)
 	default:
-		return c.selects(after.Cluster) || c.selects(before.Cluster)
+		return c.selects(after) || c.selects(before)
 	}
 }
 
-func (c *Choice) selects(cluster *clusterv1alpha1.Cluster) bool {
-	return slices.ContainsFunc(c.terms, func(term Term) bool { return term.tier(cluster) != framework.Outside })
+func (c *Choice) selects(member *framework.Member) bool {
+	return slices.ContainsFunc(c.terms, func(term Term) bool { return term.tier(member) != framework.Outside })
 }
 
 // tellsApart reports whether a member that changed is selected, weighed or grouped
 // otherwise.
-func (c *Choice) tellsApart(before, after *clusterv1alpha1.Cluster) bool {
+func (c *Choice) tellsApart(before, after *framework.Member) bool {
 	selected := false
 	for _, term := range c.terms {
 		was, is := term.tier(before), term.tier(after)
@@ -185,7 +185,9 @@ func (c *Choice) tellsApart(before, after *clusterv1alpha1.Cluster) bool {
 	}
 	weighing := framework.Request{Weights: c.weights}
 	return weighing.WeightOf(before) != weighing.WeightOf(after) ||
-		slices.ContainsFunc(c.spread, func(constraint policyv1alpha1.SpreadConstraint) bool { return regroups(constraint, before, after) })
+		slices.ContainsFunc(c.spread, func(constraint policyv1alpha1.SpreadConstraint) bool {
+			return regroups(constraint, before.Cluster, after.Cluster)
+		})
 }
 
 // regroups reports whether a member may be in another group than before.

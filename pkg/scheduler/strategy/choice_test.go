@@ -146,6 +146,6 @@ func TestNarrowIsShared(t *testing.T) {
 	}
 }
 
-func label(env string) *clusterv1alpha1.Cluster {
-	return &clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"env": env}}}
+func label(env string) *framework.Member {
+	return member(func(c *clusterv1alpha1.Cluster) { c.Labels["env"] = env })
 }

@@ -34,7 +34,7 @@ func (ClusterAffinity) Events() framework.Event { return framework.MemberSelecti
 // Filter passes the members the affinity selects. It holds for members that run
 // the template as well: somebody changed the policy or the member to have it so.
 func (ClusterAffinity) Filter(_ context.Context, request *framework.Request, candidate *framework.Candidate) *framework.Status {
-	if request.Tier(candidate.Cluster) == framework.Outside {
+	if request.Tier(candidate.Member) == framework.Outside {
 		return framework.Refuse(ErrReason)
 	}
 	return nil

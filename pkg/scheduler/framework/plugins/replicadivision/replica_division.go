@@ -74,9 +74,9 @@ func divide(request *framework.Request, selected []*framework.Candidate) ([]divi
 			Name:      candidate.Name(),
 			Current:   candidate.Replicas,
 			Available: candidate.Room,
-			Weight:    request.WeightOf(candidate.Cluster),
+			Weight:    request.WeightOf(candidate.Member),
 			AtLeast:   candidate.AtLeast,
-			Tier:      request.Tier(candidate.Cluster),
+			Tier:      request.Tier(candidate.Member),
 		})
 	}
 	switch how := request.Strategy.Division; {

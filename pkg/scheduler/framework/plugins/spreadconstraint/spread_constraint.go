@@ -80,7 +80,7 @@ func rank(request *framework.Request, candidates []*framework.Candidate) []*fram
 		if len(request.Overflow) == 0 || c.Placed {
 			return 0
 		}
-		return 1 + request.Tier(c.Cluster)
+		return 1 + request.Tier(c.Member)
 	}
 	slices.SortFunc(ranked, func(a, b *framework.Candidate) int {
 		return cmp.Or(cmp.Compare(tier(a), tier(b)), cmp.Compare(b.Score, a.Score), cmp.Compare(a.Name(), b.Name()))
@@ -104,7 +104,7 @@ func getsNothing(request *framework.Request, candidate *framework.Candidate) boo
 	case strict(request):
 		return candidate.Room == 0 && candidate.Replicas == 0
 	case divides(request) && request.Strategy.Division == framework.DivideByWeight:
-		return request.WeightOf(candidate.Cluster) == 0
+		return request.WeightOf(candidate.Member) == 0
 	default:
 		return false
 	}
