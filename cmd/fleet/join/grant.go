@@ -86,7 +86,32 @@ func (m *Member) grantRoles(ctx context.Context, fleetID types.UID, managed stri
 	if err != nil {
 		return nil, fmt.Errorf("let users of the fleet reach the member: apply ClusterRole %q: %w", wellknown.ImpersonatorName, err)
 	}
-	return o, o.bind(ctx, wellknown.ImpersonatorName, wellknown.ImpersonatorName, wellknown.ImpersonatorName)
+	if err := o.bind(ctx, wellknown.ImpersonatorName, wellknown.ImpersonatorName, wellknown.ImpersonatorName); err != nil {
+		return nil, err
+	}
+	return o, o.grantProjections(ctx, managed)
+}
+
+// grantProjections lets the fleet show what runs in the member. A member that
+// narrows what the fleet may manage binds the ClusterRole itself if it wants that.
+func (o *owned) grantProjections(ctx context.Context, managed string) error {
+	rbac := o.client.RbacV1()
+	_, err := rbac.ClusterRoles().Apply(ctx, rbacv1ac.ClusterRole(wellknown.ProjectionsName).
+		WithLabels(managedBy(o.fleetID)).
+		WithOwnerReferences(o.root).
+		WithRules(configured(ProjectionRules())...), apply())
+	if err != nil {
+		return fmt.Errorf("let the fleet show what runs in the member: apply ClusterRole %q: %w", wellknown.ProjectionsName, err)
+	}
+	if managed != wellknown.SyncerName {
+		err := rbac.ClusterRoleBindings().Delete(ctx, wellknown.ProjectionsName, metav1.DeleteOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("narrow the rights of the fleet: delete ClusterRoleBinding %q: %w", wellknown.ProjectionsName, err)
+		}
+		return nil
+	}
+	who := ProjectionSubject()
+	return o.bindTo(ctx, wellknown.ProjectionsName, wellknown.ProjectionsName, rbacv1ac.Subject().WithAPIGroup(who.APIGroup).WithKind(who.Kind).WithName(who.Name))
 }
 
 // bindManaged binds the syncer to the ClusterRole that says what the fleet may
@@ -110,11 +135,15 @@ func (o *owned) bindManaged(ctx context.Context, role string) error {
 
 // bind gives an account a ClusterRole.
 func (o *owned) bind(ctx context.Context, name, role, account string) error {
+	return o.bindTo(ctx, name, role, subject(account))
+}
+
+func (o *owned) bindTo(ctx context.Context, name, role string, who *rbacv1ac.SubjectApplyConfiguration) error {
 	_, err := o.client.RbacV1().ClusterRoleBindings().Apply(ctx, rbacv1ac.ClusterRoleBinding(name).
 		WithLabels(managedBy(o.fleetID)).
 		WithOwnerReferences(o.root).
 		WithRoleRef(rbacv1ac.RoleRef().WithAPIGroup(rbacv1.GroupName).WithKind("ClusterRole").WithName(role)).
-		WithSubjects(subject(account)), apply())
+		WithSubjects(who), apply())
 	if err != nil {
 		return fmt.Errorf("grant the fleet access to the member: apply ClusterRoleBinding %q: %w", name, err)
 	}

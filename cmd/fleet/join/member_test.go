@@ -141,7 +141,7 @@ func TestGrant(t *testing.T) {
 				}
 			}
 			want := map[string]int{
-				"accounts": 2, "tokens": 2 * tc.times, "cluster role bindings": 2, "impersonator's cluster role": 1, "roles": 1, "role bindings": 1,
+				"accounts": 2, "tokens": 2 * tc.times, "cluster role bindings": 3, "cluster roles": 2, "roles": 1, "role bindings": 1,
 			}
 			if tc.ownsNamespace {
 				want["namespaces"] = 1
@@ -179,7 +179,7 @@ func granted(t *testing.T, client *kubefake.Clientset) map[string][]metav1.Objec
 	bindings, err := client.RbacV1().ClusterRoleBindings().List(ctx, all)
 	list("cluster role bindings", bindings, err)
 	clusterRoles, err := client.RbacV1().ClusterRoles().List(ctx, metav1.ListOptions{})
-	list("impersonator's cluster role", clusterRoles, err)
+	list("cluster roles", clusterRoles, err)
 	roles, err := client.RbacV1().Roles("fleet-system").List(ctx, all)
 	list("roles", roles, err)
 	roleBindings, err := client.RbacV1().RoleBindings("fleet-system").List(ctx, all)
@@ -240,6 +240,10 @@ func TestRights(t *testing.T) {
 			}
 			if managed != tc.managed {
 				t.Errorf("\n%s\nbound: want %q, got %q", tc.reason, tc.managed, managed)
+			}
+			_, err := client.RbacV1().ClusterRoleBindings().Get(t.Context(), wellknown.ProjectionsName, metav1.GetOptions{})
+			if shows := err == nil; shows != (tc.managed == "") {
+				t.Errorf("\n%s\nthe fleet may show what runs there: got %v (%v), want it unless narrowed", tc.reason, shows, err)
 			}
 		})
 	}

@@ -53,3 +53,30 @@ func ImpersonatorRules() []rbacv1.PolicyRule {
 		{APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"*"}, Verbs: []string{"impersonate"}},
 	}
 }
+
+// ProjectionRules is what the fleet's API server may do in a member as
+// wellknown.UserAPIServer, to show the Pods and Nodes of members in the fleet and
+// pass on what its users do with them. The fleet's RBAC decides about those users;
+// this is the most that all of them together may do. It reads no Secret and no
+// ConfigMap.
+func ProjectionRules() []rbacv1.PolicyRule {
+	read, act := []string{"get", "list", "watch"}, []string{"get", "create"}
+	return []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"endpoints", "events", "nodes", "persistentvolumeclaims", "persistentvolumes", "pods", "services"}, Verbs: read},
+		{APIGroups: []string{"apps"}, Resources: []string{"controllerrevisions", "replicasets"}, Verbs: read},
+		{APIGroups: []string{"batch"}, Resources: []string{"jobs"}, Verbs: read},
+		{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: read},
+		{APIGroups: []string{"events.k8s.io"}, Resources: []string{"events"}, Verbs: read},
+		{APIGroups: []string{"metrics.k8s.io"}, Resources: []string{"nodes", "pods"}, Verbs: read},
+		{APIGroups: []string{""}, Resources: []string{"nodes", "nodes/status", "pods", "pods/ephemeralcontainers", "pods/resize", "pods/status"}, Verbs: []string{"patch"}},
+		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"delete"}},
+		{APIGroups: []string{""}, Resources: []string{"pods/eviction"}, Verbs: []string{"create"}},
+		{APIGroups: []string{""}, Resources: []string{"pods/log"}, Verbs: []string{"get"}},
+		{APIGroups: []string{""}, Resources: []string{"pods/attach", "pods/exec", "pods/portforward"}, Verbs: act},
+	}
+}
+
+// ProjectionSubject is who has these rights.
+func ProjectionSubject() rbacv1.Subject {
+	return rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: wellknown.UserAPIServer}
+}

@@ -104,7 +104,7 @@ func (m *Member) Install(ctx context.Context, i Installation, deployment bool) e
 	if err := m.ensureNamespace(ctx, root); err != nil {
 		return err
 	}
-	parts := []runtime.Object{binding(), account()}
+	parts := []runtime.Object{binding(), projectionRole(), projectionBinding(), account()}
 	if deployment {
 		parts = append(parts, i.deployment())
 	}

@@ -49,7 +49,7 @@ func (i Installation) Manifest(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	objects := []runtime.Object{namespace(), i.role(), binding(), account(), secret, i.deployment()}
+	objects := []runtime.Object{namespace(), i.role(), binding(), projectionRole(), projectionBinding(), account(), secret, i.deployment()}
 	for n, object := range objects {
 		bare, err := bared(object)
 		if err != nil {
@@ -120,6 +120,20 @@ func binding() *rbacv1.ClusterRoleBinding {
 		ObjectMeta: clusterMeta(wellknown.AgentName),
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: wellknown.AgentName},
 		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: wellknown.NamespaceSystem, Name: wellknown.AgentName}},
+	}
+}
+
+// projectionRole is what the fleet's API server may do when it shows what runs in
+// the member.
+func projectionRole() *rbacv1.ClusterRole {
+	return &rbacv1.ClusterRole{ObjectMeta: clusterMeta(wellknown.ProjectionsName), Rules: join.ProjectionRules()}
+}
+
+func projectionBinding() *rbacv1.ClusterRoleBinding {
+	return &rbacv1.ClusterRoleBinding{
+		ObjectMeta: clusterMeta(wellknown.ProjectionsName),
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: wellknown.ProjectionsName},
+		Subjects:   []rbacv1.Subject{join.ProjectionSubject()},
 	}
 }
 

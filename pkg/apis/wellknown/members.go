@@ -63,6 +63,9 @@ const (
 	// ImpersonatorName names the ServiceAccount and ClusterRole that proxied
 	// requests of users are sent with.
 	ImpersonatorName = "fleet-impersonator"
+	// ProjectionsName names the ClusterRole and ClusterRoleBinding by which
+	// UserAPIServer shows what runs in the member, and lets users act on it.
+	ProjectionsName = "fleet-projections"
 )
 
 // Keys of the agent's Secret, beside tls.crt and tls.key, the certificate it
