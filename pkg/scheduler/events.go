@@ -186,6 +186,9 @@ func (s *Scheduler) OnTemplate(before, after *template.Template) {
 		return
 	}
 	s.queue.Add(concerned.Key())
+	if group := source.DefinedGroup(concerned.Key()); group != "" && after == nil {
+		s.add(s.cache.OfGroup(group))
+	}
 	if concerned.Kind.Kind == "Namespace" && concerned.Kind.Group == "" && hintsChanged(before, after) {
 		for _, t := range s.templates.InNamespace(concerned.Name) {
 			s.queue.Add(t.Key())
@@ -214,6 +217,12 @@ func hintsChanged(before, after *template.Template) bool {
 // OnListed implements source.Handler: bindings of the kind whose template is gone
 // can be told from those whose template had not been listed yet.
 func (s *Scheduler) OnListed(kind schema.GroupKind) {
+	s.add(s.cache.OfKind(kind))
+}
+
+// OnUnserved implements source.Handler: with the kind its templates went, and the
+// last events about them may have been lost.
+func (s *Scheduler) OnUnserved(kind schema.GroupKind) {
 	s.add(s.cache.OfKind(kind))
 }
 

@@ -330,6 +330,7 @@ type fakeTemplates struct {
 	mu        sync.Mutex
 	templates map[template.Key]*template.Template
 	crds      map[schema.GroupKind]source.Kind
+	unserved  map[schema.GroupKind]bool
 	liveErr   error
 }
 
@@ -360,6 +361,9 @@ func (f *fakeTemplates) Get(key template.Key) *template.Template {
 }
 
 func (f *fakeTemplates) Kind(kind schema.GroupKind) (source.Kind, bool) {
+	if f.unserved[kind] {
+		return source.Kind{}, false
+	}
 	if defined, ok := f.crds[kind]; ok {
 		return defined, true
 	}

@@ -308,6 +308,47 @@ func TestCustomResources(t *testing.T) {
 	})
 }
 
+// The events about templates may get lost that go with their definition.
+func TestDefinitionGone(t *testing.T) {
+	kind := schema.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "Widget"}
+	definitionKind := schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
+	for name, tc := range map[string]struct {
+		reason string
+		event  func(h *harness, definition template.Key)
+	}{
+		"Unserved": {
+			reason: "The kind went last.",
+			event: func(h *harness, _ template.Key) {
+				h.fleet.unserved = map[schema.GroupKind]bool{kind.GroupKind(): true}
+				h.OnUnserved(kind.GroupKind())
+			},
+		},
+		"Deleted": {
+			reason: "The definition went last.",
+			event: func(h *harness, definition template.Key) {
+				h.fleet.unserved = map[schema.GroupKind]bool{kind.GroupKind(): true}
+				h.delete(definition)
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			two(t, func(h *harness) {
+				h.fleet.define(kind, "widgets", true)
+				definition := h.put(definitionKind, &metav1.ObjectMeta{Name: "widgets.example.com"}, template.Traits{})
+				widget := h.createCustom(kind, "shop", "widget")
+				h.settle()
+				h.want(widget, "m1 m2", "It is where its definition is.")
+				h.fleet.set(widget, nil)
+				h.settle()
+				h.want(widget, "m1 m2", "Nobody told.")
+				tc.event(h, definition)
+				h.settle()
+				h.want(widget, "-m1 -m2", tc.reason)
+			})
+		})
+	}
+}
+
 func TestNoMemberFits(t *testing.T) {
 	inBubble(t, func(h *harness) {
 		h.autoPolicy()

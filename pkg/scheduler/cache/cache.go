@@ -299,11 +299,21 @@ func (c *Cache) Following(ref policy.Ref) []template.Key {
 // OfKind returns the templates of a kind that have a binding. It looks at all
 // placements: for what happens once per kind.
 func (c *Cache) OfKind(kind schema.GroupKind) []template.Key {
+	return c.those(func(key template.Key) bool { return key.GroupKind() == kind })
+}
+
+// OfGroup returns the templates of all kinds of a group that have a binding, as
+// OfKind does.
+func (c *Cache) OfGroup(group string) []template.Key {
+	return c.those(func(key template.Key) bool { return key.Group == group })
+}
+
+func (c *Cache) those(match func(template.Key) bool) []template.Key {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	var keys []template.Key
 	for key := range c.placements {
-		if key.GroupKind() == kind {
+		if match(key) {
 			keys = append(keys, key)
 		}
 	}

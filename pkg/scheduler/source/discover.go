@@ -52,6 +52,7 @@ func (s *Source) discover(ctx context.Context) bool {
 	for _, kind := range found {
 		s.start(ctx, kind)
 	}
+	s.noteDefined()
 	return err == nil && s.definitionsServed(found)
 }
 
@@ -102,6 +103,22 @@ func (s *Source) stopMissing(ctx context.Context, found map[schema.GroupKind]Kin
 		s.mu.Unlock()
 		w.stop()
 		w.done.Wait()
+		if !ok && w.defined {
+			s.handler.OnUnserved(w.Version.GroupKind())
+		}
+	}
+}
+
+// noteDefined marks the kinds that CustomResourceDefinitions define. The others are
+// the fleet's own or those of aggregated API servers, whose objects go on existing
+// when they are not served.
+func (s *Source) noteDefined() {
+	definitions := s.watchedKind(customResourceDefinition)
+	if definitions == nil {
+		return
+	}
+	for _, w := range s.watchedKinds() {
+		w.defined = w.defined || w.Custom && definitions.get("", w.Definition().Name) != nil
 	}
 }
 
@@ -131,6 +148,16 @@ func (k Kind) Definition() template.Key {
 		Kind:  customResourceDefinition.Kind,
 		Name:  k.Resource.GroupResource().String(),
 	}
+}
+
+// DefinedGroup returns the group of the kind that a template defines, empty when it
+// defines none.
+func DefinedGroup(key template.Key) string {
+	if !IsDefinition(key) {
+		return ""
+	}
+	_, group, _ := strings.Cut(key.Name, ".")
+	return group
 }
 
 // IsDefinition reports whether the template defines other kinds.

@@ -31,6 +31,9 @@ type Handler interface {
 	OnTemplate(before, after *template.Template)
 	// OnListed is called when all templates of a kind have been told once.
 	OnListed(kind schema.GroupKind)
+	// OnUnserved is called when a kind that a CustomResourceDefinition defined is not
+	// served any more. Its templates may have gone before anybody told.
+	OnUnserved(kind schema.GroupKind)
 }
 
 // Config of a Source.
@@ -78,8 +81,10 @@ type watched struct {
 	Kind
 	store  cache.Indexer
 	listed func() bool
-	stop   context.CancelFunc
-	done   sync.WaitGroup
+	// defined says that a CustomResourceDefinition of it was seen. It belongs to Run.
+	defined bool
+	stop    context.CancelFunc
+	done    sync.WaitGroup
 }
 
 // New returns a Source that watches nothing yet.

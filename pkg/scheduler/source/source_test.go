@@ -73,6 +73,12 @@ func (r *told) OnListed(kind schema.GroupKind) {
 	r.events = append(r.events, "listed "+kind.String())
 }
 
+func (r *told) OnUnserved(kind schema.GroupKind) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, "unserved "+kind.String())
+}
+
 func (r *told) take() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -225,6 +231,44 @@ func TestDefinitionIsFollowedUntilServed(t *testing.T) {
 			t.Errorf("nobody had to ask for another look: got %v", events)
 		}
 	})
+}
+
+// Who deletes a definition deletes all its objects. Whoever takes away an aggregated
+// API server deletes nothing.
+func TestTellsOfKindsThatGoWithTheirDefinition(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason  string
+		defined bool
+		want    []string
+	}{
+		"Defined":    {reason: "Its templates are gone, even if no event said so.", defined: true, want: []string{"deleted CustomResourceDefinition.apiextensions.k8s.io widgets.example.com", "unserved Widget.example.com"}},
+		"Aggregated": {reason: "Its templates exist somewhere."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(t *testing.T, f *fixture) {
+				settled(f)
+				definitions := fakeOf(f, definitions, "")
+				if tc.defined {
+					if _, err := definitions.CreateFake(object("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", "widgets.example.com"), metav1.CreateOptions{}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				f.discovery.serve(nil, core, extensions, widgets)
+				f.Discover()
+				settled(f)
+				f.discovery.serve(nil, core, extensions)
+				if tc.defined {
+					if err := definitions.Delete(t.Context(), "widgets.example.com", metav1.DeleteOptions{}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				f.Discover()
+				if diff := cmp.Diff(tc.want, settled(f)); diff != "" {
+					t.Errorf("\n%s\n-want, +got:\n%s", tc.reason, diff)
+				}
+			})
+		})
+	}
 }
 
 func TestLookups(t *testing.T) {
