@@ -332,7 +332,7 @@ func runCycle(ctx context.Context, profile *runtime.Framework, request *framewor
 			return keep(feasible), nil
 		}
 		for _, candidate := range feasible {
-			candidate.Room = candidate.Free.Room(request.Demand, candidate.Replicas) + field.freed(candidate.Name())
+			candidate.Room = roomOf(request, candidate) + field.freed(candidate.Name())
 		}
 		feasible = field.subject.stuck.relieve(request, feasible, field.freed)
 	}
@@ -363,6 +363,17 @@ func runCycle(ctx context.Context, profile *runtime.Framework, request *framewor
 		return nil, &framework.FitError{Reason: workv1alpha1.ReasonUnschedulable, Diagnosis: *diagnosis}
 	}
 	return clusters, nil
+}
+
+// roomOf is the room of a member: what is certain where nothing may wait in
+// members, else what is likely.
+func roomOf(request *framework.Request, candidate *framework.Candidate) int32 {
+	switch request.Strategy.Division {
+	case framework.DivideByCapacity, framework.DivideAggregated:
+		return candidate.Free.Certain(request.Demand, candidate.Replicas)
+	default:
+		return candidate.Free.Room(request.Demand, candidate.Replicas)
+	}
 }
 
 // complete reports whether a division by capacity is what it should be already:

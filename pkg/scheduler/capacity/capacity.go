@@ -20,6 +20,10 @@ type Summary struct {
 	classes []class
 	quotas  map[string][]quota // by namespace
 	total   Vector
+	// reported is what there was before anything was taken, nil when nothing was,
+	// taken what it was.
+	reported *Summary
+	taken    []taken
 }
 
 // class are the nodes that Pods cannot tell apart.
@@ -74,24 +78,27 @@ func (s *Summary) Admits(demand *Demand) bool {
 	return s == nil || slices.ContainsFunc(s.classes, func(c class) bool { return len(c.free) > 0 && c.admits(demand) && c.inTopology(demand) })
 }
 
-// Room is how many more replicas fit where current run already. Without a report
-// it is 0.
+// Room is how many more replicas fit where current run already, if the member puts
+// what was promised to it where Take expects it to. Without a report it is 0.
 func (s *Summary) Room(demand *Demand, current int32) int32 {
 	if s == nil {
 		return 0
 	}
-	var room int64
+	return int32(min(s.onNodes(demand, current), s.quotaRoom(demand), math.MaxInt32))
+}
+
+// onNodes is the room that nodes leave.
+func (s *Summary) onNodes(demand *Demand, current int32) (room int64) {
 	switch {
 	case demand.named:
-		room = s.best(demand)
+		return s.best(demand)
 	case demand.alone || len(demand.topology) > 0:
-		room = s.roomApart(demand, int64(current))
-	default:
-		for i := range s.classes {
-			room += s.classes[i].room(demand)
-		}
+		return s.roomApart(demand, int64(current))
 	}
-	return int32(min(room, s.quotaRoom(demand), math.MaxInt32))
+	for i := range s.classes {
+		room += s.classes[i].room(demand)
+	}
+	return room
 }
 
 // best is the room on the best node.

@@ -147,3 +147,9 @@ func TestLess(t *testing.T) {
 		})
 	}
 }
+
+func tolerating(selector map[string]string) *workv1alpha1.ReplicaRequirements {
+	return &workv1alpha1.ReplicaRequirements{NodeClaim: &workv1alpha1.NodeClaim{
+		NodeSelector: selector, Tolerations: []corev1.Toleration{{Key: "reserved", Operator: corev1.TolerationOpExists}},
+	}}
+}

@@ -25,7 +25,8 @@
 //
 // What was decided upon but is not in the report of the member yet is put on its
 // nodes as its kube-scheduler would: apart from each other, on the roomiest nodes
-// first (Summary.Take).
+// first (Summary.Take). What is left then is likely (Summary.Room); where nothing may
+// wait in members, what is left wherever the Pods go counts (Summary.Certain).
 //
 // The package is pure; summaries and demands are immutable once made.
 package capacity

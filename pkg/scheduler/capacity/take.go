@@ -73,6 +73,7 @@ func (s *Summary) Take(load Load) *Summary {
 		left.take(demand, b, rounds)
 	}
 	left.quotas = s.takeQuota(demand, int64(n)-spare)
+	left.reported, left.taken = cmp.Or(s.reported, s), s.withTaken(demand, int64(n))
 	return &left
 }
 

@@ -4,7 +4,9 @@
 package capacity
 
 import (
+	"cmp"
 	"math"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -36,7 +38,9 @@ type amount struct {
 	value int64
 }
 
-// amounts lists what v has more than none of.
+func byName(a, b amount) int { return cmp.Compare(a.name, b.name) }
+
+// amounts lists what v has more than none of, by name.
 func (v Vector) amounts() []amount {
 	out := make([]amount, 0, len(v))
 	for name, value := range v {
@@ -44,6 +48,7 @@ func (v Vector) amounts() []amount {
 			out = append(out, amount{name: name, value: value})
 		}
 	}
+	slices.SortFunc(out, byName)
 	return out
 }
 
