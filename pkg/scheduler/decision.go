@@ -16,6 +16,7 @@ import (
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/scheduler/capacity"
 	"fleet.dev/fleet/pkg/scheduler/framework"
+	"fleet.dev/fleet/pkg/scheduler/framework/plugins/wholefit"
 	"fleet.dev/fleet/pkg/scheduler/metrics"
 	"fleet.dev/fleet/pkg/scheduler/queue"
 	"fleet.dev/fleet/pkg/scheduler/strategy"
@@ -183,7 +184,7 @@ func unplaced(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnos
 		choice:  plan.Choice,
 
 		diagnosis: diagnosis,
-		retry:     fit.Reason == workv1alpha1.ReasonUnschedulable,
+		retry:     fit.Reason == workv1alpha1.ReasonUnschedulable || slices.ContainsFunc(diagnosis.Reasons, byPromises),
 	}
 	// Configuration that finds no member by default is no news: it goes to the
 	// members that come, and until then there is nothing to record.
@@ -195,6 +196,10 @@ func unplaced(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnos
 	d.complain(fit.Reason, err.Error(), diagnosis.Reasons)
 	return d
 }
+
+// byPromises reports whether a refusal may be due to what was promised, which
+// lapses without an event.
+func byPromises(reason workv1alpha1.ClusterReason) bool { return reason.Plugin == wholefit.Name }
 
 // keepOrCreate has a binding to complain on.
 func (d *decision) keepOrCreate() {
@@ -281,12 +286,15 @@ func (d *decision) takeBack() {
 
 // loads returns what the decision adds to each member.
 func (d *decision) loads() map[string][]capacity.Load {
-	if d.demand == nil {
-		return nil
-	}
 	loads := map[string][]capacity.Load{}
 	for _, cluster := range d.spec.Clusters {
 		before, placed := d.placed[cluster.Name]
+		if len(d.components) > 0 && !placed {
+			loads[cluster.Name] = d.components
+		}
+		if d.demand == nil {
+			continue
+		}
 		added := cluster.Replicas - before
 		if cluster.Replicas == 0 && !placed {
 			added = d.template.Workload.Pods

@@ -25,17 +25,18 @@ import (
 
 // subject is the template of one cycle and what is known about it.
 type subject struct {
-	key      template.Key
-	template *template.Template   // nil when there is none
-	kind     source.Kind          // of the template
-	binding  workv1alpha1.Binding // nil when there is none
-	match    *policy.Match        // nil when no policy picks it
-	profile  *runtime.Framework   // of the policy
-	placed   map[string]int32     // members of this very template with their replicas
-	missing  []string             // those of placed that do not exist, as far as is known
-	demand   *capacity.Demand     // of one of its Pods, nil when it runs none
-	stuck    *stuck               // replicas that find no node, nil when nobody looked
-	anew     bool                 // somebody asked to decide regardless of where the replicas are
+	key        template.Key
+	template   *template.Template   // nil when there is none
+	kind       source.Kind          // of the template
+	binding    workv1alpha1.Binding // nil when there is none
+	match      *policy.Match        // nil when no policy picks it
+	profile    *runtime.Framework   // of the policy
+	placed     map[string]int32     // members of this very template with their replicas
+	missing    []string             // those of placed that do not exist, as far as is known
+	demand     *capacity.Demand     // of one of its Pods, nil when it runs none
+	components []capacity.Load      // what it runs, when it has several sorts of Pods
+	stuck      *stuck               // replicas that find no node, nil when nobody looked
+	anew       bool                 // somebody asked to decide regardless of where the replicas are
 
 	requiredBy []workv1alpha1.BindingSnapshot // where others need it
 	watch      func([]*framework.Candidate)   // sees the candidates with their scores, nil when nobody asks
@@ -273,16 +274,38 @@ func (s *Scheduler) newRequest(subject *subject, plan *strategy.Plan, field *fie
 	if workload == nil {
 		return request, nil
 	}
+	request.ClaimedBy = s.holding(subject.template.Namespace, workload.Claims)
+	if len(workload.Components) > 0 {
+		var err error
+		subject.components, err = loadsOf(workload.Components)
+		request.Whole = subject.components
+		return request, err
+	}
 	demand, err := capacity.NewDemand(workload.Requirements, workload.Constraints)
 	if err != nil {
 		return nil, err
 	}
 	request.Demand, subject.demand = demand, demand
-	request.ClaimedBy = s.holding(subject.template.Namespace, workload.Claims)
 	if request.Divides() {
 		request.Replicas = max(workload.Pods-field.frozenReplicas(), 0)
 	}
+	if request.Strategy.Gang && (!request.Divides() || request.Strategy.Pick == framework.PickOne) {
+		request.Whole = []capacity.Load{{Demand: demand, Replicas: workload.Pods}}
+	}
 	return request, nil
+}
+
+// loadsOf are the loads of components.
+func loadsOf(components []workv1alpha1.Component) ([]capacity.Load, error) {
+	loads := make([]capacity.Load, 0, len(components))
+	for _, component := range components {
+		demand, err := capacity.NewDemand(component.ReplicaRequirements, nil)
+		if err != nil {
+			return nil, fmt.Errorf("read component %q: %w", component.Name, err)
+		}
+		loads = append(loads, capacity.Load{Demand: demand, Replicas: component.Replicas})
+	}
+	return loads, nil
 }
 
 // membersOf returns the members where a group is, but for one template of it; nil
@@ -317,6 +340,10 @@ func (s *Scheduler) holding(namespace string, claims []string) sets.Set[string] 
 	return holding
 }
 
+// mostSets is how many sets of components are counted to tell which member has most
+// room.
+const mostSets = 10
+
 // runCycle is one pass through the extension points that choose.
 func runCycle(ctx context.Context, profile *runtime.Framework, request *framework.Request, field *field, diagnosis *framework.Diagnosis) ([]workv1alpha1.TargetCluster, error) {
 	// 1. Filter.
@@ -335,6 +362,11 @@ func runCycle(ctx context.Context, profile *runtime.Framework, request *framewor
 			candidate.Room = roomOf(request, candidate) + field.freed(candidate.Name())
 		}
 		feasible = field.subject.stuck.relieve(request, feasible, field.freed)
+	}
+	if len(field.subject.components) > 0 {
+		for _, candidate := range feasible {
+			candidate.Room = candidate.Free.Sets(mostSets, request.Whole...)
+		}
 	}
 
 	// 2. Score.

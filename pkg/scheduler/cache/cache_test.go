@@ -235,7 +235,7 @@ func TestTrim(t *testing.T) {
 	b := binding(web, "1", "m1")
 	b.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "x"}}
 	b.Status = workv1alpha1.BindingStatus{
-		Conditions:       []metav1.Condition{{Type: workv1alpha1.ConditionFullyApplied}, {Type: workv1alpha1.ConditionScheduled}},
+		Conditions: []metav1.Condition{{Type: workv1alpha1.ConditionFullyApplied}, {Type: workv1alpha1.ConditionScheduled}},
 		AggregatedStatus: []workv1alpha1.AggregatedStatusItem{
 			{ClusterName: "m1"}, {ClusterName: "m3", AppliedMessage: "long", Unschedulable: &workv1alpha1.UnschedulablePods{Count: 1}},
 		},

@@ -27,17 +27,20 @@ type Load struct {
 	Replicas int32
 }
 
-// Fits reports whether all loads fit together.
-func (s *Summary) Fits(loads ...Load) bool {
-	left := s
+// Sets is how many times all loads fit together, counted up to most. Those that
+// are hard to place are placed first.
+func (s *Summary) Sets(most int32, loads ...Load) (n int32) {
 	room := func(load Load) int32 { return s.Room(load.Demand, 0) }
-	for _, load := range slices.SortedStableFunc(slices.Values(loads), func(a, b Load) int { return cmp.Compare(room(a), room(b)) }) {
-		if left.Room(load.Demand, 0) < load.Replicas {
-			return false
+	ordered := slices.SortedStableFunc(slices.Values(loads), func(a, b Load) int { return cmp.Compare(room(a), room(b)) })
+	for left := s; n < most; n++ {
+		for _, load := range ordered {
+			if left.Room(load.Demand, 0) < load.Replicas {
+				return n
+			}
+			left = left.Take(load)
 		}
-		left = left.Take(load)
 	}
-	return true
+	return n
 }
 
 // Take returns what is left when a load is there that is not yet: its replicas

@@ -110,16 +110,18 @@ func TestTakeAddsUp(t *testing.T) {
 	}
 }
 
-func TestFits(t *testing.T) {
+func TestSets(t *testing.T) {
 	cases := map[string]struct {
 		reason string
 		from   *Summary
 		loads  map[string]int32
-		want   bool
+		want   int32
 	}{
-		"All":       {reason: "The head and its workers have room beside each other.", from: sized(4, 4), loads: map[string]int32{"4": 1, "2": 2}, want: true},
-		"BigFirst":  {reason: "What is hard to place is placed first: the small one would take the room of the big one.", from: sized(4, 3), loads: map[string]int32{"4": 1, "1": 3}, want: true},
+		"All":       {reason: "The head and its workers have room beside each other.", from: sized(4, 4), loads: map[string]int32{"4": 1, "2": 2}, want: 1},
+		"BigFirst":  {reason: "What is hard to place is placed first: the small one would take the room of the big one.", from: sized(4, 3), loads: map[string]int32{"4": 1, "1": 3}, want: 1},
 		"NotBeside": {reason: "Each alone fits, all of them do not.", from: sized(4, 4), loads: map[string]int32{"4": 1, "2": 3}},
+		"Twice":     {reason: "Two sets fit.", from: sized(6, 6), loads: map[string]int32{"3": 1, "1": 3}, want: 2},
+		"Enough":    {reason: "It is not counted without end.", from: sized(90), loads: map[string]int32{"1": 1}, want: 5},
 		"NoReport":  {reason: "Nothing is known to fit.", loads: map[string]int32{"1": 1}},
 	}
 	for name, tc := range cases {
@@ -128,8 +130,8 @@ func TestFits(t *testing.T) {
 			for cpu, n := range tc.loads {
 				loads = append(loads, Load{Demand: demandFor(t, cpu, nil), Replicas: n})
 			}
-			if got := tc.from.Fits(loads...); got != tc.want {
-				t.Errorf("\n%s\nFits(...): want %v, got %v", tc.reason, tc.want, got)
+			if got := tc.from.Sets(5, loads...); got != tc.want {
+				t.Errorf("\n%s\nSets(...): want %d, got %d", tc.reason, tc.want, got)
 			}
 		})
 	}

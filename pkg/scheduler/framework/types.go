@@ -164,6 +164,8 @@ type Strategy struct {
 	Division Division
 	// Once never moves the template: where it is placed it stays.
 	Once bool
+	// Gang places all replicas or none.
+	Gang bool
 	// Keep never takes the template away from a member it is on, but for one that
 	// leaves; the members chosen are added.
 	Keep bool
@@ -193,6 +195,9 @@ type Request struct {
 	Weights []Weight
 	// Demand of one replica, nil when the template runs nothing.
 	Demand *capacity.Demand
+	// Whole is what a member has to have room for at the same time, because it
+	// cannot be divided. Nil when it does not matter.
+	Whole []capacity.Load
 	// ClaimedBy are the members that hold the volumes the template mounts; nil
 	// when it mounts none that is placed.
 	ClaimedBy sets.Set[string]

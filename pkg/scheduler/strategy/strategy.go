@@ -118,10 +118,24 @@ func For(in Input, facts Facts) (*Plan, error) {
 		}
 	}
 	plan := newPlan(in.Template, placement, choice)
+	var err error
 	if placement.Auto == nil {
-		return plan, explicit(in.Template, placement.ReplicaScheduling, plan)
+		err = explicit(in.Template, placement.ReplicaScheduling, plan)
+	} else {
+		err = automatic(in, facts, plan)
 	}
-	return plan, automatic(in, facts, plan)
+	if placement.Gang != nil && in.Template.Workload != nil {
+		allOrNone(plan)
+	}
+	return plan, err
+}
+
+// allOrNone has nothing wait in members.
+func allOrNone(plan *Plan) {
+	plan.Gang = true
+	if plan.Division == framework.DivideByCapacityOrBeyond {
+		plan.Division = framework.DivideByCapacity
+	}
 }
 
 // newPlan reads the parts of a placement that mean the same with and without auto.
@@ -151,6 +165,13 @@ func explicit(t *template.Template, scheduling *policyv1alpha1.ReplicaScheduling
 	duplicate(plan)
 	divides := scheduling != nil && scheduling.ReplicaSchedulingType != policyv1alpha1.Duplicated
 	switch {
+	case t.Workload != nil && len(t.Workload.Components) > 0:
+		if divides {
+			single(t, plan)
+			// They cannot be divided; one member is all there is to spread over.
+			plan.Spread = nil
+		}
+		return nil
 	case t.Workload == nil || !t.Workload.Replicated && !t.IsJob():
 		// Where some of it may overflow to, all of it goes.
 		return nil
@@ -227,6 +248,10 @@ func hintsFor(in Input) (placement, clusters string) {
 
 func byKind(in Input, facts Facts, plan *Plan) {
 	t := in.Template
+	if t.Workload != nil && len(t.Workload.Components) > 0 && in.Kind.Auto != template.AutoOnce {
+		single(t, plan)
+		return
+	}
 	switch in.Kind.Auto {
 	case template.AutoDivided:
 		if len(t.Workload.Claims) > 0 {
@@ -288,7 +313,7 @@ func divided(t *template.Template, plan *Plan) error {
 func single(t *template.Template, plan *Plan) {
 	plan.Pick = framework.PickOne
 	plan.Division = framework.DivideNothing
-	if t.Workload != nil && t.Workload.Replicated {
+	if t.Workload != nil && t.Workload.Replicated && len(t.Workload.Components) == 0 {
 		plan.Division = framework.DivideByCapacityOrBeyond
 	}
 }

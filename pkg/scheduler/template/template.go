@@ -81,6 +81,9 @@ type Workload struct {
 	Requirements *workv1alpha1.ReplicaRequirements
 	// Constraints of one Pod beyond those, nil when it has none.
 	Constraints *capacity.Constraints
+	// Components are the sorts of Pods it runs, when there are several. They go to
+	// one member together; Pods and Requirements say nothing then.
+	Components []workv1alpha1.Component
 	// Claims are the names of the PersistentVolumeClaims its Pods mount, sorted.
 	Claims []string
 	// Labels of its Pods, by which others select them. Nil when they are not known.
@@ -137,6 +140,7 @@ func (w *Workload) sameDecision(other *Workload) bool {
 		w.Divisible == other.Divisible &&
 		slices.Equal(w.Claims, other.Claims) &&
 		equality.Semantic.DeepEqual(w.Requirements, other.Requirements) &&
+		equality.Semantic.DeepEqual(w.Components, other.Components) &&
 		equality.Semantic.DeepEqual(w.Constraints, other.Constraints)
 }
 

@@ -15,6 +15,7 @@ import (
 	"fleet.dev/fleet/pkg/scheduler/framework/plugins/spreadconstraint"
 	"fleet.dev/fleet/pkg/scheduler/framework/plugins/tainttoleration"
 	"fleet.dev/fleet/pkg/scheduler/framework/plugins/volumeaffinity"
+	"fleet.dev/fleet/pkg/scheduler/framework/plugins/wholefit"
 	"fleet.dev/fleet/pkg/scheduler/framework/plugins/workloadaffinity"
 	"fleet.dev/fleet/pkg/scheduler/framework/runtime"
 )
@@ -33,6 +34,7 @@ func NewRegistry() runtime.Registry {
 		spreadconstraint.Name: spreadconstraint.New,
 		tainttoleration.Name:  tainttoleration.New,
 		volumeaffinity.Name:   volumeaffinity.New,
+		wholefit.Name:         wholefit.New,
 		workloadaffinity.Name: workloadaffinity.New,
 	}
 }
@@ -49,6 +51,7 @@ func Default() []runtime.Enabled {
 		{Name: tainttoleration.Name, Weight: 3},
 		{Name: apienablement.Name},
 		{Name: nodefit.Name, Weight: 1},
+		{Name: wholefit.Name},
 		{Name: placedaffinity.Name, Weight: 100},
 		{Name: spreadconstraint.Name},
 		{Name: replicadivision.Name},

@@ -81,7 +81,7 @@ func divide(request *framework.Request, selected []*framework.Candidate) ([]divi
 	}
 	switch how := request.Strategy.Division; {
 	case how == framework.DivideByWeight:
-		return division.ByWeight(request.Replicas, members), nil
+		return byWeight(request, members)
 	case counted:
 		return division.InOrder(request.Replicas, members, how == framework.DivideByCapacityOrBeyond)
 	case how == framework.DivideByCapacity:
@@ -91,6 +91,22 @@ func divide(request *framework.Request, selected []*framework.Candidate) ([]divi
 	default:
 		return division.ByCapacityOrBeyond(request.Replicas, members), nil
 	}
+}
+
+// byWeight divides by weights alone, but for a gang: there no member gets more than
+// it has room for.
+func byWeight(request *framework.Request, members []division.Member) ([]division.Share, error) {
+	shares := division.ByWeight(request.Replicas, members)
+	if !request.Strategy.Gang {
+		return shares, nil
+	}
+	for _, share := range shares {
+		i := slices.IndexFunc(members, func(m division.Member) bool { return m.Name == share.Name })
+		if added := share.Replicas - members[i].Current; added > members[i].Available {
+			return nil, &division.InsufficientError{Wanted: int64(added), Available: int64(members[i].Available)}
+		}
+	}
+	return shares, nil
 }
 
 func withoutReplicas(selected []*framework.Candidate) []workv1alpha1.TargetCluster {
