@@ -190,7 +190,7 @@ func (s *Scheduler) writeStatus(ctx context.Context, d *decision, known workv1al
 		condition.ObservedGeneration = live.GetGeneration()
 		meta.SetStatusCondition(&status.Conditions, condition)
 		status.Reasons = d.reasons
-		if d.anew && d.match != nil && d.scheduled.Status == metav1.ConditionTrue {
+		if d.anew && d.scheduled.Status == metav1.ConditionTrue {
 			// Not before what asked for it, whoever's clock that was.
 			status.LastScheduledTime = latest(metav1.NewTime(s.clock.Now().Truncate(time.Second)), *d.binding.GetSpec().RescheduleTriggeredAt)
 		}

@@ -122,18 +122,22 @@ const staysMessage = "no policy matches any more; it stays where it is"
 
 // abandoned leaves a template that no policy picks where it is, and says so.
 func abandoned(subject *subject) *decision {
-	d := held(subject, "no policy matches")
+	d := answered(subject, "no policy matches")
 	if subject.recreated() || len(subject.placed) == 0 {
 		return d
 	}
 	condition := meta.FindStatusCondition(subject.binding.GetStatus().Conditions, workv1alpha1.ConditionScheduled)
-	if condition == nil || condition.Message != staysMessage {
-		d.scheduled = &metav1.Condition{
-			Type:    workv1alpha1.ConditionScheduled,
-			Status:  metav1.ConditionTrue,
-			Reason:  workv1alpha1.ReasonSuccess,
-			Message: staysMessage,
-		}
+	if subject.anew || condition == nil || condition.Message != staysMessage {
+		d.scheduled = success(staysMessage)
+	}
+	return d
+}
+
+// answered is held for who asks to decide anew: that it stays is the decision.
+func answered(subject *subject, why string) *decision {
+	d := held(subject, why)
+	if subject.anew {
+		d.scheduled = success(why)
 	}
 	return d
 }
@@ -219,7 +223,8 @@ func (d *decision) complain(reason, message string, reasons []workv1alpha1.Clust
 		status := d.binding.GetStatus()
 		now := meta.FindStatusCondition(status.Conditions, workv1alpha1.ConditionScheduled)
 		same := now != nil && now.Status == metav1.ConditionFalse && now.Reason == reason && now.Message == message
-		if same && slices.Equal(status.Reasons, reasons) {
+		unanswered := d.anew && now != nil && now.ObservedGeneration < d.binding.GetGeneration()
+		if same && slices.Equal(status.Reasons, reasons) && !unanswered {
 			return
 		}
 	}
@@ -265,12 +270,14 @@ func placed(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnosis
 }
 
 // chosen is the condition of a binding whose members were chosen.
-func chosen() *metav1.Condition {
+func chosen() *metav1.Condition { return success("members have been chosen") }
+
+func success(message string) *metav1.Condition {
 	return &metav1.Condition{
 		Type:    workv1alpha1.ConditionScheduled,
 		Status:  metav1.ConditionTrue,
 		Reason:  workv1alpha1.ReasonSuccess,
-		Message: "members have been chosen",
+		Message: message,
 	}
 }
 

@@ -8,9 +8,13 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/policy"
 )
 
 // byRoom divides by capacity among the members of the affinities.
@@ -216,5 +220,49 @@ func TestDecidedAnew(t *testing.T) {
 		h.member("m1", pods(0))
 		h.settle()
 		h.wantWrites(2, "Asked again, it is.")
+	})
+}
+
+// TestAskedIsAnswered: who asks to decide anew learns what became of it, also when
+// nothing did.
+func TestAskedIsAnswered(t *testing.T) {
+	inBubble(t, func(h *harness) {
+		h.member("m1", pods(5))
+		h.clusterPolicy("mine", "apps/v1", "Deployment", byRoom())
+		web := h.create(deployment("web", 12))
+		h.settle()
+		h.want(web, "", "It fits nowhere.")
+		h.store.takeWrites()
+		h.store.ask(web)
+		h.settle()
+		asked := h.store.of(web)
+		condition := meta.FindStatusCondition(asked.GetStatus().Conditions, workv1alpha1.ConditionScheduled)
+		if condition.Status != metav1.ConditionFalse || condition.ObservedGeneration != asked.GetGeneration() {
+			t.Errorf("want the same complaint, about generation %d, got %+v", asked.GetGeneration(), condition)
+		}
+		if asked.GetStatus().LastScheduledTime != nil {
+			t.Error("want no time when it was decided")
+		}
+		h.settle()
+		h.wantWrites(1, "The complaint, once.")
+
+		h.member("m1")
+		h.settle()
+		h.want(web, "m1=12", "There is room.")
+		h.removePropagation(policy.Ref{Name: "mine"})
+		h.settle()
+		for range 2 {
+			h.store.takeWrites()
+			time.Sleep(time.Hour)
+			h.store.ask(web)
+			h.settle()
+			asked = h.store.of(web)
+			if asked.GetStatus().LastScheduledTime.Before(asked.GetSpec().RescheduleTriggeredAt) {
+				t.Errorf("want the answer that it stays, not before %s, got %s", asked.GetSpec().RescheduleTriggeredAt, asked.GetStatus().LastScheduledTime)
+			}
+			h.settle()
+			h.wantWrites(1, "The answer, once.")
+		}
+		h.want(web, "m1=12", "It stays.")
 	})
 }

@@ -153,7 +153,7 @@ func (s *Scheduler) decide(ctx context.Context, subject *subject) *decision {
 	case subject.suspended():
 		return held(subject, "scheduling is suspended")
 	case subject.template.Stays != "":
-		return held(subject, subject.template.Stays)
+		return answered(subject, subject.template.Stays)
 	case subject.match == nil:
 		return abandoned(subject)
 	case subject.foreign():
@@ -167,7 +167,7 @@ func (s *Scheduler) decide(ctx context.Context, subject *subject) *decision {
 		return failed(subject, err)
 	}
 	if plan.Hold != "" {
-		return held(subject, plan.Hold)
+		return answered(subject, plan.Hold)
 	}
 	clusters, diagnosis, err := s.place(ctx, subject, plan)
 	if err != nil {

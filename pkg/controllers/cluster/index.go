@@ -6,6 +6,8 @@ package cluster
 import (
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
@@ -33,8 +35,22 @@ func indexByCluster(obj any) ([]string, error) {
 	return touched(binding.GetSpec()).UnsortedList(), nil
 }
 
-// Trim is the transform of the informers that New is given: it drops what this
-// controller does not read, so that many bindings cost little.
+// answerOf is what the status of a binding says to whoever asked to decide anew,
+// nothing when nobody did.
+func answerOf(binding workv1alpha1.Binding) workv1alpha1.BindingStatus {
+	if binding.GetSpec().RescheduleTriggeredAt == nil {
+		return workv1alpha1.BindingStatus{}
+	}
+	status := binding.GetStatus()
+	kept := workv1alpha1.BindingStatus{LastScheduledTime: status.LastScheduledTime}
+	if condition := meta.FindStatusCondition(status.Conditions, workv1alpha1.ConditionScheduled); condition != nil {
+		kept.Conditions = []metav1.Condition{*condition}
+	}
+	return kept
+}
+
+// Trim is the transform of the informers that New is given: it drops what the
+// controllers of the fleet do not read, so that many bindings cost little.
 func Trim(obj any) (any, error) {
 	switch o := obj.(type) {
 	case workv1alpha1.Binding:
@@ -47,8 +63,10 @@ func Trim(obj any) (any, error) {
 			Tombstones:            spec.Tombstones,
 			GracefulEvictionTasks: spec.GracefulEvictionTasks,
 			RequiredBy:            spec.RequiredBy,
+			Suspension:            spec.Suspension,
+			RescheduleTriggeredAt: spec.RescheduleTriggeredAt,
 		}
-		*o.GetStatus() = workv1alpha1.BindingStatus{}
+		*o.GetStatus() = answerOf(o)
 	case *clusterv1alpha1.Cluster:
 		o.SetManagedFields(nil)
 		o.Status = clusterv1alpha1.ClusterStatus{Conditions: o.Status.Conditions}

@@ -49,6 +49,7 @@ func descriptors() []descriptor {
 		{names.ValidatingAdmissionPolicyStatusController, "", newAdmissionPolicyStatus},
 		{ClusterController, "", newCluster},
 		{RegistrationController, "", newRegistration},
+		{RebalanceController, "", newRebalance},
 	}
 }
 
@@ -58,6 +59,8 @@ const (
 	// RegistrationController names the controller that lets clusters in Pull mode
 	// into the fleet.
 	RegistrationController = "registration-controller"
+	// RebalanceController names the controller of WorkloadRebalancers.
+	RebalanceController = "rebalance-controller"
 )
 
 // Names returns the canonical names of all controllers, sorted.

@@ -16,6 +16,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"fleet.dev/fleet/pkg/controllers/cluster"
+	"fleet.dev/fleet/pkg/controllers/rebalance"
 	"fleet.dev/fleet/pkg/controllers/registration"
 	fleetclient "fleet.dev/fleet/pkg/generated/clientset/versioned"
 	fleetscheme "fleet.dev/fleet/pkg/generated/clientset/versioned/scheme"
@@ -53,6 +54,15 @@ func newRegistration(ctx context.Context, d *dependencies) (loop, error) {
 		return nil, err
 	}
 	return together(recording, controller.Run), nil
+}
+
+// newRebalance makes the controller of WorkloadRebalancers.
+func newRebalance(_ context.Context, d *dependencies) (loop, error) {
+	controller, err := rebalance.New(rebalance.Dependencies{FleetClient: d.fleetClient, FleetInformers: d.fleetInformers, Clock: clock.RealClock{}})
+	if err != nil {
+		return nil, err
+	}
+	return controller.Run, nil
 }
 
 // useFleet makes the client of the fleet's own kinds and their informers, which
