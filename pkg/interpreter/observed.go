@@ -59,6 +59,15 @@ type MemberStatus struct {
 
 // Aggregate returns the status of a template that follows from those in members.
 func (i *Interpreter) Aggregate(template *unstructured.Unstructured, members []MemberStatus) (status map[string]any, ok bool, err error) {
+	ok, err = i.ask(StatusAggregation, template, map[string]any{itemsVariable: itemsOf(members)}, func(result ref.Val) error {
+		status, err = fieldsOf(result)
+		return err
+	})
+	return status, ok, err
+}
+
+// itemsOf is the value of items.
+func itemsOf(members []MemberStatus) []any {
 	items := make([]any, len(members))
 	for n, member := range members {
 		reported := member.Status
@@ -67,9 +76,5 @@ func (i *Interpreter) Aggregate(template *unstructured.Unstructured, members []M
 		}
 		items[n] = map[string]any{"cluster": member.Cluster, "status": reported, "health": member.Health}
 	}
-	ok, err = i.ask(StatusAggregation, template, map[string]any{itemsVariable: items}, func(result ref.Val) error {
-		status, err = fieldsOf(result)
-		return err
-	})
-	return status, ok, err
+	return items
 }

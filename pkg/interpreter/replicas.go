@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/google/cel-go/common/types/ref"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -65,7 +66,7 @@ func (i *Interpreter) Replicas(object *unstructured.Unstructured) (replicas int3
 	return replicas, requirements, true, nil
 }
 
-// Components returns the sorts of Pods of an object that has several.
+// Components returns the sorts of Pods of an object that has several, sorted by name.
 func (i *Interpreter) Components(object *unstructured.Unstructured) (components []workv1alpha1.Component, ok bool, err error) {
 	ok, err = i.ask(ComponentResource, object, nil, func(result ref.Val) error {
 		components, err = componentsOf(result, object.GetNamespace())
@@ -100,6 +101,8 @@ func componentsOf(result ref.Val, namespace string) ([]workv1alpha1.Component, e
 			Name: answer.Name, Replicas: replicas, ReplicaRequirements: answer.requirements(namespace),
 		})
 	}
+	// Expressions may go through maps, which have no order.
+	slices.SortFunc(components, func(a, b workv1alpha1.Component) int { return cmp.Compare(a.Name, b.Name) })
 	return components, nil
 }
 

@@ -173,6 +173,15 @@ func failed(subject *subject, err error) *decision {
 	return d
 }
 
+// unread reports that a customization cannot read a template. Placements stay until
+// either of them changes.
+func unread(subject *subject) *decision {
+	d := &decision{subject: subject, result: metrics.Failed, why: subject.template.Problem}
+	d.keepOrCreate()
+	d.complain(workv1alpha1.ReasonSchedulerError, subject.template.Problem, nil)
+	return d
+}
+
 // unplaced reports that no member, or too few, can take a template. Placements
 // stay.
 func unplaced(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnosis, err error) *decision {

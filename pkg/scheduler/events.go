@@ -57,7 +57,11 @@ func (s *Scheduler) watch(ctx context.Context) ([]clientcache.InformerSynced, er
 		}
 		synced = append(synced, registration.HasSynced)
 	}
-	return synced, nil
+	interpreted, err := s.interpretations.Follow(s.informers.Config().V1alpha1().ResourceInterpreterCustomizations().Informer())
+	if err != nil {
+		return nil, fmt.Errorf("watch for the scheduler: %w", err)
+	}
+	return append(synced, interpreted), nil
 }
 
 // handler calls set for objects that were added or changed and remove for those
@@ -215,8 +219,14 @@ func hintsChanged(before, after *template.Template) bool {
 }
 
 // OnListed implements source.Handler: bindings of the kind whose template is gone
-// can be told from those whose template had not been listed yet.
+// can be told from those whose template had not been listed yet, and where templates
+// of it are may be where their namespaces have workloads.
 func (s *Scheduler) OnListed(kind schema.GroupKind) {
+	if known, ok := s.templates.Kind(kind); ok {
+		for _, namespace := range s.cache.SetRuns(kind, known.Runs) {
+			s.apply(template.Key{Group: kind.Group, Kind: kind.Kind}, cache.Change{Footprint: true, Namespace: namespace})
+		}
+	}
 	s.add(s.cache.OfKind(kind))
 }
 
@@ -249,9 +259,15 @@ func (s *Scheduler) apply(key template.Key, change cache.Change) {
 		s.queue.Wake(framework.MemberAPIs)
 	case key.GroupKind() == claimKey("", "").GroupKind():
 		s.queue.Wake(framework.ClaimPlaced)
-	case template.Runs(key.GroupKind()):
+	case s.runs(key.GroupKind()):
 		s.add(claimsOf(s.templates.Get(key)))
 	}
+}
+
+// runs reports whether templates of a kind run Pods.
+func (s *Scheduler) runs(kind schema.GroupKind) bool {
+	known, ok := s.templates.Kind(kind)
+	return ok && known.Runs
 }
 
 func (s *Scheduler) followsFootprint(t *template.Template) bool {
@@ -260,6 +276,8 @@ func (s *Scheduler) followsFootprint(t *template.Template) bool {
 		return false
 	}
 	switch kind.Auto {
+	case template.AutoDivided, template.AutoOnce:
+		return kind.Custom && t.Workload == nil
 	case template.AutoFootprint, template.AutoFootprintOrEverywhere, template.AutoStay:
 		return true
 	default:

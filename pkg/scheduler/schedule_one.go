@@ -158,6 +158,8 @@ func (s *Scheduler) decide(ctx context.Context, subject *subject) *decision {
 		return abandoned(subject)
 	case subject.foreign():
 		return held(subject, "another scheduler decides")
+	case subject.template.Problem != "":
+		return unread(subject)
 	}
 	if missing := s.missingOverride(subject.match.Policy); missing != "" {
 		return waiting(subject, fmt.Sprintf("override policy %q, which the policy depends on, does not exist", missing), framework.OverrideAdded)

@@ -21,6 +21,8 @@ import (
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	fleetclient "fleet.dev/fleet/pkg/generated/clientset/versioned"
 	fleetinformers "fleet.dev/fleet/pkg/generated/informers/externalversions"
+	"fleet.dev/fleet/pkg/interpreter/builtin"
+	"fleet.dev/fleet/pkg/interpreter/store"
 	"fleet.dev/fleet/pkg/scheduler/affinity"
 	"fleet.dev/fleet/pkg/scheduler/cache"
 	"fleet.dev/fleet/pkg/scheduler/config"
@@ -81,10 +83,11 @@ type Scheduler struct {
 	// failing holds the keys of templates that cannot be placed, for the gauge.
 	failing sync.Map
 
-	source      *source.Source
-	informers   fleetinformers.SharedInformerFactory
-	broadcaster events.EventBroadcaster
-	ready       chan struct{}
+	source          *source.Source
+	interpretations *store.Store
+	informers       fleetinformers.SharedInformerFactory
+	broadcaster     events.EventBroadcaster
+	ready           chan struct{}
 }
 
 // New makes a scheduler that has not contacted the fleet yet. It fails on a
@@ -172,7 +175,14 @@ func (s *Scheduler) connect(restConfig *rest.Config, httpClient *http.Client) er
 	if err != nil {
 		return err
 	}
-	s.source, err = source.New(source.Config{REST: restConfig, HTTPClient: httpClient, Handler: s, Clock: s.clock})
+	customizations, err := builtin.Customizations()
+	if err != nil {
+		return err
+	}
+	s.interpretations = store.New(customizations)
+	s.source, err = source.New(source.Config{
+		REST: restConfig, HTTPClient: httpClient, Handler: s, Clock: s.clock, Interpretations: s.interpretations,
+	})
 	if err != nil {
 		return err
 	}

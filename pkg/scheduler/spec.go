@@ -37,13 +37,16 @@ func wantedSpec(subject *subject, plan *strategy.Plan, clusters []workv1alpha1.T
 	spec.Clusters = clusters
 	spec.Overrides = overrides
 	spec.RequiredBy = subject.requiredBy
-	spec.Replicas, spec.ReplicaRequirements, spec.Components = 0, nil, nil
+	spec.Replicas, spec.ReplicaRequirements, spec.ReplicaRevision, spec.Components = 0, nil, "", nil
 	workload := subject.template.Workload
 	if workload != nil {
 		spec.Components = workload.Components
 	}
 	if workload != nil && len(workload.Components) == 0 && (workload.Replicated || workload.Divisible && plan.Division != framework.DivideNothing) {
 		spec.Replicas, spec.ReplicaRequirements = workload.Pods, workload.Requirements
+		if plan.Division != framework.DivideNothing {
+			spec.ReplicaRevision = subject.kind.ReplicaRevision
+		}
 	}
 	return spec
 }

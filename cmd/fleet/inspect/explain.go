@@ -29,6 +29,11 @@ var provenance = []string{
 // Explain decides anew about a target, with what the fleet has now, and says how.
 func (f *Fleet) Explain(ctx context.Context, target *Target) (*scheduler.Explanation, error) {
 	kind := source.KindOf(target.Kind.GroupVersionKind, target.Kind.Resource, target.Kind.Scope.Name() == meta.RESTScopeNameNamespace)
+	by, err := f.Interpreter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	kind = kind.Interpreted(by)
 	read, err := source.Read(kind, target.Object)
 	if err != nil {
 		return nil, err

@@ -38,6 +38,7 @@ type Cache struct {
 	byPolicy   map[policy.Ref]sets.Set[template.Key]
 	footprints map[string]counts // by namespace: members and templates there that run Pods
 	landings   map[string]counts // by namespace: members and templates there
+	running    map[schema.GroupKind]bool
 }
 
 // placement is where one template is.
@@ -74,6 +75,7 @@ func New(clock clock.PassiveClock, promised time.Duration) *Cache {
 		byPolicy:   map[policy.Ref]sets.Set[template.Key]{},
 		footprints: map[string]counts{},
 		landings:   map[string]counts{},
+		running:    map[schema.GroupKind]bool{},
 	}
 }
 
@@ -359,6 +361,34 @@ func (c *Cache) placeLocked(key template.Key, p *placement, clusters []workv1alp
 	return change
 }
 
+// SetRuns says whether templates of a custom kind run Pods, and returns the namespaces
+// whose footprint that changes.
+func (c *Cache) SetRuns(kind schema.GroupKind, runs bool) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.runsLocked(kind) == runs {
+		return nil
+	}
+	c.running[kind] = runs
+	n := -1
+	if runs {
+		n = 1
+	}
+	namespaces := sets.New[string]()
+	for key, p := range c.placements {
+		if key.GroupKind() != kind || key.Namespace == "" {
+			continue
+		}
+		for member := range names(p.clusters) {
+			count(c.footprints, key.Namespace, member, n)
+			namespaces.Insert(key.Namespace)
+		}
+	}
+	return sets.List(namespaces)
+}
+
+func (c *Cache) runsLocked(kind schema.GroupKind) bool { return template.Runs(kind) || c.running[kind] }
+
 // countLocked counts a template of a namespace on a member and reports whether it
 // is the first there that runs Pods, and the first of all. Namespaces themselves
 // and cluster-scoped templates are in no namespace.
@@ -366,7 +396,7 @@ func (c *Cache) countLocked(key template.Key, member string, n int) (runs, lande
 	if key.Namespace == "" {
 		return false, false
 	}
-	if template.Runs(key.GroupKind()) {
+	if c.runsLocked(key.GroupKind()) {
 		runs = count(c.footprints, key.Namespace, member, n)
 	}
 	return runs, count(c.landings, key.Namespace, member, n)

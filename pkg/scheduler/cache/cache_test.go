@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
 	testclock "k8s.io/utils/clock/testing"
 
@@ -250,5 +251,35 @@ func TestTrim(t *testing.T) {
 	got, err := Trim(b)
 	if diff := cmp.Diff(any(want), got); diff != "" || err != nil {
 		t.Errorf("Trim(...): %v, -want, +got:\n%s", err, diff)
+	}
+}
+
+func TestSetRuns(t *testing.T) {
+	c := New(testclock.NewFakePassiveClock(time.Now()), time.Minute)
+	rollout := template.Key{Group: "argoproj.io", Kind: "Rollout", Namespace: "shop", Name: "web"}
+	c.Assume(rollout, []workv1alpha1.TargetCluster{{Name: "m1"}}, nil)
+	steps := []struct {
+		reason    string
+		do        func() []string
+		told      []string
+		footprint []string
+	}{
+		{reason: "Nothing tells that it runs Pods.", do: func() []string { return nil }, footprint: []string{}},
+		{reason: "A customization does.", do: func() []string { return c.SetRuns(rollout.GroupKind(), true) }, told: []string{"shop"}, footprint: []string{"m1"}},
+		{reason: "To be told again is no news.", do: func() []string { return c.SetRuns(rollout.GroupKind(), true) }, footprint: []string{"m1"}},
+		{reason: "It moves as others do.", do: func() []string {
+			c.Assume(rollout, []workv1alpha1.TargetCluster{{Name: "m2"}}, nil)
+			return nil
+		}, footprint: []string{"m2"}},
+		{reason: "The customization goes.", do: func() []string { return c.SetRuns(rollout.GroupKind(), false) }, told: []string{"shop"}, footprint: []string{}},
+		{reason: "Native kinds run Pods whatever is said.", do: func() []string { return c.SetRuns(schema.GroupKind{Group: "apps", Kind: "Deployment"}, true) }, footprint: []string{}},
+	}
+	for _, step := range steps {
+		if diff := cmp.Diff(step.told, step.do()); diff != "" {
+			t.Errorf("%s: -want, +got:\n%s", step.reason, diff)
+		}
+		if diff := cmp.Diff(step.footprint, sets.List(c.Footprint("shop"))); diff != "" {
+			t.Errorf("%s: footprint: -want, +got:\n%s", step.reason, diff)
+		}
 	}
 }

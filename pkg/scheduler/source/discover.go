@@ -32,6 +32,7 @@ func (s *Source) discover(ctx context.Context) bool {
 		utilruntime.HandleErrorWithContext(ctx, err, "Discover what can be placed")
 		return false
 	}
+	by := s.interpreter()
 	found := map[schema.GroupKind]Kind{}
 	for _, list := range lists {
 		if list == nil {
@@ -44,7 +45,7 @@ func (s *Source) discover(ctx context.Context) bool {
 		}
 		for _, resource := range list.APIResources {
 			if kind, ok := placeable(version, resource); ok {
-				found[kind.Version.GroupKind()] = kind
+				found[kind.Version.GroupKind()] = kind.Interpreted(by)
 			}
 		}
 	}
@@ -85,8 +86,8 @@ func placeable(version schema.GroupVersion, resource metav1.APIResource) (Kind, 
 }
 
 // stopMissing stops watching kinds that are not served any more, in groups whose
-// discovery did not fail. A kind that changed its version or scope is started
-// anew.
+// discovery did not fail. A kind that changed its version or scope, or is read by
+// other rules, is started anew.
 func (s *Source) stopMissing(ctx context.Context, found map[schema.GroupKind]Kind, failed map[schema.GroupVersion]error) {
 	failedGroups := sets.New[string]()
 	for version := range failed {
@@ -94,7 +95,7 @@ func (s *Source) stopMissing(ctx context.Context, found map[schema.GroupKind]Kin
 	}
 	for _, w := range s.watchedKinds() {
 		now, ok := found[w.Version.GroupKind()]
-		if failedGroups.Has(w.Version.Group) || ok && now.Resource == w.Resource && now.Namespaced == w.Namespaced {
+		if failedGroups.Has(w.Version.Group) || ok && now.same(w.Kind) {
 			continue
 		}
 		klog.FromContext(ctx).V(2).Info("Stopping to watch templates", "kind", w.Version)
@@ -120,6 +121,11 @@ func (s *Source) noteDefined() {
 	for _, w := range s.watchedKinds() {
 		w.defined = w.defined || w.Custom && definitions.get("", w.Definition().Name) != nil
 	}
+}
+
+// same reports whether templates of a kind are watched and read alike.
+func (k Kind) same(other Kind) bool {
+	return k.Resource == other.Resource && k.Namespaced == other.Namespaced && k.Rules == other.Rules
 }
 
 // definitionsServed reports whether there is a watched kind for each

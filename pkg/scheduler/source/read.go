@@ -11,10 +11,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/scheme"
 
+	"fleet.dev/fleet/pkg/interpreter"
 	"fleet.dev/fleet/pkg/scheduler/template"
 )
 
-// KindOf returns what is known about a kind that somebody else discovered.
+// KindOf returns what is known about a kind that somebody else discovered, but for
+// customizations.
 func KindOf(version schema.GroupVersionKind, resource schema.GroupVersionResource, namespaced bool) Kind {
 	custom := !scheme.Scheme.IsGroupRegistered(version.Group) && version.GroupKind() != customResourceDefinition
 	return Kind{
@@ -26,10 +28,21 @@ func KindOf(version schema.GroupVersionKind, resource schema.GroupVersionResourc
 	}
 }
 
+// Interpreted is the kind with what customizations say of it. Native kinds need none.
+func (k Kind) Interpreted(by *interpreter.Interpreter) Kind {
+	if k.Custom {
+		k.Kind = k.Kind.Interpreted(k.Version, by)
+	}
+	return k
+}
+
 // Read makes the template of an object, as a Source would.
 func Read(kind Kind, object *unstructured.Unstructured) (*template.Template, error) {
 	if kind.Read == nil {
 		return template.New(kind.Version, object, template.Traits{}), nil
+	}
+	if kind.Custom {
+		return template.New(kind.Version, object, kind.Read(object)), nil
 	}
 	typed, err := scheme.Scheme.New(kind.Version)
 	if err != nil {

@@ -20,6 +20,8 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"fleet.dev/fleet/pkg/interpreter"
+	"fleet.dev/fleet/pkg/interpreter/store"
 	"fleet.dev/fleet/pkg/scheduler/policy"
 	"fleet.dev/fleet/pkg/scheduler/template"
 )
@@ -46,6 +48,16 @@ type Config struct {
 	Handler Handler
 	// Clock for retries.
 	Clock clock.Clock
+	// Interpretations of custom kinds. Nil knows none.
+	Interpretations Interpretations
+}
+
+// Interpretations holds the customizations by which custom kinds are read.
+type Interpretations interface {
+	// Interpreter returns that of the moment.
+	Interpreter() *interpreter.Interpreter
+	// Listen has a listener told of changes.
+	Listen(listener store.Listener)
 }
 
 // Source watches templates.
@@ -57,6 +69,8 @@ type Source struct {
 	handler   Handler
 	clock     clock.Clock
 	trigger   chan struct{}
+
+	interpretations Interpretations
 
 	mu    sync.RWMutex
 	kinds map[schema.GroupKind]*watched
@@ -101,7 +115,7 @@ func New(config Config) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make dynamic client: %w", err)
 	}
-	return &Source{
+	s := &Source{
 		discovery: discoveryClient,
 		metadata:  metadataClient,
 		dynamic:   dynamicClient,
@@ -110,7 +124,21 @@ func New(config Config) (*Source, error) {
 		clock:     config.Clock,
 		trigger:   make(chan struct{}, 1),
 		kinds:     map[schema.GroupKind]*watched{},
-	}, nil
+
+		interpretations: config.Interpretations,
+	}
+	if s.interpretations != nil {
+		s.interpretations.Listen(store.Listener{Rules: template.Rules, Changed: func([]schema.GroupVersionKind) { s.Discover() }})
+	}
+	return s, nil
+}
+
+// interpreter returns that of the moment.
+func (s *Source) interpreter() *interpreter.Interpreter {
+	if s.interpretations == nil {
+		return nil
+	}
+	return s.interpretations.Interpreter()
 }
 
 // discovery is repeated at these intervals after a change, until everything that

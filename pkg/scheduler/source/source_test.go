@@ -24,6 +24,9 @@ import (
 	metadatafake "k8s.io/client-go/metadata/fake"
 	"k8s.io/utils/clock"
 
+	configv1alpha1 "fleet.dev/fleet/pkg/apis/config/v1alpha1"
+	"fleet.dev/fleet/pkg/interpreter"
+	"fleet.dev/fleet/pkg/interpreter/store"
 	"fleet.dev/fleet/pkg/scheduler/policy"
 	"fleet.dev/fleet/pkg/scheduler/template"
 )
@@ -159,6 +162,7 @@ func run(t *testing.T, test func(t *testing.T, f *fixture)) {
 }
 
 var listKinds = map[schema.GroupVersionResource]string{
+	{Group: "example.com", Version: "v1", Resource: "widgets"}: "WidgetList",
 	definitions: "CustomResourceDefinitionList",
 	apiServices: "APIServiceList",
 }
@@ -199,6 +203,63 @@ func TestWatchesWhatIsServed(t *testing.T) {
 		settled(f)
 		if _, watched := f.Kind(schema.GroupKind{Group: "example.com", Kind: "Widget"}); watched {
 			t.Error("a kind that is gone is watched")
+		}
+	})
+}
+
+// interpretations hold customizations as a store does.
+type interpretations struct {
+	current  *interpreter.Interpreter
+	listener store.Listener
+}
+
+func (i *interpretations) Interpreter() *interpreter.Interpreter { return i.current }
+
+func (i *interpretations) Listen(listener store.Listener) { i.listener = listener }
+
+func (i *interpretations) answer(replicas string) {
+	i.current = interpreter.New([]*configv1alpha1.ResourceInterpreterCustomization{{Spec: configv1alpha1.ResourceInterpreterCustomizationSpec{
+		Target:         configv1alpha1.CustomizationTarget{APIVersion: "example.com/v1", Kind: "Widget"},
+		Customizations: configv1alpha1.CustomizationRules{ReplicaResource: &configv1alpha1.CustomizationRule{Expression: replicas}},
+	}}}, nil)
+}
+
+func TestReadsByCustomizations(t *testing.T) {
+	run(t, func(t *testing.T, f *fixture) {
+		widget := &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "example.com/v1", "kind": "Widget", "metadata": map[string]any{"name": "a", "namespace": "shop"},
+			"spec": map[string]any{"size": int64(3)},
+		}}
+		key := template.Key{Group: "example.com", Kind: "Widget", Namespace: "shop", Name: "a"}
+		f.dynamic = dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), listKinds, widget)
+		by := &interpretations{}
+		f.interpretations = by
+		f.discovery.serve(nil, core, extensions, widgets)
+		settled(f)
+		steps := []struct {
+			reason   string
+			replicas string
+			pods     int32
+			told     []string
+		}{
+			{reason: "The whole object is read.", replicas: `Replicas{replicas: object.spec.size}`, pods: 3, told: []string{"added " + key.String(), "listed Widget.example.com"}},
+			{reason: "The same rule reads nothing anew.", replicas: `Replicas{replicas: object.spec.size}`, pods: 3},
+			{reason: "Another one does, objects of this kind and no others.", replicas: `Replicas{replicas: 2 * object.spec.size}`, pods: 6, told: []string{"added " + key.String(), "listed Widget.example.com"}},
+		}
+		for _, step := range steps {
+			by.answer(step.replicas)
+			f.Discover()
+			if diff := cmp.Diff(step.told, settled(f)); diff != "" {
+				t.Errorf("%s: -want, +got:\n%s", step.reason, diff)
+			}
+			if got := f.Get(key); got == nil || got.Workload == nil || got.Workload.Pods != step.pods {
+				t.Errorf("%s: want %d pods, got %+v", step.reason, step.pods, got)
+			}
+		}
+		kind, _ := f.Kind(key.GroupKind())
+		read, err := Read(KindOf(kind.Version, kind.Resource, true).Interpreted(by.current), widget)
+		if err != nil || read.Workload.Pods != 6 {
+			t.Errorf("Read(...): %+v, %v", read, err)
 		}
 	})
 }

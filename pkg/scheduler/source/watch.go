@@ -9,10 +9,12 @@ import (
 	"net/http"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
@@ -104,13 +106,31 @@ func transform(kind Kind) cache.TransformFunc {
 
 // listerFor returns how to list and watch a kind, and an example of what comes.
 func (s *Source) listerFor(kind Kind) (cache.ListerWatcher, runtime.Object, error) {
-	if kind.Read != nil {
+	switch {
+	case kind.Read != nil && kind.Custom:
+		return customLister(s.dynamic, kind.Resource, template.SelectorsFor(kind.Version.GroupKind())), &unstructured.Unstructured{}, nil
+	case kind.Read != nil:
 		return s.readers.listerFor(kind)
 	}
 	return metadataLister(s.metadata, kind.Resource, template.SelectorsFor(kind.Version.GroupKind())), &metav1.PartialObjectMetadata{}, nil
 }
 
 func metadataLister(from metadata.Interface, resource schema.GroupVersionResource, selectors template.ListSelectors) cache.ListerWatcher {
+	client := from.Resource(resource)
+	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			narrow(&options, selectors)
+			return client.List(ctx, options)
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			narrow(&options, selectors)
+			return client.Watch(ctx, options)
+		},
+	}, from)
+}
+
+// customLister reads whole objects of custom kinds.
+func customLister(from dynamic.Interface, resource schema.GroupVersionResource, selectors template.ListSelectors) cache.ListerWatcher {
 	client := from.Resource(resource)
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {

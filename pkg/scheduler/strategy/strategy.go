@@ -252,7 +252,12 @@ func byKind(in Input, facts Facts, plan *Plan) {
 		single(t, plan)
 		return
 	}
-	switch in.Kind.Auto {
+	auto := in.Kind.Auto
+	if in.Kind.Runs && t.Workload == nil {
+		// A custom resource of which nothing says, against its kind, that it runs Pods.
+		auto = template.AutoFootprintOrEverywhere
+	}
+	switch auto {
 	case template.AutoDivided:
 		if len(t.Workload.Claims) > 0 {
 			single(t, plan)

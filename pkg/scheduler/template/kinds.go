@@ -47,6 +47,8 @@ type Traits struct {
 	Workload *Workload
 	// Links is Template.Links.
 	Links *Links
+	// Problem is Template.Problem.
+	Problem string
 }
 
 // Reader reads the traits of an object of one kind.
@@ -62,6 +64,12 @@ type Kind struct {
 	// Read reads more than metadata. Nil where metadata is all there is to know;
 	// then only metadata is fetched.
 	Read Reader
+	// ReplicaRevision is the expression that sets replicas; empty for native kinds,
+	// and those whose replicas nothing can set.
+	ReplicaRevision string
+	// Rules are the expressions a custom kind is read by, so that two can be compared.
+	// Empty when there are none.
+	Rules string
 }
 
 // kinds is the one table of native kinds that differ from the rule: namespaced

@@ -65,6 +65,9 @@ type Template struct {
 	Workload *Workload
 	// Links tie the object to others, nil when there are none.
 	Links *Links
+	// Problem says why an expression of a customization failed on the object, empty
+	// when none did.
+	Problem string
 }
 
 // Workload is what a template runs.
@@ -126,6 +129,7 @@ func (t *Template) SameDecision(other *Template) bool {
 	return t.UID == other.UID &&
 		t.Stays == other.Stays &&
 		t.NamedOnly == other.NamedOnly &&
+		t.Problem == other.Problem &&
 		t.DeletionTimestamp.IsZero() == other.DeletionTimestamp.IsZero() &&
 		maps.Equal(t.Labels, other.Labels) &&
 		maps.Equal(t.Annotations, other.Annotations) &&
@@ -167,6 +171,7 @@ func New(kind schema.GroupVersionKind, meta metav1.Object, traits Traits) *Templ
 	t.NamedOnly = traits.NamedOnly
 	t.Workload = traits.Workload
 	t.Links = traits.Links
+	t.Problem = traits.Problem
 	return t
 }
 
