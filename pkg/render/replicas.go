@@ -28,7 +28,8 @@ var replicaFields = map[schema.GroupKind]struct {
 
 // replicasFor returns the replicas the member is to run, and false when the
 // manifest keeps the number of the template. That is so for kinds without
-// replicas and for duplicated ones, whose entries say 0.
+// replicas and for duplicated ones, whose entries say 0. Those that are to leave
+// the member, but have not yet, come on top.
 //
 // A divided template never falls back to its own number: while a scale-up from
 // zero waits for the scheduler, every member would start all of it.
@@ -36,16 +37,28 @@ func replicasFor(template *Template, spec *workv1alpha1.BindingSpec, target targ
 	if _, ok := replicaFields[template.kind]; !ok && spec.ReplicaRevision == "" {
 		return 0, false
 	}
-	if target.entry == nil {
-		if target.eviction != nil && target.eviction.Replicas != nil {
-			return int64(*target.eviction.Replicas), true
-		}
+	leaving, all := leavingReplicas(target)
+	switch {
+	case target.entry == nil:
+		return leaving, len(target.evictions) > 0 && !all
+	case target.entry.Replicas > 0 || divides(spec, template.kind):
+		return int64(target.entry.Replicas) + leaving, true
+	default:
 		return 0, false
 	}
-	if target.entry.Replicas > 0 || divides(spec, template.kind) {
-		return int64(target.entry.Replicas), true
+}
+
+// leavingReplicas returns how many replicas are to leave a member; all says that
+// some task does not say how many.
+func leavingReplicas(target target) (n int64, all bool) {
+	for _, task := range target.evictions {
+		if task.Replicas == nil {
+			all = true
+			continue
+		}
+		n += int64(*task.Replicas)
 	}
-	return 0, false
+	return n, all
 }
 
 // divides says whether the members share the replicas: a decision that gave any

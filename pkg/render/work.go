@@ -86,7 +86,7 @@ func Work(fleetID string, template *Template, binding workv1alpha1.Binding, clus
 type target struct {
 	cluster   string
 	entry     *workv1alpha1.TargetCluster // of spec.clusters
-	eviction  *workv1alpha1.GracefulEvictionTask
+	evictions []*workv1alpha1.GracefulEvictionTask
 	tombstone *workv1alpha1.Tombstone
 }
 
@@ -107,7 +107,8 @@ func targets(spec *workv1alpha1.BindingSpec) []target {
 		at(spec.Clusters[i].Name).entry = &spec.Clusters[i]
 	}
 	for i := range spec.GracefulEvictionTasks {
-		at(spec.GracefulEvictionTasks[i].FromCluster).eviction = &spec.GracefulEvictionTasks[i]
+		t := at(spec.GracefulEvictionTasks[i].FromCluster)
+		t.evictions = append(t.evictions, &spec.GracefulEvictionTasks[i])
 	}
 	for i := range spec.RequiredBy {
 		for j := range spec.RequiredBy[i].Clusters {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
@@ -136,6 +137,77 @@ func BenchmarkWorks(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				render.Works(fleetID, template, binding)
+			}
+		})
+	}
+}
+
+// TestLeavingReplicas: what is to leave a member, but has not, runs on top of what
+// is to stay there.
+func TestLeavingReplicas(t *testing.T) {
+	task := func(member string, replicas *int32) workv1alpha1.GracefulEvictionTask {
+		return workv1alpha1.GracefulEvictionTask{FromCluster: member, Replicas: replicas}
+	}
+	cases := map[string]struct {
+		reason   string
+		clusters []workv1alpha1.TargetCluster
+		tasks    []workv1alpha1.GracefulEvictionTask
+		want     map[string]int64
+	}{
+		"Some": {
+			reason:   "Three of the five are to go.",
+			clusters: []workv1alpha1.TargetCluster{{Name: "a", Replicas: 2}, {Name: "b", Replicas: 3}},
+			tasks:    []workv1alpha1.GracefulEvictionTask{task("a", new(int32(3)))},
+			want:     map[string]int64{"a": 5, "b": 3},
+		},
+		"Twice": {
+			reason:   "Two decisions took some.",
+			clusters: []workv1alpha1.TargetCluster{{Name: "a", Replicas: 1}},
+			tasks:    []workv1alpha1.GracefulEvictionTask{task("a", new(int32(3))), task("a", new(int32(1)))},
+			want:     map[string]int64{"a": 5},
+		},
+		"All": {
+			reason:   "It is not among the members any more.",
+			clusters: []workv1alpha1.TargetCluster{{Name: "b", Replicas: 5}},
+			tasks:    []workv1alpha1.GracefulEvictionTask{task("a", new(int32(4))), task("a", new(int32(1)))},
+			want:     map[string]int64{"a": 5, "b": 5},
+		},
+		"Unsaid": {
+			reason:   "It keeps the number of the template, or what it has.",
+			clusters: []workv1alpha1.TargetCluster{{Name: "b", Replicas: 2}},
+			tasks:    []workv1alpha1.GracefulEvictionTask{task("a", nil), task("b", nil)},
+			want:     map[string]int64{"a": 9, "b": 2},
+		},
+	}
+	object := func() *unstructured.Unstructured {
+		return &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "apps/v1", "kind": "Deployment", "metadata": map[string]any{"namespace": "shop", "name": "web", "uid": "u"},
+			"spec": map[string]any{"replicas": int64(9)},
+		}}
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			template, err := render.Prepare(object())
+			if err != nil {
+				t.Fatal(err)
+			}
+			binding := &workv1alpha1.ResourceBinding{Spec: workv1alpha1.BindingSpec{
+				Resource: workv1alpha1.ObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "shop", Name: "web", UID: "u"},
+				Clusters: tc.clusters, GracefulEvictionTasks: tc.tasks,
+			}}
+			got := map[string]int64{}
+			for _, result := range render.Works(fleetID, template, binding) {
+				if result.Err != nil {
+					t.Fatal(result.Err)
+				}
+				work := &unstructured.Unstructured{}
+				if err := work.UnmarshalJSON(result.Work.Spec.Workload.Manifests[0].Raw); err != nil {
+					t.Fatal(err)
+				}
+				got[result.Cluster], _, _ = unstructured.NestedInt64(work.Object, "spec", "replicas")
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("\n%s\nreplicas: -want, +got:\n%s", tc.reason, diff)
 			}
 		})
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/scheduler/framework"
@@ -25,9 +27,9 @@ const (
 )
 
 // Workloads leave members in good order: a member that a decision takes off the
-// list is kept, as an eviction task, until those that are to run the workload report
-// that they do, or the task's grace period ends. Whoever else makes tasks, they end
-// here.
+// list, or gives fewer replicas in favour of others, keeps what it had, as an eviction task,
+// until those that are to run the workload report that they do, or the task's grace
+// period ends. Whoever else makes tasks, they end here.
 //
 // A task ends for its time only with a decision that stands, and while the members
 // decided upon answer: the last copy is not given up for a plan that came to
@@ -46,12 +48,12 @@ func (s *Scheduler) tasksFor(subject *subject, clusters []workv1alpha1.TargetClu
 	moved := !slices.Equal(before.Clusters, clusters)
 	var tasks []workv1alpha1.GracefulEvictionTask
 	for _, task := range before.GracefulEvictionTasks {
-		if !listed(clusters, task.FromCluster) && !s.ended(subject, &task, moved, stands) {
+		if (task.Replicas != nil || !listed(clusters, task.FromCluster)) && !s.ended(subject, &task, moved, stands) {
 			tasks = append(tasks, task)
 		}
 	}
 	if moved {
-		tasks = append(tasks, newTasks(subject, before.Clusters, clusters)...)
+		tasks = append(s.shrinking(subject, clusters, tasks), newTasks(subject, before.Clusters, clusters)...)
 	}
 	s.remindOf(subject, tasks)
 	return tasks
@@ -86,19 +88,85 @@ func newTasks(subject *subject, before, after []workv1alpha1.TargetCluster) []wo
 		if listed(after, cluster.Name) || slices.Contains(subject.missing, cluster.Name) || subject.stuck.emptied(cluster.Name, cluster.Replicas) {
 			continue
 		}
-		task := workv1alpha1.GracefulEvictionTask{
-			FromCluster: cluster.Name,
-			PurgeMode:   policyv1alpha1.PurgeGracefully,
-			Reason:      evictionReason,
-			Message:     "placed on other members",
-			Producer:    component,
-		}
-		if cluster.Replicas > 0 {
-			task.Replicas = new(cluster.Replicas)
-		}
-		tasks = append(tasks, task)
+		tasks = append(tasks, newTask(cluster.Name, cluster.Replicas))
 	}
 	return tasks
+}
+
+// newTask has replicas leave a member, all there are when it is 0.
+func newTask(member string, replicas int32) workv1alpha1.GracefulEvictionTask {
+	task := workv1alpha1.GracefulEvictionTask{
+		FromCluster: member,
+		PurgeMode:   policyv1alpha1.PurgeGracefully,
+		Reason:      evictionReason,
+		Message:     "placed on other members",
+		Producer:    component,
+	}
+	if replicas > 0 {
+		task.Replicas = &replicas
+	}
+	return task
+}
+
+// shrinking returns the tasks by which the members of a decision keep replicas that
+// others are to take over. Of the tasks there are those that stay as they are, but
+// for what the decision gives back to their members.
+func (s *Scheduler) shrinking(subject *subject, after []workv1alpha1.TargetCluster, tasks []workv1alpha1.GracefulEvictionTask) []workv1alpha1.GracefulEvictionTask {
+	if subject.template.IsStatefulSet() || subject.template.Workload == nil || subject.template.Workload.Finished {
+		// Pods that are counted through have one place.
+		return slices.DeleteFunc(tasks, func(t workv1alpha1.GracefulEvictionTask) bool { return listed(after, t.FromCluster) })
+	}
+	taken := takenOver(subject, after, tasks)
+	for _, cluster := range after {
+		kept := leavingOf(tasks, cluster.Name)
+		keeps := max(min(kept, subject.placed[cluster.Name]+kept-cluster.Replicas), 0)
+		shrinks := max(subject.placed[cluster.Name]-cluster.Replicas-subject.stuck.leavesFrom(cluster.Name), 0)
+		moves := min(shrinks, max(taken, 0))
+		taken -= moves
+		if moves == 0 && keeps == kept {
+			continue
+		}
+		of := func(t workv1alpha1.GracefulEvictionTask) bool {
+			return t.FromCluster == cluster.Name && t.Producer == component
+		}
+		first := slices.IndexFunc(tasks, of)
+		task := newTask(cluster.Name, keeps+moves)
+		if moves == 0 {
+			task.CreationTimestamp = tasks[first].CreationTimestamp
+		} else if first >= 0 {
+			// The server would keep the time of the earlier move.
+			task.CreationTimestamp = new(metav1.NewTime(s.clock.Now().Truncate(time.Second)))
+		}
+		tasks = slices.DeleteFunc(tasks, of)
+		if keeps+moves > 0 {
+			tasks = append(tasks, task)
+		}
+	}
+	return tasks
+}
+
+// takenOver is how many of the replicas that members of a decision lose others get,
+// after those of the members that lose all of them.
+func takenOver(subject *subject, after []workv1alpha1.TargetCluster, tasks []workv1alpha1.GracefulEvictionTask) (n int32) {
+	for _, cluster := range after {
+		n += max(cluster.Replicas-subject.placed[cluster.Name]-leavingOf(tasks, cluster.Name), 0)
+	}
+	for member, replicas := range subject.placed {
+		if !listed(after, member) {
+			n -= replicas
+		}
+	}
+	return n - subject.stuck.leavingAll(after)
+}
+
+// leavingOf is how many replicas leave a member by tasks of this scheduler.
+func leavingOf(tasks []workv1alpha1.GracefulEvictionTask, member string) (n int32) {
+	for _, task := range tasks {
+		if task.FromCluster == member && task.Producer == component && task.Replicas != nil {
+			n += *task.Replicas
+		}
+	}
+	return n
 }
 
 // replaces reports whether the members of after are to do what the others did.

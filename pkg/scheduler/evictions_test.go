@@ -4,6 +4,7 @@
 package scheduler
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -212,5 +213,156 @@ func TestEvictionKeepsOverrides(t *testing.T) {
 		h.settle()
 		overridden("m2")
 		h.wantWrites(2, "One for the move, one for its end.")
+	})
+}
+
+// weighted has a policy divide Deployments by static weights of m1, m2 and m3.
+func (h *harness) weighted(weights ...int64) {
+	list := make([]policyv1alpha1.StaticClusterWeight, 0, len(weights))
+	for i, weight := range weights {
+		list = append(list, policyv1alpha1.StaticClusterWeight{TargetCluster: named(fmt.Sprintf("m%d", i+1)), Weight: weight})
+	}
+	h.clusterPolicy("mine", "apps/v1", "Deployment", policyv1alpha1.Placement{ReplicaScheduling: &policyv1alpha1.ReplicaSchedulingStrategy{
+		ReplicaSchedulingType: policyv1alpha1.Divided, ReplicaDivisionPreference: policyv1alpha1.Weighted,
+		WeightPreference: &policyv1alpha1.ClusterPreferences{StaticWeightList: list},
+	}})
+}
+
+// TestPartialEviction: replicas that others are to take over leave last.
+func TestPartialEviction(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		// then happens to eight replicas on m1 and two on m2.
+		then func(h *harness, web template.Key)
+		want string
+	}{
+		"Moves": {
+			reason: "Three move; they go when the others run.",
+			then:   func(h *harness, _ template.Key) { h.weighted(5, 5) },
+			want:   "m1=5 m2=5 !m1=3",
+		},
+		"Healthy": {
+			reason: "All run.",
+			then: func(h *harness, web template.Key) {
+				h.weighted(5, 5)
+				h.settle()
+				h.store.healthy(web, "m1", "m2")
+			},
+			want: "m1=5 m2=5",
+		},
+		"OneHealthy": {
+			reason: "The new ones are what counts.",
+			then: func(h *harness, web template.Key) {
+				h.weighted(5, 5)
+				h.settle()
+				h.store.healthy(web, "m1")
+			},
+			want: "m1=5 m2=5 !m1=3",
+		},
+		"GraceEnds": {
+			reason: "It has waited long enough.",
+			then:   func(h *harness, _ template.Key) { h.weighted(5, 5); h.settle(); time.Sleep(11 * time.Minute) },
+			want:   "m1=5 m2=5",
+		},
+		"ScaledDown": {
+			reason: "Fewer replicas are simply fewer.",
+			then:   func(h *harness, _ template.Key) { h.create(deployment("web", 5)) },
+			want:   "m1=4 m2=1",
+		},
+		"ScaledDownAndMoved": {
+			reason: "Of those that go some are taken over.",
+			then: func(h *harness, _ template.Key) {
+				h.weighted(1, 1)
+				h.create(deployment("web", 6))
+			},
+			want: "m1=3 m2=3 !m1=1",
+		},
+		"MovesAgain": {
+			reason: "What was to leave before waits with the rest.",
+			then:   func(h *harness, _ template.Key) { h.weighted(5, 5); h.settle(); h.weighted(3, 7) },
+			want:   "m1=3 m2=7 !m1=5",
+		},
+		"MovesBack": {
+			reason: "They are there still; those that were to take over were not needed.",
+			then:   func(h *harness, _ template.Key) { h.weighted(5, 5); h.settle(); h.weighted(8, 2) },
+			want:   "m1=8 m2=2",
+		},
+		"MovesBackInPart": {
+			reason: "One of the three is to stay.",
+			then:   func(h *harness, _ template.Key) { h.weighted(5, 5); h.settle(); h.weighted(6, 4) },
+			want:   "m1=6 m2=4 !m1=2",
+		},
+		"MovesOn": {
+			reason: "The third takes over from both.",
+			then:   func(h *harness, _ template.Key) { h.weighted(5, 5); h.settle(); h.weighted(3, 3, 4) },
+			want:   "m1=3 m2=3 m3=4 !m1=5 !m2=2",
+		},
+		"Leaves": {
+			reason: "It loses all, with what was to leave before.",
+			then:   func(h *harness, _ template.Key) { h.weighted(5, 5); h.settle(); h.weighted(0, 10) },
+			want:   "m2=10 !m1 !m1",
+		},
+		"Deleted": {
+			reason: "There is nothing to take over.",
+			then:   func(h *harness, web template.Key) { h.weighted(5, 5); h.settle(); h.delete(web) },
+			want:   "-m1 -m2",
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(h *harness) {
+				h.member("m1")
+				h.member("m2")
+				h.member("m3")
+				h.weighted(8, 2)
+				web := h.create(deployment("web", 10))
+				h.settle()
+				h.want(web, "m1=8 m2=2", "The start.")
+				tc.then(h, web)
+				h.settle()
+				h.want(web, tc.want, tc.reason)
+			})
+		})
+	}
+}
+
+// TestPartialEvictionWrites: a move in part costs two writes, the decision and the end.
+func TestPartialEvictionWrites(t *testing.T) {
+	inBubble(t, func(h *harness) {
+		h.member("m1")
+		h.member("m2")
+		h.weighted(8, 2)
+		web := h.create(deployment("web", 10))
+		h.settle()
+		h.store.takeWrites()
+		h.weighted(5, 5)
+		h.settle()
+		h.wantWrites(1, "The decision, with what is to leave.")
+		h.store.healthy(web, "m1", "m2")
+		h.settle()
+		h.wantWrites(1, "It left.")
+		time.Sleep(time.Hour)
+		h.settle()
+		h.wantWrites(0, "There is nothing more to do.")
+	})
+}
+
+// TestStatefulSetDoesNotShrinkLate: its Pods have a name each, and one place.
+func TestStatefulSetDoesNotShrinkLate(t *testing.T) {
+	inBubble(t, func(h *harness) {
+		h.member("m1")
+		h.member("m2")
+		divided := func(weights ...int64) {
+			h.weighted(weights...)
+			p := h.policies.Get(policy.Ref{Name: "mine"}).DeepCopyObject().(policyv1alpha1.Propagation)
+			p.GetSpec().ResourceSelectors[0].Kind = "StatefulSet"
+			h.setPropagation(h.ctx, p)
+		}
+		divided(8, 2)
+		db := h.create(statefulSet("db", 10))
+		h.settle()
+		divided(5, 5)
+		h.settle()
+		h.want(db, "m1=5 m2=5", "No Pod runs twice.")
 	})
 }

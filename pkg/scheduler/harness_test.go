@@ -241,7 +241,7 @@ func (h *harness) delete(key template.Key) {
 
 // clustersOf prints where a template is: "m1=3 m2=3 -m3 ~m4" with tombstones
 // that delete and that release, "!m5" with one that is
-// being evicted, "+m6" with one where others need it.
+// being evicted, "!m1=2" with one that some are to leave, "+m6" with one where others need it.
 func (h *harness) clustersOf(key template.Key) string {
 	binding := h.store.of(key)
 	if binding == nil {
@@ -261,7 +261,11 @@ func (h *harness) clustersOf(key template.Key) string {
 		}
 	}
 	for _, task := range binding.GetSpec().GracefulEvictionTasks {
-		out = append(out, "!"+task.FromCluster)
+		text := "!" + task.FromCluster
+		if task.Replicas != nil && listed(binding.GetSpec().Clusters, task.FromCluster) {
+			text += "=" + strconv.Itoa(int(*task.Replicas))
+		}
+		out = append(out, text)
 	}
 	for _, tombstone := range binding.GetSpec().Tombstones {
 		sign := "-"

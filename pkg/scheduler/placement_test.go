@@ -209,12 +209,16 @@ func TestDecidedAnew(t *testing.T) {
 
 		h.store.ask(web)
 		h.settle()
-		h.want(web, "m1=6 m2=6", "Somebody asked for it; the room of its own Pods counts.")
+		h.want(web, "m1=6 m2=6 !m1=6", "Somebody asked for it; the room of its own Pods counts.")
 		h.settle()
 		h.wantWrites(2, "Once: the decision, and when it was made.")
 		h.member("m2", pods(100))
 		h.settle()
-		h.want(web, "m1=6 m2=6", "It is not decided anew again.")
+		h.want(web, "m1=6 m2=6 !m1=6", "It is not decided anew again.")
+		h.store.healthy(web, "m1", "m2")
+		h.settle()
+		h.want(web, "m1=6 m2=6", "The others run.")
+		h.store.takeWrites()
 
 		h.store.ask(web)
 		h.member("m1", pods(0))

@@ -205,3 +205,19 @@ func pendingOf(binding workv1alpha1.Binding) map[string]pending {
 func (s *stuck) emptied(member string, replicas int32) bool {
 	return s.leave() && s.leaving[member] > 0 && s.leaving[member] == replicas
 }
+
+// leavesFrom is how many replicas leave a member for want of a node.
+func (s *stuck) leavesFrom(member string) int32 {
+	if s == nil {
+		return 0
+	}
+	return s.leaving[member]
+}
+
+// leavingAll is how many of those leave the members of a decision.
+func (s *stuck) leavingAll(after []workv1alpha1.TargetCluster) (n int32) {
+	for _, cluster := range after {
+		n += s.leavesFrom(cluster.Name)
+	}
+	return n
+}
