@@ -25,19 +25,21 @@ import (
 	"fleet.dev/fleet/pkg/apiserver/admission/clusterrestriction"
 	"fleet.dev/fleet/pkg/apiserver/admission/deletionprotection"
 	"fleet.dev/fleet/pkg/apiserver/admission/orphanintent"
+	"fleet.dev/fleet/pkg/apiserver/admission/placementpreview"
 	"fleet.dev/fleet/pkg/apiserver/agentauth"
 )
 
 // registerAdmissionPlugins adds the fleet's plugins to upstream's, on by default.
-func registerAdmissionPlugins(options *genericoptions.AdmissionOptions, clusters *agentauth.Clusters) {
+func registerAdmissionPlugins(options *genericoptions.AdmissionOptions, clusters *agentauth.Clusters, placements *placementpreview.Fleet) {
 	clusterrestriction.Register(options.Plugins)
 	clusteracceptance.Register(options.Plugins)
 	clusterid.Register(options.Plugins, clusters)
 	deletionprotection.Register(options.Plugins)
 	orphanintent.Register(options.Plugins)
+	placementpreview.Register(options.Plugins, placements)
 	own := []string{clusterrestriction.PluginName, clusteracceptance.PluginName, clusterid.PluginName, deletionprotection.PluginName}
 	// After all that may refuse: what is recorded is to happen.
-	last := []string{orphanintent.PluginName}
+	last := []string{orphanintent.PluginName, placementpreview.PluginName}
 	options.RecommendedPluginOrder = slices.Concat(own, options.RecommendedPluginOrder, last)
 }
 

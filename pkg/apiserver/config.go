@@ -23,6 +23,7 @@ import (
 	controlplaneapiserver "k8s.io/kubernetes/pkg/controlplane/apiserver"
 	kubeopenapi "k8s.io/kubernetes/pkg/generated/openapi"
 
+	"fleet.dev/fleet/pkg/apiserver/admission/placementpreview"
 	fleetopenapi "fleet.dev/fleet/pkg/generated/openapi"
 )
 
@@ -33,6 +34,7 @@ type config struct {
 	kube          *controlplane.Config
 	apiExtensions *apiextensionsapiserver.Config
 	agents        *agents
+	placements    *placementpreview.Fleet
 }
 
 // wrapStorage replaces the storage options of every server in the chain.
@@ -64,6 +66,9 @@ func newConfig(opts CompletedOptions, wrap wrapStorage) (*config, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := connectPlacements(opts.placements, generic.LoopbackClientConfig); err != nil {
+		return nil, err
+	}
 
 	kube, serviceResolver, initializers, err := kubeapiserver.CreateKubeAPIServerConfig(
 		opts.CompletedOptions, generic, informers, storageFactory)
@@ -87,7 +92,7 @@ func newConfig(opts CompletedOptions, wrap wrapStorage) (*config, error) {
 	}
 	agents.watchSessions(&aggregator.GenericConfig.Config)
 	aggregator.GenericConfig.BuildHandlerChainFunc = withMemberRequests(aggregator.GenericConfig.BuildHandlerChainFunc)
-	return &config{aggregator: aggregator, kube: kube, apiExtensions: apiExtensions, agents: agents}, nil
+	return &config{aggregator: aggregator, kube: kube, apiExtensions: apiExtensions, agents: agents, placements: opts.placements}, nil
 }
 
 // openAPIDefinitions are upstream's and the fleet's; where both have a type

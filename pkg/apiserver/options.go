@@ -23,6 +23,7 @@ import (
 	netutils "k8s.io/utils/net"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
+	"fleet.dev/fleet/pkg/apiserver/admission/placementpreview"
 	"fleet.dev/fleet/pkg/apiserver/agentauth"
 	"fleet.dev/fleet/pkg/pki"
 )
@@ -56,6 +57,8 @@ type Options struct {
 
 	// clusters is what admission and authorization know of members.
 	clusters *agentauth.Clusters
+	// placements is what dry runs are told of placements from.
+	placements *placementpreview.Fleet
 }
 
 // NewOptions returns kube-apiserver's defaults with the fleet's changes.
@@ -66,6 +69,7 @@ func NewOptions() *Options {
 		EmbeddedEtcd:     newEmbeddedEtcdOptions(),
 		Agents:           newAgentOptions(),
 		clusters:         &agentauth.Clusters{},
+		placements:       placementpreview.NewFleet(),
 	}
 	o.ServiceClusterIPRanges = serviceClusterIPRange
 	// There is no in-cluster network that would reach this address.
@@ -76,7 +80,7 @@ func NewOptions() *Options {
 	// Members decide what may run privileged; Pod Security admission still applies here.
 	o.AllowPrivileged = true
 	o.Admission.GenericAdmission.DefaultOffPlugins = DefaultOffAdmissionPlugins()
-	registerAdmissionPlugins(o.Admission.GenericAdmission, o.clusters)
+	registerAdmissionPlugins(o.Admission.GenericAdmission, o.clusters, o.placements)
 	// Leases of nodes belong to members.
 	o.SystemNamespaces = []string{"kube-system", "kube-public", "default"}
 	return o
@@ -105,6 +109,7 @@ type completedOptions struct {
 	agents      AgentOptions
 	projections ProjectionOptions
 	clusters    *agentauth.Clusters
+	placements  *placementpreview.Fleet
 	lock        *dirLock
 }
 
@@ -158,7 +163,7 @@ func (o *Options) complete(ctx context.Context, lock *dirLock) (CompletedOptions
 		return CompletedOptions{}, err
 	}
 	return CompletedOptions{&completedOptions{
-		CompletedOptions: kube, pki: files, etcd: o.EmbeddedEtcd, embed: embed, agents: o.Agents, projections: o.Projections.completed(embed), clusters: o.clusters, lock: lock,
+		CompletedOptions: kube, pki: files, etcd: o.EmbeddedEtcd, embed: embed, agents: o.Agents, projections: o.Projections.completed(embed), clusters: o.clusters, placements: o.placements, lock: lock,
 	}}, nil
 }
 

@@ -92,6 +92,9 @@ func (s *Server) assemble() error {
 	if err := cfg.agents.install(kube.ControlPlane.GenericAPIServer); err != nil {
 		return err
 	}
+	if err := installPlacements(cfg.placements, kube.ControlPlane.GenericAPIServer); err != nil {
+		return err
+	}
 	info, err := newClusterInfo(s.options)
 	if err != nil {
 		return err
