@@ -1,0 +1,7 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package scheduling tests the scheduler with the API server: what its decisions
+// cost in etcd, and what dry runs are told of them. Members are Clusters with a
+// status, which nobody serves.
+package scheduling
