@@ -29,9 +29,8 @@ const (
 	// capacityApart is the least time between two writes of numbers that change
 	// all the time.
 	capacityApart = 10 * time.Second
-	// countedAfter is how long after a work its Pods are taken to be there, and how long
-	// numbers that begin to change are waited with.
-	countedAfter = time.Second
+	// numbersAfter is how long numbers that begin to change are waited with.
+	numbersAfter = time.Second
 	// unreachableAfter is how long a member may be silent before it is called
 	// unreachable.
 	unreachableAfter = 15 * time.Second
@@ -130,7 +129,7 @@ func (c *clusterStatus) wait(ctx context.Context, healthChanged, numbers <-chan 
 			if last.IsZero() {
 				return true
 			}
-			rest := max(capacityApart-c.clock.Since(last), countedAfter)
+			rest := max(capacityApart-c.clock.Since(last), numbersAfter)
 			// Wait for the interval to end, and for more urgent news.
 			numbers = nil
 			timer.Reset(min(rest, patience))

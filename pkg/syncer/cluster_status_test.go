@@ -122,7 +122,7 @@ func TestClusterStatus(t *testing.T) {
 // that are in them, and the version never come alone.
 func TestCapacityTellsWhatItHasSeen(t *testing.T) {
 	r := newRig(t)
-	r.session.sightings.see("41", time.Now().Add(-time.Minute))
+	r.session.sightings.see(aWork("v1", "ConfigMap", "{}"), "41", time.Now())
 	get, writes := r.keepStatus()
 	numbers := func() error {
 		if get().Status.Capacity == nil {
@@ -135,7 +135,7 @@ func TestCapacityTellsWhatItHasSeen(t *testing.T) {
 		t.Errorf("version of the numbers: want 41, got %q", got)
 	}
 	before := writes()
-	r.session.sightings.see("42", time.Now().Add(-time.Minute))
+	r.session.sightings.see(aWork("v1", "ConfigMap", "{}"), "42", time.Now())
 	r.apisChanged()
 	r.settle()
 	if got := writes() - before; got != 0 {

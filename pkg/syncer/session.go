@@ -55,8 +55,8 @@ type session struct {
 	namespaces map[string]struct{}
 	// unknown are the objects no work asks for.
 	unknown unknown
-	// sightings of works.
-	sightings sightings
+	// sightings of works, and of their Pods.
+	sightings *sightings
 
 	// sweepDelay is that of the constant, except in tests. unknownChanged is called
 	// when unknown changed; nil is allowed.
@@ -97,6 +97,7 @@ func newSession(options sessionOptions) *session {
 
 		unknownChanged: options.unknownChanged,
 		unschedulable:  newUnschedulable(options.clock),
+		sightings:      newSightings(),
 	}
 	s.queue = workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[item]{
 		Clock: options.clock,
@@ -150,22 +151,16 @@ func cutWork(object any) (*workv1alpha1.Work, error) {
 // workChanged has a work looked at. A work that is gone is forgotten; the object
 // it was about stays as it is.
 func (s *session) workChanged(old, now *workv1alpha1.Work, version string) {
-	s.sightings.see(version, s.clock.Now())
 	if now == nil {
 		s.enqueueAs(old.Name, rankOf(targetOf(old).kind.GroupKind()))
 		return
 	}
+	s.sightings.see(now, version, s.clock.Now())
 	s.enqueueAs(now.Name, rankOf(targetOf(now).kind.GroupKind()))
 }
 
-// carried returns the version up to which works were seen long enough ago that
-// their Pods are there. While some wait to be carried that is not known.
-func (s *session) carried() string {
-	if s.queue.Len() > 0 {
-		return ""
-	}
-	return s.sightings.version(s.clock.Now())
-}
+// carried returns the version up to which the Pods of works have nodes.
+func (s *session) carried() string { return s.sightings.version(s.clock.Now()) }
 
 // watchHealth has everything looked at again when the member is usable after it
 // was not: what was given up on meanwhile, and what it missed.

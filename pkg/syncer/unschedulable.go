@@ -123,6 +123,7 @@ func ownerOf(p *corev1.Pod) objectIdentity {
 // podChanged has the work looked at again whose Pods find no node any more, or do
 // again.
 func (s *session) podChanged(old, now *pod) {
+	s.sightings.follow(old, now)
 	if !s.unschedulable.follow(old, now) {
 		return
 	}
