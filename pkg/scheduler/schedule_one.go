@@ -360,8 +360,10 @@ func runCycle(ctx context.Context, profile *runtime.Framework, request *framewor
 		if field.subject.watch == nil && !field.subject.stuck.some() && complete(request, feasible) {
 			return keep(feasible), nil
 		}
-		for _, candidate := range feasible {
-			candidate.Room = roomOf(request, candidate) + field.freed(candidate.Name())
+		if field.subject.watch != nil || looksAtRoom(request) {
+			for _, candidate := range feasible {
+				candidate.Room = roomOf(request, candidate) + field.freed(candidate.Name())
+			}
 		}
 		feasible = field.subject.stuck.relieve(request, feasible, field.freed)
 	}
@@ -397,6 +399,12 @@ func runCycle(ctx context.Context, profile *runtime.Framework, request *framewor
 		return nil, &framework.FitError{Reason: workv1alpha1.ReasonUnschedulable, Diagnosis: *diagnosis}
 	}
 	return clusters, nil
+}
+
+// looksAtRoom reports whether the choice depends on the room of members. What goes
+// to all of them does not.
+func looksAtRoom(request *framework.Request) bool {
+	return request.Strategy.Pick == framework.PickOne || request.Divides() || len(request.Spread) > 0
 }
 
 // roomOf is the room of a member: what is certain where nothing may wait in

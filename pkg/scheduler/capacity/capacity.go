@@ -6,6 +6,7 @@ package capacity
 import (
 	"math"
 	"slices"
+	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 	v1helper "k8s.io/component-helpers/scheduling/corev1"
@@ -16,14 +17,48 @@ import (
 )
 
 // Summary is what is free in a member. Nil when it reported nothing yet.
+//
+// What was taken from it is counted when somebody asks first: most decisions take
+// from many members and look at few. It is safe for concurrent use.
 type Summary struct {
+	reported *state
+	// from and load are what a summary that was taken from is made of.
+	from *Summary
+	load Load
+	// counted is what it comes to, nil until somebody asks.
+	counted atomic.Pointer[state]
+}
+
+// state is what a summary counts.
+type state struct {
 	classes []class
 	quotas  map[string][]quota // by namespace
-	total   Vector
+	total   vector
 	// reported is what there was before anything was taken, nil when nothing was,
 	// taken what it was.
-	reported *Summary
+	reported *state
 	taken    []taken
+}
+
+// state counts what was taken, in the order in which it was. Who asks at the same
+// time counts the same.
+func (s *Summary) state() *state {
+	var pending []Load
+	at := s
+	for ; at.from != nil && at.counted.Load() == nil; at = at.from {
+		pending = append(pending, at.load)
+	}
+	counted := at.counted.Load()
+	if counted == nil {
+		counted = at.reported
+	}
+	for _, load := range slices.Backward(pending) {
+		counted = counted.take(load)
+	}
+	if len(pending) > 0 {
+		s.counted.Store(counted)
+	}
+	return counted
 }
 
 // class are the nodes that Pods cannot tell apart.
@@ -37,7 +72,7 @@ type class struct {
 // nodes are those of one class with the same left.
 type nodes struct {
 	count     int64
-	resources Vector
+	resources vector
 	ports     fwk.HostPortInfo
 }
 
@@ -46,7 +81,7 @@ func Summarize(status *clusterv1alpha1.ClusterStatus) *Summary {
 	if status.Capacity == nil || len(status.Capacity.Classes) == 0 {
 		return nil
 	}
-	summary := &Summary{total: Vector{}, quotas: quotasOf(status.Capacity.Quotas)}
+	summary := &state{quotas: quotasOf(status.Capacity.Quotas)}
 	for _, from := range status.Capacity.Classes {
 		c := class{node: &corev1.Node{}, nodes: int64(from.Nodes)}
 		c.node.Labels = from.Labels
@@ -54,11 +89,11 @@ func Summarize(status *clusterv1alpha1.ClusterStatus) *Summary {
 		for _, entry := range from.Free {
 			free := nodes{count: int64(entry.Count), resources: newVector(entry.Resources), ports: portsOf(entry.HostPorts)}
 			c.free = append(c.free, free)
-			summary.total.Add(free.resources, free.count)
+			summary.total = summary.total.add(free.resources, free.count)
 		}
 		summary.classes = append(summary.classes, c)
 	}
-	return summary
+	return &Summary{reported: summary}
 }
 
 func portsOf(held []clusterv1alpha1.HostPort) fwk.HostPortInfo {
@@ -75,7 +110,11 @@ func portsOf(held []clusterv1alpha1.HostPort) fwk.HostPortInfo {
 // Admits reports whether some node of the member would take the Pod if it had
 // room. Without a report the answer is yes.
 func (s *Summary) Admits(demand *Demand) bool {
-	return s == nil || slices.ContainsFunc(s.classes, func(c class) bool { return len(c.free) > 0 && c.admits(demand) && c.inTopology(demand) })
+	if s == nil {
+		return true
+	}
+	// Which nodes there are does not depend on what was taken.
+	return slices.ContainsFunc(s.reported.classes, func(c class) bool { return len(c.free) > 0 && c.admits(demand) && c.inTopology(demand) })
 }
 
 // Room is how many more replicas fit where current run already, if the member puts
@@ -84,11 +123,15 @@ func (s *Summary) Room(demand *Demand, current int32) int32 {
 	if s == nil {
 		return 0
 	}
+	return s.state().room(demand, current)
+}
+
+func (s *state) room(demand *Demand, current int32) int32 {
 	return int32(min(s.onNodes(demand, current), s.quotaRoom(demand), math.MaxInt32))
 }
 
 // onNodes is the room that nodes leave.
-func (s *Summary) onNodes(demand *Demand, current int32) (room int64) {
+func (s *state) onNodes(demand *Demand, current int32) (room int64) {
 	switch {
 	case demand.named:
 		return s.best(demand)
@@ -102,7 +145,7 @@ func (s *Summary) onNodes(demand *Demand, current int32) (room int64) {
 }
 
 // best is the room on the best node.
-func (s *Summary) best(demand *Demand) (most int64) {
+func (s *state) best(demand *Demand) (most int64) {
 	for i := range s.classes {
 		if !s.classes[i].admits(demand) {
 			continue
@@ -168,10 +211,11 @@ func (s *Summary) Less(other *Summary) bool {
 	if s == nil || other == nil {
 		return other != nil
 	}
-	for name, amount := range other.total {
-		if amount > s.total[name] {
+	before, after := s.state(), other.state()
+	for id, amount := range after.total {
+		if amount > before.total.at(resourceID(id)) {
 			return true
 		}
 	}
-	return quotasLess(s.quotas, other.quotas)
+	return quotasLess(before.quotas, after.quotas)
 }

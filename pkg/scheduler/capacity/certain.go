@@ -22,7 +22,14 @@ const mostTaken = 32
 // A replica that comes to a node takes away at most as many places as its largest
 // share of one of the resources asked for, rounded up.
 func (s *Summary) Certain(demand *Demand, current int32) int32 {
-	room := s.Room(demand, current)
+	if s == nil {
+		return 0
+	}
+	return s.state().certain(demand, current)
+}
+
+func (s *state) certain(demand *Demand, current int32) int32 {
+	room := s.room(demand, current)
 	if room == 0 || len(s.taken) == 0 {
 		return room
 	}
@@ -43,9 +50,8 @@ func (t taken) takes(demand *Demand) (most int64) {
 		return 1
 	}
 	for _, wanted := range demand.each {
-		at, found := slices.BinarySearchFunc(t.each, wanted, byName)
-		if found {
-			most = max(most, (t.each[at].value+wanted.value-1)/wanted.value)
+		if takes, ok := find(t.each, wanted.id); ok {
+			most = max(most, (takes+wanted.value-1)/wanted.value)
 		}
 	}
 	return most
@@ -53,7 +59,7 @@ func (t taken) takes(demand *Demand) (most int64) {
 
 // amplified is how many places a lost place costs: where replicas are spread, the
 // fullest domain holds back all others.
-func (s *Summary) amplified(demand *Demand) int64 {
+func (s *state) amplified(demand *Demand) int64 {
 	most := int64(1)
 	for _, rule := range demand.topology {
 		if rule.Spread == nil {
@@ -71,7 +77,7 @@ func (s *Summary) amplified(demand *Demand) int64 {
 
 // withTaken adds replicas to what was taken. Beyond a number of sorts, two are
 // made one that takes as much as either.
-func (s *Summary) withTaken(demand *Demand, n int64) []taken {
+func (s *state) withTaken(demand *Demand, n int64) []taken {
 	added := taken{each: demand.each, count: n, classes: s.classesOf(demand)}
 	all := slices.Clone(s.taken)
 	at := slices.IndexFunc(all, func(t taken) bool { return t.classes == added.classes && slices.Equal(t.each, added.each) })
@@ -89,7 +95,7 @@ func (s *Summary) withTaken(demand *Demand, n int64) []taken {
 
 // classesOf are the classes with nodes for a Pod, one bit each; the last bit
 // stands for all that are too many.
-func (s *Summary) classesOf(demand *Demand) (bits uint64) {
+func (s *state) classesOf(demand *Demand) (bits uint64) {
 	for i := range s.classes {
 		if s.classes[i].admits(demand) {
 			bits |= 1 << min(i, 63)
@@ -100,9 +106,9 @@ func (s *Summary) classesOf(demand *Demand) (bits uint64) {
 
 // larger is the larger of the amounts of each resource.
 func larger(a, b []amount) []amount {
-	most := Vector{}
+	var most vector
 	for _, x := range slices.Concat(a, b) {
-		most[x.name] = max(most[x.name], x.value)
+		most = most.set(x.id, max(most.at(x.id), x.value))
 	}
 	return most.amounts()
 }

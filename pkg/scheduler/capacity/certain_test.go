@@ -126,10 +126,10 @@ func TestManySorts(t *testing.T) {
 	small := demandFor(t, "1", nil)
 	for i := range int64(2 * mostTaken) {
 		load := demandFor(t, "1", nil)
-		load.each = Vector{corev1.ResourceCPU: 100 + i, corev1.ResourcePods: 1}.amounts()
+		load.each = vector{}.set(idOf(corev1.ResourceCPU), 100+i).set(idOf(corev1.ResourcePods), 1).amounts()
 		left = left.Take(Load{Demand: load, Replicas: 1})
 	}
-	if got := len(left.taken); got != mostTaken {
+	if got := len(left.state().taken); got != mostTaken {
 		t.Errorf("sorts told apart: want %d, got %d", mostTaken, got)
 	}
 	if got, want := left.Certain(small, 0), int32(100-2*mostTaken); got != want {

@@ -34,13 +34,12 @@ type Demand struct {
 // Pod.
 func NewDemand(from *workv1alpha1.ReplicaRequirements, constraints *Constraints) (*Demand, error) {
 	demand := &Demand{}
-	request := Vector{}
+	var request vector
 	if from != nil {
 		request = newVector(from.ResourceRequest)
 		demand.namespace = from.Namespace
 	}
-	request[corev1.ResourcePods] = 1
-	demand.each = request.amounts()
+	demand.each = request.set(idOf(corev1.ResourcePods), 1).amounts()
 	demand.usage = sync.OnceValues(func() (usage, error) { return usageOf(from, constraints) })
 	if constraints != nil {
 		demand.ports = constraints.HostPorts

@@ -6,9 +6,9 @@ package capacity
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	quotacore "k8s.io/kubernetes/pkg/quota/v1/evaluator/core"
 	"k8s.io/utils/clock"
 
@@ -19,7 +19,7 @@ import (
 // quota is what a ResourceQuota leaves.
 type quota struct {
 	object    *corev1.ResourceQuota // for upstream's matcher
-	remaining Vector
+	remaining []amount
 }
 
 func quotasOf(from []clusterv1alpha1.NamespaceQuota) map[string][]quota {
@@ -32,7 +32,7 @@ func quotasOf(from []clusterv1alpha1.NamespaceQuota) map[string][]quota {
 		object.Name = q.Name
 		object.Spec.Scopes, object.Spec.ScopeSelector = q.Scopes, q.ScopeSelector
 		object.Status.Hard = q.Remaining
-		out[q.Namespace] = append(out[q.Namespace], quota{object: object, remaining: newVector(q.Remaining)})
+		out[q.Namespace] = append(out[q.Namespace], quota{object: object, remaining: amountsIn(q.Remaining)})
 	}
 	return out
 }
@@ -67,12 +67,12 @@ func usageOf(from *workv1alpha1.ReplicaRequirements, constraints *Constraints) (
 }
 
 // quotaRoom is how many replicas the quotas of their namespace leave.
-func (s *Summary) quotaRoom(demand *Demand) int64 {
+func (s *state) quotaRoom(demand *Demand) int64 {
 	room := int64(math.MaxInt64)
 	for _, q := range s.quotas[demand.namespace] {
 		if u, ok := q.concerns(demand); ok {
 			for _, a := range u.each {
-				if left, limited := q.remaining[a.name]; limited {
+				if left, limited := find(q.remaining, a.id); limited {
 					room = min(room, left/a.value)
 				}
 			}
@@ -92,25 +92,16 @@ func (q quota) concerns(demand *Demand) (usage, bool) {
 	return u, err == nil && matches
 }
 
-func amountOf(name corev1.ResourceName, quantity resource.Quantity) int64 {
-	switch name {
-	case corev1.ResourceCPU, corev1.ResourceRequestsCPU, corev1.ResourceLimitsCPU:
-		return quantity.MilliValue()
-	default:
-		return quantity.Value()
-	}
-}
-
 // quotasLess reports whether other leaves more of some quota, or lacks one.
 func quotasLess(quotas, other map[string][]quota) bool {
 	for namespace, before := range quotas {
-		now := map[string]Vector{}
+		now := map[string][]amount{}
 		for _, q := range other[namespace] {
 			now[q.object.Name] = q.remaining
 		}
 		for _, q := range before {
 			then, limited := now[q.object.Name]
-			if !limited || q.remaining.smallerThan(then) {
+			if !limited || smaller(q.remaining, then) {
 				return true
 			}
 		}
@@ -118,13 +109,11 @@ func quotasLess(quotas, other map[string][]quota) bool {
 	return false
 }
 
-// smallerThan reports whether other has more of something that v has, or does not
+// smaller reports whether one has more of something than the other, or does not
 // bound it.
-func (v Vector) smallerThan(other Vector) bool {
-	for name, amount := range v {
-		if now, ok := other[name]; !ok || now > amount {
-			return true
-		}
-	}
-	return false
+func smaller(amounts, than []amount) bool {
+	return slices.ContainsFunc(amounts, func(a amount) bool {
+		now, bound := find(than, a.id)
+		return !bound || now > a.value
+	})
 }

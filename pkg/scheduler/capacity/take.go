@@ -47,10 +47,14 @@ func (s *Summary) Sets(most int32, loads ...Load) (n int32) {
 // apart from each other, those that are too many for an even spread on the nodes
 // with most room for them. Replicas that fit nowhere take nothing.
 func (s *Summary) Take(load Load) *Summary {
-	demand, n := load.Demand, load.Replicas
-	if s == nil || n <= 0 {
+	if s == nil || load.Replicas <= 0 {
 		return s
 	}
+	return &Summary{reported: s.reported, from: s, load: load}
+}
+
+func (s *state) take(load Load) *state {
+	demand, n := load.Demand, load.Replicas
 	left, placed := *s, int64(0)
 	bins := s.bins(demand)
 	rounds := roundsFor(bins, int64(n))
@@ -68,19 +72,19 @@ func (s *Summary) Take(load Load) *Summary {
 		b.fewer = b.count - b.more
 	}
 	left.classes = slices.Clone(s.classes)
-	left.total = maps.Clone(s.total)
+	left.total = slices.Clone(s.total)
 	for _, b := range bins {
 		left.classes[b.class].free = slices.Clone(left.classes[b.class].free)
 	}
 	for _, b := range bins {
-		left.take(demand, b, rounds)
+		left.fill(demand, b, rounds)
 	}
 	left.quotas = s.takeQuota(demand, int64(n)-spare)
 	left.reported, left.taken = cmp.Or(s.reported, s), s.withTaken(demand, int64(n))
 	return &left
 }
 
-func (s *Summary) bins(demand *Demand) []bin {
+func (s *state) bins(demand *Demand) []bin {
 	var bins []bin
 	for i := range s.classes {
 		if !s.classes[i].admits(demand) {
@@ -121,9 +125,8 @@ func roundsFor(bins []bin, n int64) int64 {
 	return low
 }
 
-// take puts the replicas of one bin on its nodes. The classes are the summary's
-// own.
-func (s *Summary) take(demand *Demand, b bin, rounds int64) {
+// fill puts the replicas of one bin on its nodes. The classes are the state's own.
+func (s *state) fill(demand *Demand, b bin, rounds int64) {
 	free := &s.classes[b.class].free
 	before := (*free)[b.entry]
 	each := min(b.each, rounds-1)
@@ -131,9 +134,7 @@ func (s *Summary) take(demand *Demand, b bin, rounds int64) {
 	if b.more > 0 {
 		*free = append(*free, before.with(demand, b.more, rounds))
 	}
-	for _, a := range demand.each {
-		s.total[a.name] = max(s.total[a.name]-a.value*(b.fewer*each+b.more*rounds), 0)
-	}
+	s.total = s.total.without(demand.each, b.fewer*each+b.more*rounds)
 }
 
 // with is so many of the nodes with replicas on each.
@@ -154,7 +155,7 @@ func (n nodes) with(demand *Demand, count, replicas int64) nodes {
 	return taken
 }
 
-func (s *Summary) takeQuota(demand *Demand, n int64) map[string][]quota {
+func (s *state) takeQuota(demand *Demand, n int64) map[string][]quota {
 	if len(s.quotas[demand.namespace]) == 0 {
 		return s.quotas
 	}
@@ -162,19 +163,20 @@ func (s *Summary) takeQuota(demand *Demand, n int64) map[string][]quota {
 	mine := slices.Clone(left[demand.namespace])
 	for i, q := range mine {
 		if u, ok := q.concerns(demand); ok {
-			mine[i].remaining = q.remaining.without(u.each, n)
+			mine[i].remaining = less(q.remaining, u.each, n)
 		}
 	}
 	left[demand.namespace] = mine
 	return left
 }
 
-// without is v less n times the amounts of what it has, never less than nothing.
-func (v Vector) without(each []amount, n int64) Vector {
-	out := maps.Clone(v)
-	for _, a := range each {
-		if _, ok := out[a.name]; ok {
-			out[a.name] = max(out[a.name]-a.value*n, 0)
+// less is the amounts without n times each of what they have, never less than
+// nothing.
+func less(amounts, each []amount, n int64) []amount {
+	out := slices.Clone(amounts)
+	for i, a := range out {
+		if taken, ok := find(each, a.id); ok {
+			out[i].value = max(a.value-taken*n, 0)
 		}
 	}
 	return out

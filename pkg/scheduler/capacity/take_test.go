@@ -104,7 +104,7 @@ func TestTakeAddsUp(t *testing.T) {
 		if got, want := left.Room(demand, 0), max(room-n, 0); got != want {
 			t.Fatalf("nodes of %v CPUs have room for %d of 2; after %d are taken: want room for %d, got %d", cpus, room, n, want, got)
 		}
-		if got, want := left.total[corev1.ResourceCPU], from.total[corev1.ResourceCPU]-2000*int64(min(n, room)); got != want {
+		if got, want := left.state().total.at(idOf(corev1.ResourceCPU)), from.state().total.at(idOf(corev1.ResourceCPU))-2000*int64(min(n, room)); got != want {
 			t.Fatalf("nodes of %v CPUs after %d were taken: want %dm in total, got %dm", cpus, n, want, got)
 		}
 	}

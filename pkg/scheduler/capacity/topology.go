@@ -16,7 +16,7 @@ type domains struct {
 // roomApart is the room for Pods with rules about each other. What those of
 // the workload that run already make of it depends on where they are, which is
 // not known: it is taken to be in favour of more.
-func (s *Summary) roomApart(demand *Demand, current int64) int64 {
+func (s *state) roomApart(demand *Demand, current int64) int64 {
 	var fit, selected int64
 	for i := range s.classes {
 		c := &s.classes[i]
@@ -50,7 +50,7 @@ func (c *class) inTopology(demand *Demand) bool {
 }
 
 // allowed is the room that one rule leaves.
-func (s *Summary) allowed(demand *Demand, rule Rule, current int64) int64 {
+func (s *state) allowed(demand *Demand, rule Rule, current int64) int64 {
 	found, free := s.domainsOf(demand, rule)
 	switch {
 	case rule.Spread != nil:
@@ -73,7 +73,7 @@ func (s *Summary) allowed(demand *Demand, rule Rule, current int64) int64 {
 
 // domainsOf returns the domains of a rule with the room in each, and the room on
 // nodes that are in none of them.
-func (s *Summary) domainsOf(demand *Demand, rule Rule) (found []domains, free int64) {
+func (s *state) domainsOf(demand *Demand, rule Rule) (found []domains, free int64) {
 	if rule.Key == corev1.LabelHostname {
 		return s.nodesOf(demand, rule), 0
 	}
@@ -100,7 +100,7 @@ func (s *Summary) domainsOf(demand *Demand, rule Rule) (found []domains, free in
 }
 
 // nodesOf returns the nodes as domains.
-func (s *Summary) nodesOf(demand *Demand, rule Rule) (found []domains) {
+func (s *state) nodesOf(demand *Demand, rule Rule) (found []domains) {
 	for i := range s.classes {
 		c := &s.classes[i]
 		if !c.counts(demand, rule) {
