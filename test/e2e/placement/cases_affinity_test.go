@@ -63,6 +63,18 @@ var affinityCases = map[string]testCase{
 			see(placed("deployment/probe", on{charlie: 1}), placed("deployment/web", on{charlie: 1, delta: 1})),
 		},
 	},
+	"PreferredNot": {
+		reason:    "a member that asks to be avoided is taken last",
+		exclusive: true,
+		steps: []step{
+			runs("fleet taint alpha charlie e2e.fleet.dev/busy:PreferNoSchedule"),
+			see(field(theFleet, "cluster/alpha", ".spec.taints[*].key", "e2e.fleet.dev/busy"), field(theFleet, "cluster/charlie", ".spec.taints[*].key", "e2e.fleet.dev/busy")),
+			apply(policy("p", "placement: {spreadConstraints: [{spreadByField: cluster, maxGroups: 1}]}"), deployment("web", 1)),
+			see(placed("deployment/web", on{bravo: 1})),
+			runs("fleet taint alpha charlie e2e.fleet.dev/busy-"),
+			see(field(theFleet, "cluster/alpha", ".spec.taints[*].key", ""), field(theFleet, "cluster/charlie", ".spec.taints[*].key", "")),
+		},
+	},
 	"Tainted": {
 		reason:    "a taint keeps off what is new, and lets go when it is taken off",
 		exclusive: true,

@@ -115,20 +115,52 @@ var capacityCases = map[string]testCase{
 			see(placed("deployment/web", on{bravo: 2}), available("deployment/web", "2"), placed("configmap/settings", on{alpha: 0, bravo: 0})),
 		},
 	},
-	"RescheduleAsked": {
-		reason: "who asks for it has a workload decided about anew, wherever its replicas are",
-		nodes:  nodes{alpha: {"cpu=8"}, bravo: {"cpu=8"}},
+	"MaxPods": {
+		reason: "a node takes no more Pods than it says, whatever they ask for",
+		nodes:  nodes{alpha: {"cpu=8,pods=2"}, bravo: {"cpu=8,pods=1"}},
 		steps: []step{
-			apply(policy("p", divided(byRoom, alpha)), pooled(deployment("web", 4))),
-			see(available("deployment/web", "4")),
-			apply(policy("p", divided(byRoom, alpha, bravo))),
-			apply(policy("q", selects("apps/v1", "Deployment", ", name: probe")+", "+divided(byRoom, bravo)), pooled(deployment("probe", 1))),
-			see(available("deployment/probe", "1")),
-			remove("deployment/probe"),
-			see(placed("deployment/web", on{alpha: 4})),
-			patch("resourcebinding/web-deployment", "{spec: {rescheduleTriggeredAt: '2026-01-01T00:00:00Z'}}"),
-			// How many on each depends on when the members told what is free.
-			see(sums("deployment/web", 4, alpha, bravo), available("deployment/web", "4")),
+			apply(policy("p", divided(byRoom, alpha, bravo)), pooled(deployment("web", 3))),
+			see(placed("deployment/web", on{alpha: 2, bravo: 1}), available("deployment/web", "3")),
+		},
+	},
+	"HostPorts": {
+		reason: "Pods that want the same port of their host are one to a node",
+		nodes:  nodes{alpha: {"cpu=8", "cpu=8"}, bravo: {"cpu=8"}},
+		steps: []step{
+			apply(policy("p", divided(byRoom, alpha, bravo)), pooled(deployment("web", 3)).with(
+				`{spec: {template: {spec: {containers: [{name: main, image: nginx, ports: [{containerPort: 8080, hostPort: 8080}], resources: {requests: {cpu: "1"}}}]}}}}`)),
+			see(placed("deployment/web", on{alpha: 2, bravo: 1}), available("deployment/web", "3")),
+			runs("kubectl scale deployment web --replicas=4"),
+			see(scheduled("deployment/web", "False Unschedulable", "not enough capacity for 1 more replicas")),
+		},
+	},
+	"ApartOnNodes": {
+		reason: "Pods that keep each other off a node are counted by nodes",
+		nodes:  nodes{alpha: {"cpu=8", "cpu=8"}, bravo: {"cpu=8"}},
+		steps: []step{
+			apply(policy("p", divided(byRoom, alpha, bravo)), pooled(deployment("web", 3)).with(
+				`{spec: {template: {spec: {affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app: web}}}]}}}}}}`)),
+			see(placed("deployment/web", on{alpha: 2, bravo: 1}), available("deployment/web", "3")),
+		},
+	},
+	"Quota": {
+		reason: "what the quota of a member leaves to a namespace is all the room there is",
+		nodes:  nodes{alpha: {"cpu=8"}, bravo: {"cpu=4"}},
+		steps: []step{
+			applyTo(alpha, memberNamespace, manifest(`{apiVersion: v1, kind: ResourceQuota, metadata: {name: small}, spec: {hard: {pods: 2}}}`)),
+			see(field(theFleet, "cluster/alpha", `.status.capacity.quotas[?(@.namespace=="$NS")].namespace`, "$NS")),
+			apply(policy("p", divided(byRoom, alpha, bravo)), pooled(deployment("web", 6))),
+			see(placed("deployment/web", on{alpha: 2, bravo: 4}), available("deployment/web", "6")),
+		},
+	},
+	"Gang": {
+		reason: "a gang is placed when all of it has room, and not before",
+		nodes:  nodes{alpha: {"cpu=2"}, bravo: {"cpu=2"}},
+		steps: []step{
+			apply(policy("p", "placement: {auto: {}, gang: {}, clusterAffinity: {clusterNames: [alpha, bravo]}}"), pooled(deployment("web", 5))),
+			see(scheduled("deployment/web", "False Unschedulable", "not enough capacity for 5 more replicas"), nowhere("deployment/web")),
+			runs("kubectl scale deployment web --replicas=4"),
+			see(placed("deployment/web", on{alpha: 2, bravo: 2}), available("deployment/web", "4")),
 		},
 	},
 }

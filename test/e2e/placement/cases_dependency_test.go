@@ -66,4 +66,36 @@ var dependencyCases = map[string]testCase{
 			see(placed("configmap/settings", on{charlie: 0}), placed("secret/keys", on{alpha: 0, charlie: 0})),
 		},
 	},
+	"DependencySelectors": {
+		reason: "Services and budgets that select the Pods go along, the Ingress in front of the Service, and what that refers to",
+		steps: []step{
+			apply(
+				policy("elsewhere", `resourceSelectors: [{apiVersion: v1, kind: Service}, {apiVersion: v1, kind: Secret}, {apiVersion: policy/v1, kind: PodDisruptionBudget}, {apiVersion: networking.k8s.io/v1, kind: Ingress}], `+to(charlie)),
+				manifest(service), manifest(budget), manifest(secret).with(`{metadata: {name: cert}, type: kubernetes.io/tls, stringData: {password: null, tls.crt: "", tls.key: ""}}`),
+				manifest(ingress).with(`{spec: {tls: [{hosts: [web.example.com], secretName: cert}]}}`),
+				manifest(service).with(`{metadata: {name: other}, spec: {selector: {app: other}}}`),
+				policy("p", "propagateDeps: true, "+to(alpha)), deployment("web", 1),
+			),
+			see(
+				placed("deployment/web", on{alpha: 1}),
+				placed("service/web", on{alpha: 0, charlie: 0}), placed("poddisruptionbudget/web", on{alpha: 0, charlie: 0}),
+				placed("ingress/web", on{alpha: 0, charlie: 0}), placed("secret/cert", on{alpha: 0, charlie: 0}), placed("service/other", on{charlie: 0}),
+			),
+			patch("service/other", "{spec: {selector: {app: web}}}"),
+			patch("service/web", "{spec: {selector: {app: nobody}}}"),
+			see(placed("service/other", on{alpha: 0, charlie: 0}), placed("service/web", on{charlie: 0}), placed("ingress/web", on{charlie: 0}), placed("secret/cert", on{charlie: 0})),
+		},
+	},
+	"DependenciesTurnedOff": {
+		reason: "a policy that stops asking for it takes back what went along",
+		steps: []step{
+			apply(
+				elsewhere, configMap("settings"), policy("p", "propagateDeps: true, "+to(alpha)),
+				deployment("web", 1).with(`{spec: {template: {spec: {containers: [{name: main, image: nginx, envFrom: [{configMapRef: {name: settings}}]}]}}}}`),
+			),
+			see(placed("configmap/settings", on{alpha: 0, charlie: 0})),
+			apply(policy("p", "propagateDeps: false, "+to(alpha))),
+			see(placed("configmap/settings", on{charlie: 0}), placed("deployment/web", on{alpha: 1})),
+		},
+	},
 }

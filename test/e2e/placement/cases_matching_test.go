@@ -8,6 +8,10 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"fleet.dev/fleet/pkg/apis/wellknown"
 )
 
 // matchingCases are about which policy a template follows.
@@ -256,6 +260,30 @@ var matchingCases = map[string]testCase{
 			see(onOne("deployment/web"), scheduled("deployment/web", "True Success", "")),
 		},
 	},
+	"NoPolicyAtAll": {
+		reason:    "without the default nothing moves without a policy; what loses its policy stays where it is, and says so",
+		exclusive: true,
+		steps: []step{
+			withoutDefault,
+			apply(policy("p", to(alpha)), deployment("web", 2), deployment("other", 1)),
+			see(placed("deployment/web", on{alpha: 2}), available("deployment/web", "2")),
+			stays(nowhere("deployment/other")),
+			remove("propagationpolicy/p"),
+			see(scheduled("deployment/web", "True Success", "no policy matches any more; it stays where it is")),
+			runs("kubectl scale deployment web --replicas=3"),
+			see(placed("deployment/web", on{alpha: 3})),
+			apply(policy("p", to(bravo))),
+			see(placed("deployment/web", on{bravo: 3}), available("deployment/web", "3")),
+		},
+	},
+	"OtherScheduler": {
+		reason: "what a policy leaves to another scheduler is left alone",
+		steps: []step{
+			apply(policy("p", "schedulerName: another, "+to(alpha)), deployment("web", 1), policy("q", selects("apps/v1", "Deployment", ", name: probe")+", "+to(alpha)), deployment("probe", 1)),
+			see(placed("deployment/probe", on{alpha: 1})),
+			stays(nowhere("deployment/web")),
+		},
+	},
 	"PolicyIsChecked": {
 		reason: "a policy that makes no sense is refused with the path of the field",
 		steps: []step{
@@ -273,10 +301,27 @@ func changedUntil(ref string, check check) step {
 	return func(t *testing.T, s *story) {
 		t.Helper()
 		changes := 0
-		eventually(t, "the changed template to follow", func(ctx context.Context) error {
+		eventually(t, patience, "the changed template to follow", func(ctx context.Context) error {
 			changes++
 			patch(ref, fmt.Sprintf("{metadata: {annotations: {changed: %q}}}", strconv.Itoa(changes)))(t, s)
 			return check(ctx, s)
 		})
 	}
+}
+
+// withoutDefault deletes the policy of the zero-policy behaviour until the case ends.
+func withoutDefault(t *testing.T, s *story) {
+	t.Helper()
+	policies := bed.fleetAPI.PolicyV1alpha1().ClusterPropagationPolicies()
+	saved, err := policies.Get(t.Context(), wellknown.DefaultPolicyName, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved.ObjectMeta = metav1.ObjectMeta{Name: saved.Name}
+	t.Cleanup(func() {
+		if _, err := policies.Create(context.WithoutCancel(t.Context()), saved, metav1.CreateOptions{}); err != nil {
+			t.Errorf("restore the default: %v", err)
+		}
+	})
+	remove("clusterpropagationpolicy/"+wellknown.DefaultPolicyName)(t, s)
 }

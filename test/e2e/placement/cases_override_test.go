@@ -195,6 +195,22 @@ var overrideCases = map[string]testCase{
 				condition("deployment/web", "FullyApplied", "True FullyAppliedSuccess", "")),
 		},
 	},
+	"OverrideExpressionFails": {
+		reason: "an expression that makes no sense for one member fails there alone, until the member has what it asks for",
+		steps: []step{
+			runs("kubectl label cluster alpha e2e.fleet.dev/stage=canary"),
+			apply(
+				override("stage", `overrideRules: [{overriders: {expression: 'Object{metadata: Object.metadata{labels: {"stage": cluster.metadata.labels["e2e.fleet.dev/stage"]}}}'}}]`),
+				policy("p", to(alpha, bravo)), deployment("web", 1),
+			),
+			see(
+				field(alpha, "deployment/web", ".metadata.labels.stage", "canary"), decidedOn("deployment/web", on{alpha: 0, bravo: 0}, alpha),
+				condition("deployment/web", "FullyApplied", "False FullyAppliedFailed", "not rendered for bravo"),
+			),
+			runs("kubectl label cluster bravo e2e.fleet.dev/stage=main"),
+			see(field(bravo, "deployment/web", ".metadata.labels.stage", "main"), condition("deployment/web", "FullyApplied", "True FullyAppliedSuccess", "")),
+		},
+	},
 	"OverrideWhileTemplateChanges": {
 		reason: "two members are overridden differently while the template changes; both end right",
 		steps: []step{

@@ -35,7 +35,7 @@ var kinds = func() []apiResource {
 	}
 	var all []apiResource
 	for _, some := range [][]apiResource{
-		of("", "v1", true, "ConfigMap", "Secret", "Service", "ServiceAccount", "PersistentVolumeClaim", "Pod", "Endpoints/endpoints"),
+		of("", "v1", true, "ConfigMap", "Secret", "Service", "ServiceAccount", "PersistentVolumeClaim", "Pod", "ResourceQuota"),
 		of("", "v1", false, "Namespace", "Node"),
 		of("apps", "v1", true, "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"),
 		of("batch", "v1", true, "Job", "CronJob"),
@@ -48,10 +48,12 @@ var kinds = func() []apiResource {
 		of("rbac.authorization.k8s.io", "v1", true, "Role", "RoleBinding"),
 		of("rbac.authorization.k8s.io", "v1", false, "ClusterRole", "ClusterRoleBinding"),
 		of("apiextensions.k8s.io", "v1", false, "CustomResourceDefinition"),
-		of("placement.example.com", "v1", true, "Gadget", "Gizmo/gizmos"),
+		of("placement.example.com", "v1", true, "Gadget", "Gizmo", "Crew", "Cast"),
 		of("cluster.fleet.dev", "v1alpha1", false, "Cluster"),
 		of("policy.fleet.dev", "v1alpha1", true, "PropagationPolicy/propagationpolicies", "OverridePolicy/overridepolicies"),
 		of("policy.fleet.dev", "v1alpha1", false, "ClusterPropagationPolicy/clusterpropagationpolicies", "ClusterOverridePolicy/clusteroverridepolicies"),
+		of("apps.fleet.dev", "v1alpha1", false, "WorkloadRebalancer"),
+		of("config.fleet.dev", "v1alpha1", false, "ResourceInterpreterCustomization"),
 		of("work.fleet.dev", "v1alpha1", true, "ResourceBinding"),
 		of("work.fleet.dev", "v1alpha1", false, "ClusterResourceBinding"),
 	} {
@@ -98,6 +100,9 @@ func (s *story) namespaceFor(r reference) string {
 func (s *story) bindingOf(r reference) (name string) {
 	return workv1alpha1.BindingNameForGroupKind(r.resource.kind.GroupKind(), s.fill(r.name))
 }
+
+// bindingName is the name of the binding of an object, for references.
+func bindingName(ref string) string { return (&story{}).bindingOf(parse(ref)) }
 
 func memberNamed(name string) *member {
 	for _, m := range bed.members {

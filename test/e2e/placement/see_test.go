@@ -28,10 +28,13 @@ import (
 type check func(ctx context.Context, s *story) error
 
 // see waits until all checks agree at once.
-func see(checks ...check) step {
+func see(checks ...check) step { return seeWithin(patience, checks...) }
+
+// seeWithin is see of what has reason to take longer.
+func seeWithin(limit time.Duration, checks ...check) step {
 	return func(t *testing.T, s *story) {
 		t.Helper()
-		eventually(t, "what the case wants to see", func(ctx context.Context) error { return s.all(ctx, checks) })
+		eventually(t, limit, "what the case wants to see", func(ctx context.Context) error { return s.all(ctx, checks) })
 	}
 }
 
@@ -114,7 +117,7 @@ func (s *story) placement(ctx context.Context, r reference) (on, error) {
 		}
 	}
 	for name, n := range decided {
-		if replicas, ok := got[name]; !ok || n > 0 && n != replicas {
+		if replicas, ok := got[name]; !ok || n > 0 && replicas > 0 && n != replicas {
 			return nil, fmt.Errorf("the binding says %s, members have %s", decided, got)
 		}
 	}
@@ -274,7 +277,7 @@ func field(where, ref, path, want string) check {
 		if err != nil {
 			return fmt.Errorf("read from %s: %w", where, err)
 		}
-		got, err := valueAt(found, path)
+		got, err := valueAt(found, s.fill(path))
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@
 package placement
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -36,6 +37,8 @@ type testCase struct {
 	reason string
 	// exclusive cases change members for everybody, and run alone.
 	exclusive bool
+	// slow cases wait for time to pass, and start before the others.
+	slow bool
 	// nodes that only the Pods of this case run on, see pooled.
 	nodes nodes
 	// steps are taken one after the other.
@@ -59,7 +62,7 @@ type story struct {
 func allCases() map[string]testCase {
 	all := map[string]testCase{}
 	for _, table := range []map[string]testCase{
-		matchingCases, automaticCases, affinityCases, divisionCases, capacityCases, spreadCases, overrideCases, reasonCases, suspensionCases, dependencyCases,
+		triggerCases, interpretedCases, matchingCases, automaticCases, affinityCases, divisionCases, capacityCases, spreadCases, overrideCases, reasonCases, suspensionCases, dependencyCases,
 	} {
 		for name, tc := range table {
 			if _, ok := all[name]; ok {
@@ -74,19 +77,28 @@ func allCases() map[string]testCase {
 // TestPlacement runs all cases.
 func TestPlacement(t *testing.T) {
 	all := allCases()
-	for _, exclusive := range []bool{true, false} {
-		for _, name := range slices.Sorted(maps.Keys(all)) {
-			tc := all[name]
-			if tc.exclusive != exclusive {
-				continue
+	for _, name := range slices.SortedFunc(maps.Keys(all), func(a, b string) int {
+		return cmp.Or(cmp.Compare(all[a].turn(), all[b].turn()), cmp.Compare(a, b))
+	}) {
+		tc := all[name]
+		t.Run(name, func(t *testing.T) {
+			if !tc.exclusive {
+				t.Parallel()
 			}
-			t.Run(name, func(t *testing.T) {
-				if !exclusive {
-					t.Parallel()
-				}
-				tc.run(t, name)
-			})
-		}
+			tc.run(t, name)
+		})
+	}
+}
+
+// turn is when a case starts.
+func (tc testCase) turn() int {
+	switch {
+	case tc.exclusive:
+		return 0
+	case tc.slow:
+		return 1
+	default:
+		return 2
 	}
 }
 
@@ -133,7 +145,7 @@ func (tc testCase) awaitNodes(t *testing.T, s *story) {
 	if len(tc.nodes) == 0 {
 		return
 	}
-	eventually(t, "the fleet to know of the nodes of this case", func(ctx context.Context) error {
+	eventually(t, patience, "the fleet to know of the nodes of this case", func(ctx context.Context) error {
 		for name, sizes := range tc.nodes {
 			cluster, err := bed.fleetAPI.ClusterV1alpha1().Clusters().Get(ctx, name, metav1.GetOptions{})
 			if err != nil {

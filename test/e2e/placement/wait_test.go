@@ -11,11 +11,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// eventually fails the test unless check succeeds in time. Its last error says
+// eventually fails the test unless check succeeds within the limit. Its last error says
 // what was seen instead.
-func eventually(t *testing.T, what string, check func(context.Context) error) {
+func eventually(t *testing.T, limit time.Duration, what string, check func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	var last error
 	err := wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
@@ -25,7 +25,7 @@ func eventually(t *testing.T, what string, check func(context.Context) error) {
 		return last == nil, nil
 	})
 	if err != nil {
-		t.Fatalf("wait for %s: not within %s: %v", what, patience, last)
+		t.Fatalf("wait for %s: not within %s: %v", what, limit, last)
 	}
 }
 
