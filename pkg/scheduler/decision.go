@@ -220,6 +220,7 @@ func (d *decision) keepOrCreate() {
 	case d.binding == nil:
 		d.spec = &workv1alpha1.BindingSpec{Resource: d.template.Reference()}
 		follow(d.spec, d.match.Policy)
+		d.spec.SchedulePriority = d.schedulePriority()
 	case d.recreated():
 		d.spec = renewed(d.subject)
 	}

@@ -180,6 +180,9 @@ func (s *Scheduler) OnTemplate(before, after *template.Template) {
 	if s.groups.update(before, after) {
 		s.queue.Wake(framework.GroupMoved)
 	}
+	if before == nil && after != nil && after.Priority != nil {
+		s.queue.Wake(framework.PriorityClassAdded)
+	}
 	concerned := cmpOr(after, before)
 	switch {
 	case concerned == nil:

@@ -195,7 +195,7 @@ func (l lone) Kind(kind schema.GroupKind) (source.Kind, bool) {
 }
 
 // Listed implements templates.
-func (l lone) Listed(schema.GroupKind) bool { return true }
+func (l lone) Listed(kind schema.GroupKind) bool { return kind != template.PriorityClasses }
 
 // InNamespace implements templates.
 func (l lone) InNamespace(string) []*template.Template { return nil }

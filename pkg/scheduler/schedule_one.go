@@ -35,6 +35,7 @@ type subject struct {
 	missing    []string             // those of placed that do not exist, as far as is known
 	demand     *capacity.Demand     // of one of its Pods, nil when it runs none
 	components []capacity.Load      // what it runs, when it has several sorts of Pods
+	priority   *template.Priority   // nil when its policy asks for none
 	stuck      *stuck               // replicas that find no node, nil when nobody looked
 	anew       bool                 // somebody asked to decide regardless of where the replicas are
 
@@ -163,6 +164,9 @@ func (s *Scheduler) decide(ctx context.Context, subject *subject) *decision {
 	}
 	if missing := s.missingOverride(subject.match.Policy); missing != "" {
 		return waiting(subject, fmt.Sprintf("override policy %q, which the policy depends on, does not exist", missing), framework.OverrideAdded)
+	}
+	if missing := s.prioritize(subject); missing != "" {
+		return waiting(subject, fmt.Sprintf("priority class %q, which the policy asks for, does not exist", missing), framework.PriorityClassAdded)
 	}
 	plan, err := s.plan(subject)
 	if err != nil {

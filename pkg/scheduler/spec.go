@@ -37,6 +37,7 @@ func wantedSpec(subject *subject, plan *strategy.Plan, clusters []workv1alpha1.T
 	spec.Clusters = clusters
 	spec.Overrides = overrides
 	spec.RequiredBy = subject.requiredBy
+	spec.SchedulePriority = subject.schedulePriority()
 	spec.Replicas, spec.ReplicaRequirements, spec.ReplicaRevision, spec.Components = 0, nil, "", nil
 	workload := subject.template.Workload
 	if workload != nil {

@@ -39,6 +39,8 @@ const (
 	GroupMoved
 	// OverrideAdded is an override policy that a propagation policy may wait for.
 	OverrideAdded
+	// PriorityClassAdded is a PriorityClass that a template may wait for.
+	PriorityClassAdded
 	// MemberSelection is a change of MemberLabels by which a placement selects the
 	// member, weighs it or groups it otherwise than before.
 	MemberSelection

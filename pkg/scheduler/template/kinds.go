@@ -10,6 +10,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -49,6 +50,8 @@ type Traits struct {
 	Links *Links
 	// Problem is Template.Problem.
 	Problem string
+	// Priority is Template.Priority.
+	Priority *Priority
 }
 
 // Reader reads the traits of an object of one kind.
@@ -94,6 +97,8 @@ var kinds = map[schema.GroupVersionKind]Kind{
 
 	rbacv1.SchemeGroupVersion.WithKind("RoleBinding"):        {Auto: AutoFootprint, Read: reader(readRoleBinding)},
 	rbacv1.SchemeGroupVersion.WithKind("ClusterRoleBinding"): {Auto: AutoEverywhere, Read: reader(readClusterRoleBinding)},
+
+	schedulingv1.SchemeGroupVersion.WithKind("PriorityClass"): {Auto: AutoEverywhere, Read: reader(readPriorityClass)},
 
 	// A PersistentVolume names one piece of storage; two members must not both
 	// mount it.

@@ -68,6 +68,19 @@ type Template struct {
 	// Problem says why an expression of a customization failed on the object, empty
 	// when none did.
 	Problem string
+	// Priority is what a PriorityClass says, nil for other kinds.
+	Priority *Priority
+}
+
+// Priority is what a PriorityClass says.
+type Priority struct {
+	// Value of the class; the higher goes first.
+	Value int32
+	// Preempts says that workloads of the class may take the place of those of lower
+	// priority.
+	Preempts bool
+	// Default says that the class is that of Pods that name none.
+	Default bool
 }
 
 // Workload is what a template runs.
@@ -161,7 +174,8 @@ func New(kind schema.GroupVersionKind, meta metav1.Object, traits Traits) *Templ
 			Generation:        meta.GetGeneration(),
 			DeletionTimestamp: meta.GetDeletionTimestamp(),
 		},
-		Stays: whyStays(kind.GroupKind(), meta),
+		Stays:    whyStays(kind.GroupKind(), meta),
+		Priority: traits.Priority,
 	}
 	if t.Stays != "" {
 		return t

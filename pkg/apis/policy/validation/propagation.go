@@ -99,8 +99,11 @@ func validateSchedulePriority(priority *policy.SchedulePriority, path *field.Pat
 	if priority == nil {
 		return nil
 	}
-	errs := fieldcheck.Enum(priority.PriorityClassSource, path.Child("priorityClassSource"),
-		policy.FederatedPriorityClass, policy.KubePriorityClass, policy.PodPriorityClass)
+	if priority.PriorityClassSource == policy.FederatedPriorityClass {
+		return field.ErrorList{field.Invalid(path.Child("priorityClassSource"), priority.PriorityClassSource,
+			"is not served: the PriorityClasses of the fleet are those of all members; use KubePriorityClass")}
+	}
+	errs := fieldcheck.Enum(priority.PriorityClassSource, path.Child("priorityClassSource"), policy.KubePriorityClass, policy.PodPriorityClass)
 	switch {
 	case priority.PriorityClassSource != policy.PodPriorityClass:
 		errs = append(errs, fieldcheck.Subdomain(priority.PriorityClassName, path.Child("priorityClassName"))...)

@@ -94,6 +94,13 @@ func TestValidatePropagation(t *testing.T) {
 			},
 			want: []string{"FieldValueRequired spec.schedulePriority.priorityClassName"},
 		},
+		"FederatedPriority": {
+			reason: "classes of the fleet are those of Kubernetes",
+			change: func(s *policy.PropagationSpec) {
+				s.SchedulePriority = &policy.SchedulePriority{PriorityClassSource: policy.FederatedPriorityClass, PriorityClassName: "high"}
+			},
+			want: []string{"FieldValueInvalid spec.schedulePriority.priorityClassSource"},
+		},
 		"GracePeriod": {
 			reason: "only a graceful purge has a grace period",
 			change: func(s *policy.PropagationSpec) {
