@@ -41,6 +41,10 @@ import (
 	"fleet.dev/fleet/pkg/derived"
 	"fleet.dev/fleet/pkg/feedback"
 	fleetclient "fleet.dev/fleet/pkg/generated/clientset/versioned"
+	fleetinformers "fleet.dev/fleet/pkg/generated/informers/externalversions"
+	"fleet.dev/fleet/pkg/interpreter"
+	"fleet.dev/fleet/pkg/interpreter/builtin"
+	"fleet.dev/fleet/pkg/interpreter/store"
 	appsrest "fleet.dev/fleet/pkg/registry/apps/rest"
 	clusterrest "fleet.dev/fleet/pkg/registry/cluster/rest"
 	configrest "fleet.dev/fleet/pkg/registry/config/rest"
@@ -76,6 +80,8 @@ type fleetGroups struct {
 	// projections are nil unless they are enabled.
 	projections *projections
 	peers       bool
+
+	interpretations *store.Store
 }
 
 // newFleetGroups returns the groups; peers says that other servers may run over
@@ -123,10 +129,14 @@ func (f *fleetGroups) install(server *controlplaneapiserver.Server) error {
 		return err
 	}
 	generic := server.GenericAPIServer
+	if err := f.followCustomizations(generic); err != nil {
+		return err
+	}
 	var err error
 	if f.sink.Intake, err = f.newIntake(generic.LoopbackClientConfig); err != nil {
 		return err
 	}
+	f.interpretations.Listen(store.Listener{Rules: []interpreter.Rule{interpreter.StatusAggregation}, Changed: f.sink.Reinterpret})
 	if err := generic.AddPostStartHook("fleet/derived-works", func(hook genericapiserver.PostStartHookContext) error {
 		go runUntilDone(hook, f.engine.Run)
 		return nil
@@ -140,6 +150,28 @@ func (f *fleetGroups) install(server *controlplaneapiserver.Server) error {
 		return err
 	}
 	return generic.AddReadyzChecks(derivedReadiness{f.engine})
+}
+
+// followCustomizations keeps what interprets custom resources current while the server
+// runs.
+func (f *fleetGroups) followCustomizations(generic *genericapiserver.GenericAPIServer) error {
+	customizations, err := builtin.Customizations()
+	if err != nil {
+		return err
+	}
+	f.interpretations = store.New(customizations)
+	client, err := newLoopbackFleetClient(generic.LoopbackClientConfig)
+	if err != nil {
+		return err
+	}
+	informers := fleetinformers.NewSharedInformerFactory(client, 0)
+	if _, err := f.interpretations.Follow(informers.Config().V1alpha1().ResourceInterpreterCustomizations().Informer()); err != nil {
+		return err
+	}
+	return generic.AddPostStartHook("fleet/customizations", func(hook genericapiserver.PostStartHookContext) error {
+		informers.StartWithContext(hook)
+		return nil
+	})
 }
 
 // runUntilDone runs a part of the server that only returns when told to stop.
@@ -170,6 +202,8 @@ func (f *fleetGroups) newIntake(loopback *rest.Config) (*feedback.Intake, error)
 		Templates: feedback.NewTemplates(client, newMapper(found)),
 		Failures:  f.failures,
 		Peers:     f.peers,
+
+		Interpreter: f.interpretations.Interpreter,
 	})
 }
 

@@ -137,6 +137,7 @@ func clusterRoles() []rbacv1.ClusterRole {
 			rule([]string{"work.fleet.dev"}, []string{"works"}, readVerbs),
 			rule([]string{"work.fleet.dev"}, []string{"works/status"}, []string{"update", "patch"}),
 			rule([]string{"work.fleet.dev"}, []string{"workfeedbacks"}, []string{"create"}),
+			rule([]string{"config.fleet.dev"}, []string{"resourceinterpretercustomizations"}, readVerbs),
 			// The fleet's id is the uid of kube-system.
 			rule([]string{""}, []string{"namespaces"}, []string{"get"}),
 			leases, events,

@@ -30,6 +30,7 @@ const (
 
 	reasonTooLarge         = "TooLarge"
 	reasonTemplateTooLarge = "TemplateTooLarge"
+	reasonNotInterpreted   = "NotInterpreted"
 )
 
 // fit makes what members reported fit into a binding: of statuses, the largest are
@@ -130,29 +131,48 @@ func setStatusComplete(binding workv1alpha1.Binding, now metav1.Time) {
 	}
 }
 
-// noteTemplate says in the binding that the status does not fit into the template,
-// or takes that back. It writes only when that is news.
-func (i *Intake) noteTemplate(ctx context.Context, name types.NamespacedName, binding workv1alpha1.Binding, tooLarge bool) error {
+// templateProblem says why the status of the template does not follow from those of its
+// members; the zero value that it does.
+type templateProblem struct{ reason, message string }
+
+// templateStays ends messages about it.
+const templateStays = "the status of the template stays as it was"
+
+var templateTooLarge = templateProblem{
+	reason:  reasonTemplateTooLarge,
+	message: "with the status of its members, the template would be larger than the store takes; see aggregatedStatus",
+}
+
+// noteTemplate says in the binding why the status of the template does not follow, or
+// takes that back. It writes only when that is news.
+func (i *Intake) noteTemplate(ctx context.Context, name types.NamespacedName, binding workv1alpha1.Binding, problem templateProblem) error {
 	known := meta.FindStatusCondition(binding.GetStatus().Conditions, workv1alpha1.ConditionStatusComplete)
-	if tooLarge == (known != nil && known.Reason == reasonTemplateTooLarge) || !tooLarge && known == nil {
+	var said templateProblem
+	if known != nil && known.Reason != reasonTooLarge {
+		said = templateProblem{reason: known.Reason, message: known.Message}
+	}
+	problem.message = cut(problem.message, maxCondition)
+	if said == problem {
 		return nil
 	}
 	noted, _ := binding.DeepCopyObject().(workv1alpha1.Binding)
 	conditions := &noted.GetStatus().Conditions
-	if tooLarge {
+	if problem == (templateProblem{}) {
+		meta.RemoveStatusCondition(conditions, workv1alpha1.ConditionStatusComplete)
+	} else {
 		meta.SetStatusCondition(conditions, metav1.Condition{
-			Type: workv1alpha1.ConditionStatusComplete, Status: metav1.ConditionFalse, Reason: reasonTemplateTooLarge,
-			Message:            "with the status of its members, the template would be larger than the store takes; see aggregatedStatus",
+			Type: workv1alpha1.ConditionStatusComplete, Status: metav1.ConditionFalse, Reason: problem.reason, Message: problem.message,
 			ObservedGeneration: binding.GetGeneration(), LastTransitionTime: metav1.NewTime(i.options.Clock.Now()),
 		})
-	} else if known.Reason == reasonTemplateTooLarge {
-		meta.RemoveStatusCondition(conditions, workv1alpha1.ConditionStatusComplete)
 	}
 	if _, err := i.writeBinding(ctx, name, noted); err != nil {
 		return fmt.Errorf("write status of binding %s: %w", name, err)
 	}
 	return nil
 }
+
+// maxCondition is the longest message of a condition, in bytes.
+const maxCondition = 32768
 
 // isTooLarge returns true for a write that the store does not take for its size. The
 // API server has no reason of its own for that: it passes on the words of etcd, or

@@ -64,6 +64,7 @@ func (i *Intake) record(ctx context.Context, name types.NamespacedName, batch *b
 			for _, r := range reports {
 				r.answer(workv1alpha1.FeedbackNotFound, "the binding is gone")
 			}
+			i.interpreted.forget(name)
 			return nil, nil
 		case apierrors.IsNotFound(err):
 			live = true

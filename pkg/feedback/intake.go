@@ -20,6 +20,7 @@ import (
 	"k8s.io/utils/clock"
 
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/interpreter"
 )
 
 // Works knows the works of members.
@@ -62,6 +63,9 @@ type Options struct {
 	// empty name stands for all. Resync is to be called when they change. Nil means
 	// that all can.
 	Failures func(binding types.NamespacedName) map[string]error
+	// Interpreter returns what makes the status of custom resources now. When it changes
+	// Reinterpret is to be called. Nil leaves them to the rule for all kinds.
+	Interpreter func() *interpreter.Interpreter
 	// Window is how long reports on a binding gather while there is little to do.
 	// Default 100 ms.
 	Window time.Duration
@@ -107,6 +111,8 @@ type Intake struct {
 	window  *window
 	written written
 
+	interpreted interpreted
+
 	mu      sync.Mutex
 	batches map[types.NamespacedName]*batch // those to be written
 	resyncs pacer
@@ -120,6 +126,9 @@ func New(options Options) (*Intake, error) {
 	}
 	if options.Failures == nil {
 		options.Failures = func(types.NamespacedName) map[string]error { return nil }
+	}
+	if options.Interpreter == nil {
+		options.Interpreter = func() *interpreter.Interpreter { return nil }
 	}
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}

@@ -5,6 +5,7 @@ package feedback
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/health"
+	"fleet.dev/fleet/pkg/interpreter"
 	"fleet.dev/fleet/pkg/rollup"
 )
 
@@ -48,6 +50,10 @@ func (i *Intake) rollUp(ctx context.Context, name types.NamespacedName, binding 
 			return 0, err
 		}
 		d, err := i.derive(ctx, name, binding, members, live)
+		if failed, ok := errors.AsType[*interpreter.Error](err); ok {
+			// Another report may be read, or another customization read this one.
+			return 0, i.noteTemplate(ctx, name, binding, templateProblem{reason: reasonNotInterpreted, message: failed.Error() + "; " + templateStays})
+		}
 		if err != nil {
 			return 0, err
 		}
@@ -63,7 +69,7 @@ func (i *Intake) rollUp(ctx context.Context, name types.NamespacedName, binding 
 		case d.template == nil:
 			return 0, nil
 		case !d.changed:
-			return i.recheck(d), i.noteTemplate(ctx, name, binding, false)
+			return i.recheck(d), i.noteTemplate(ctx, name, binding, templateProblem{})
 		}
 		current, err := i.latest(ctx, name, binding)
 		if err != nil || current == nil {
@@ -76,9 +82,9 @@ func (i *Intake) rollUp(ctx context.Context, name types.NamespacedName, binding 
 		err = i.writeTemplate(ctx, name, d)
 		switch {
 		case err == nil:
-			return i.recheck(d), i.noteTemplate(ctx, name, binding, false)
+			return i.recheck(d), i.noteTemplate(ctx, name, binding, templateProblem{})
 		case isTooLarge(err):
-			return 0, i.noteTemplate(ctx, name, binding, true)
+			return 0, i.noteTemplate(ctx, name, binding, templateTooLarge)
 		case apierrors.IsNotFound(err) && live:
 			return 0, nil // a kind without a status subresource
 		case !retryable(err):
@@ -99,7 +105,8 @@ func (i *Intake) derive(ctx context.Context, name types.NamespacedName, binding 
 	if err != nil {
 		return derived{}, fmt.Errorf("read %s: %w", describe(resource), err)
 	}
-	status, changed, err := rollup.Status(template, members, i.options.Clock.Now())
+	i.interpreted.remember(template.GroupVersionKind(), name)
+	status, changed, err := rollup.Status(template, members, i.options.Interpreter(), i.options.Clock.Now())
 	if err != nil && status == nil {
 		return derived{}, fmt.Errorf("make status of %s: %w", describe(resource), err)
 	}

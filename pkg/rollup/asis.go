@@ -4,6 +4,8 @@
 package rollup
 
 import (
+	"strconv"
+
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -40,10 +42,10 @@ func renumbered(status map[string]any, observed int64) map[string]any {
 	}
 	status = runtime.DeepCopyJSON(status)
 	conditions, _ := status["conditions"].([]any)
-	newest, top := status["observedGeneration"].(int64)
+	newest, top := generationOf(status["observedGeneration"])
 	for _, condition := range conditions {
 		if fields, ok := condition.(map[string]any); ok {
-			if generation, ok := fields["observedGeneration"].(int64); ok {
+			if generation, ok := generationOf(fields["observedGeneration"]); ok {
 				newest = max(newest, generation)
 			}
 		}
@@ -53,14 +55,35 @@ func renumbered(status map[string]any, observed int64) map[string]any {
 		if !ok {
 			continue
 		}
-		if generation, ok := fields["observedGeneration"].(int64); ok {
-			fields["observedGeneration"] = renumber(generation, newest, observed)
+		if generation, ok := generationOf(fields["observedGeneration"]); ok {
+			fields["observedGeneration"] = like(fields["observedGeneration"], renumber(generation, newest, observed))
 		}
 	}
-	if top {
-		status["observedGeneration"] = renumber(status["observedGeneration"].(int64), newest, observed)
+	if generation, _ := generationOf(status["observedGeneration"]); top {
+		status["observedGeneration"] = like(status["observedGeneration"], renumber(generation, newest, observed))
 	}
 	return status
+}
+
+// generationOf reads a generation. Some projects write it as a string.
+func generationOf(value any) (int64, bool) {
+	switch value := value.(type) {
+	case int64:
+		return value, true
+	case string:
+		generation, err := strconv.ParseInt(value, 10, 64)
+		return generation, err == nil
+	default:
+		return 0, false
+	}
+}
+
+// like writes a generation as the value before it was written.
+func like(before any, generation int64) any {
+	if _, ok := before.(string); ok {
+		return strconv.FormatInt(generation, 10)
+	}
+	return generation
 }
 
 func renumber(generation, newest, observed int64) int64 {

@@ -188,7 +188,7 @@ const deploymentMeta1 = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name:
 
 func TestRecheckAfter(t *testing.T) {
 	template := object(t, deploymentOf("1", "6", ""))
-	status, _, err := rollup.Status(template, nil, now)
+	status, _, err := rollup.Status(template, nil, nil, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestRecheckAfter(t *testing.T) {
 		t.Errorf("a rollout is looked at again when its deadline passed: got %v, %t", after, ok)
 	}
 	template.Object["status"] = status
-	late, changed, err := rollup.Status(template, nil, now.Add(10*time.Minute+time.Second))
+	late, changed, err := rollup.Status(template, nil, nil, now.Add(10*time.Minute+time.Second))
 	if err != nil || !changed {
 		t.Fatalf("the deadline passed: got changed %t, error %v", changed, err)
 	}

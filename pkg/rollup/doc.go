@@ -26,8 +26,9 @@
 //
 // Kinds are rows of a table, one small file each. Where upstream's controller has
 // a rule (maxUnavailable, completeness, progress), its own function decides.
-// Kinds without a row, custom resources among them, take the status of their
-// member as it is while there is one member, or while all members say the same;
+// Kinds without a row, custom resources among them, have the status that a
+// customization makes of those of the members. Without one they take the status of
+// their member as it is while there is one member, or while all members say the same;
 // otherwise their status stays, and what each member says is in the binding.
 // Kinds whose status the fleet's own controllers write (Namespace,
 // CustomResourceDefinition, APIService, ResourceQuota, ...) are never touched.

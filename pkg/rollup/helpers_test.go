@@ -98,7 +98,7 @@ func testStatus(t *testing.T, cases map[string]rollupCase) {
 				at = tc.at
 			}
 			template := object(t, tc.template)
-			got, changed, err := rollup.Status(template, members(t, tc.members...), at)
+			got, changed, err := rollup.Status(template, members(t, tc.members...), nil, at)
 			if err != nil {
 				t.Fatalf("%s: %v", tc.reason, err)
 			}
@@ -111,7 +111,7 @@ func testStatus(t *testing.T, cases map[string]rollupCase) {
 			}
 			// The answer must be a fixed point, or the fleet would write for ever.
 			template.Object["status"] = got
-			if again, changed, err := rollup.Status(template, members(t, tc.members...), at.Add(time.Second)); err != nil || changed {
+			if again, changed, err := rollup.Status(template, members(t, tc.members...), nil, at.Add(time.Second)); err != nil || changed {
 				t.Errorf("%s: the second time must change nothing, got %v: %s", tc.reason, err, cmp.Diff(got, again))
 			}
 		})

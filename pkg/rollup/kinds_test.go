@@ -342,7 +342,7 @@ func TestUnreadableMember(t *testing.T) {
 	list := members(t,
 		member{name: "a", replicas: 1, status: "{replicas: 1, updatedReplicas: 1, readyReplicas: 1, availableReplicas: 1}"},
 		member{name: "b", replicas: 1, status: "{replicas: many}"})
-	got, changed, err := rollup.Status(template, list, now)
+	got, changed, err := rollup.Status(template, list, nil, now)
 	var memberErr *rollup.MemberError
 	if !errors.As(err, &memberErr) || memberErr.Cluster != "b" {
 		t.Fatalf("the member that cannot be read is named: got %v", err)
@@ -350,10 +350,10 @@ func TestUnreadableMember(t *testing.T) {
 	if !changed || got["replicas"] != int64(1) || got["unavailableReplicas"] != int64(1) {
 		t.Errorf("the others are counted all the same: got %v", got)
 	}
-	if _, _, err := rollup.Status(object(t, "{apiVersion: apps/v1, kind: Deployment, status: 1}"), nil, now); err == nil {
+	if _, _, err := rollup.Status(object(t, "{apiVersion: apps/v1, kind: Deployment, status: 1}"), nil, nil, now); err == nil {
 		t.Error("a template whose status is no object cannot be read: got no error")
 	}
-	if _, _, err := rollup.Status(object(t, "{apiVersion: apps/v1, kind: Deployment, spec: {replicas: x}}"), nil, now); err == nil || errors.As(err, &memberErr) {
+	if _, _, err := rollup.Status(object(t, "{apiVersion: apps/v1, kind: Deployment, spec: {replicas: x}}"), nil, nil, now); err == nil || errors.As(err, &memberErr) {
 		t.Errorf("a template that cannot be read is no member's fault: got %v", err)
 	}
 }
@@ -363,7 +363,7 @@ func TestStatusModifiesNothing(t *testing.T) {
 	list := members(t, member{name: "b", replicas: 4, status: allReady("4")}, member{name: "a", replicas: 2, status: "{replicas: 1}"})
 	templateBefore := template.DeepCopy()
 	listBefore := append([]rollup.Member(nil), list...)
-	if _, _, err := rollup.Status(template, list, now); err != nil {
+	if _, _, err := rollup.Status(template, list, nil, now); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(templateBefore, template); diff != "" {

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"fleet.dev/fleet/pkg/health"
+	"fleet.dev/fleet/pkg/interpreter"
 )
 
 // Member is what one member of the binding reported about the template's object.
@@ -94,6 +95,13 @@ var (
 	}
 )
 
+// Native reports whether the statuses of a kind are rolled up by a rule of the fleet,
+// or by none, so that no customization has a say in it.
+func Native(kind schema.GroupKind) bool {
+	_, ok := rules[kind]
+	return ok || ownedByFleet(kind)
+}
+
 func ownedByFleet(kind schema.GroupKind) bool {
 	return fleetKinds[kind] || fleetGroups[kind.Group] ||
 		kind.Group == "fleet.dev" || strings.HasSuffix(kind.Group, ".fleet.dev")
@@ -117,9 +125,12 @@ func Needed(kind schema.GroupKind, members []Member) bool {
 // The template must be as the API server returned it, defaults and status
 // included; it is not modified. now is used for conditions that change.
 //
+// Custom resources are rolled up by the customizations of by, which may be nil; an
+// *interpreter.Error says that one of them failed.
+//
 // When the error consists of MemberErrors alone (errors.As), the status is valid
 // nevertheless: it was made as if those members had reported none.
-func Status(template *unstructured.Unstructured, members []Member, now time.Time) (map[string]any, bool, error) {
+func Status(template *unstructured.Unstructured, members []Member, by *interpreter.Interpreter, now time.Time) (map[string]any, bool, error) {
 	old, _, err := unstructured.NestedMap(template.Object, "status")
 	if err != nil {
 		return nil, false, fmt.Errorf("read status of %s %q: %w", template.GetKind(), template.GetName(), err)
@@ -130,7 +141,7 @@ func Status(template *unstructured.Unstructured, members []Member, now time.Time
 	}
 	roll, ok := rules[kind]
 	if !ok {
-		roll = asIs
+		roll = interpreted(by)
 	}
 	members = slices.SortedFunc(slices.Values(members), func(a, b Member) int { return cmp.Compare(a.Cluster, b.Cluster) })
 	status, err := roll(template, members, metav1.NewTime(now.Truncate(time.Second)))

@@ -182,7 +182,7 @@ func TestPodStatusPassesUpstreamValidation(t *testing.T) {
 		"{" + node + "phase: Succeeded, conditions: [{type: Ready, status: 'False', reason: PodCompleted, observedGeneration: 1}], " + strings.NewReplacer("READY", "false", "STATE", "terminated: {exitCode: 0}").Replace(container) + "}",
 	} {
 		old := stored(t, template)
-		got, changed, err := rollup.Status(old, members(t, member{name: "a", status: status}), now)
+		got, changed, err := rollup.Status(old, members(t, member{name: "a", status: status}), nil, now)
 		if err != nil || !changed {
 			t.Fatalf("the only member's status is the Pod's: got changed %t, error %v", changed, err)
 		}
@@ -210,7 +210,7 @@ func (w walk) take(t *testing.T, seed uint64, steps int) int {
 		}
 		// What the server stores is what it decoded, defaults and all.
 		old := stored(t, template)
-		status, _, err := rollup.Status(old, list, now.Add(time.Duration(step)*time.Minute))
+		status, _, err := rollup.Status(old, list, nil, now.Add(time.Duration(step)*time.Minute))
 		if err != nil {
 			t.Fatalf("seed %d, step %d: %v", seed, step, err)
 		}

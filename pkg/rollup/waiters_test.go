@@ -117,7 +117,7 @@ func TestKubectlRolloutStatus(t *testing.T) {
 				at = tc.at
 			}
 			template := object(t, tc.template)
-			status, _, err := rollup.Status(template, members(t, tc.members...), at)
+			status, _, err := rollup.Status(template, members(t, tc.members...), nil, at)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -345,18 +345,18 @@ func (s *session) report(work *workv1alpha1.Work, record *record, o outcome) err
 		ContentHash:        work.Spec.ContentHash,
 		Applied:            o.applied,
 		AppliedReason:      o.reason,
-		AppliedMessage:     o.message,
+		AppliedMessage:     cutMessage(o.message),
 		Deleted:            o.deleted,
 		Health:             workv1alpha1.ResourceUnknown,
 		TemplateGeneration: record.reflected(work, o),
 		Drift:              o.drift,
 		Unschedulable:      o.unschedulable,
 	}
-	if len(item.AppliedMessage) > maxMessage {
-		item.AppliedMessage = strings.ToValidUTF8(item.AppliedMessage[:maxMessage], "")
-	}
 	if o.object != nil {
 		item.Health = o.object.health
+		if o.object.problem != "" && item.AppliedReason == workv1alpha1.AppliedReasonSuccess {
+			item.AppliedReason, item.AppliedMessage = workv1alpha1.AppliedReasonNotInterpreted, cutMessage(o.object.problem)
+		}
 		item.MemberGeneration = o.object.Generation
 		if o.object.status != nil {
 			item.Status = &runtime.RawExtension{Raw: o.object.status}
@@ -368,4 +368,12 @@ func (s *session) report(work *workv1alpha1.Work, record *record, o outcome) err
 	}
 	s.reporter.add(report)
 	return nil
+}
+
+// cutMessage returns as much of a message as the fleet takes.
+func cutMessage(message string) string {
+	if len(message) <= maxMessage {
+		return message
+	}
+	return strings.ToValidUTF8(message[:maxMessage], "")
 }

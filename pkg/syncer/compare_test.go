@@ -93,7 +93,7 @@ func asApplied(tb testing.TB, desired *unstructured.Unstructured, edits ...func(
 		edit(live)
 	}
 	own(tb, live, set.Difference(neverOwned))
-	o, err := observe(live)
+	o, err := observe(live, nil)
 	if err != nil {
 		tb.Fatalf("observe(): %v", err)
 	}
@@ -341,7 +341,7 @@ func TestForeign(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			existing := bare.DeepCopy()
 			tc.change(existing)
-			live, err := observe(existing)
+			live, err := observe(existing, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -372,7 +372,7 @@ func TestFingerprint(t *testing.T) {
 	}
 	unowned := manifest(t, webDeployment)
 	unowned.SetUID("live-uid")
-	o, err := observe(unowned)
+	o, err := observe(unowned, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

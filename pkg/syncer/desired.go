@@ -13,6 +13,7 @@ import (
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/interpreter"
 )
 
 // target is the member's object a work is about.
@@ -60,8 +61,9 @@ type objectIdentity struct {
 	key  string
 }
 
-// desiredHash identifies what a work wants, apart from its numbering.
-func desiredHash(work *workv1alpha1.Work) uint64 {
+// desiredHash identifies what a work wants, apart from its numbering, and what of it is
+// retained in the member.
+func (s *session) desiredHash(work *workv1alpha1.Work) uint64 {
 	var hash maphash.Hash
 	hash.SetSeed(seed)
 	for _, manifest := range work.Spec.Workload.Manifests {
@@ -69,6 +71,8 @@ func desiredHash(work *workv1alpha1.Work) uint64 {
 	}
 	_, _ = hash.WriteString(string(work.Spec.Template.UID))
 	_, _ = hash.WriteString(string(work.Spec.ConflictResolution))
+	retained, _ := s.interpretations.Interpreter().Expression(targetOf(work).kind, interpreter.Retention)
+	_, _ = hash.WriteString(retained)
 	return hash.Sum64()
 }
 

@@ -133,6 +133,9 @@ func (s *session) driftOf(ctx context.Context, work *workv1alpha1.Work, live *ob
 	if err != nil {
 		return nil
 	}
+	if desired, err = s.retain(desired, live); err != nil {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	t := targetOf(work)

@@ -5,8 +5,10 @@ package syncer
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/maphash"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -16,6 +18,7 @@ import (
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/health"
+	"fleet.dev/fleet/pkg/interpreter"
 )
 
 // observed is an object of a member, as far as the syncer needs it. Contents are
@@ -39,6 +42,8 @@ type observed struct {
 	observedGeneration int64
 	// health of the object.
 	health workv1alpha1.ResourceHealth
+	// problem says why a customization cannot read the object, empty when it can.
+	problem string
 	// fingerprint changes with everything but the status.
 	fingerprint uint64
 }
@@ -46,21 +51,22 @@ type observed struct {
 // seed makes fingerprints comparable within the process.
 var seed = maphash.MakeSeed()
 
-// observe cuts an object down. It returns an *observed as it is, and does not
-// keep a reference to an unstructured one but may change it.
-func observe(object any) (*observed, error) {
+// observe cuts an object down, and reads it by the customizations of its kind. It
+// returns an *observed as it is, and does not keep a reference to an unstructured one
+// but may change it.
+func observe(object any, by *interpreter.Interpreter) (*observed, error) {
 	switch object := object.(type) {
 	case *observed:
 		return object, nil
 	case *unstructured.Unstructured:
-		return cutDown(object)
+		return cutDown(object, by)
 	default:
 		return nil, fmt.Errorf("observe object: unexpected type %T", object)
 	}
 }
 
-func cutDown(object *unstructured.Unstructured) (*observed, error) {
-	verdict, _ := health.Of(object)
+func cutDown(object *unstructured.Unstructured, by *interpreter.Interpreter) (*observed, error) {
+	verdict, problem := judge(object, by)
 	o := &observed{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:              object.GetName(),
@@ -76,7 +82,11 @@ func cutDown(object *unstructured.Unstructured) (*observed, error) {
 				wellknown.AnnotationAdopted, wellknown.AnnotationCreatedBy, wellknown.AnnotationUnstamped),
 		},
 		observedGeneration: observedGeneration(object),
-		health:             workv1alpha1.ResourceHealth(verdict),
+		health:             verdict,
+	}
+	problems := []error{problem, reflectStatus(object, by)}
+	if err := errors.Join(problems...); err != nil {
+		o.problem = strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
 	var err error
 	if o.owned, o.ownedVersion, err = ownedFields(object); err != nil {
@@ -101,6 +111,40 @@ func cutDown(object *unstructured.Unstructured) (*observed, error) {
 	}
 	o.fingerprint = hash.Sum64()
 	return o, nil
+}
+
+// judge returns the health of an object: what a customization says, or the rule for
+// its kind. An object that is being deleted is that, whatever else.
+func judge(object *unstructured.Unstructured, by *interpreter.Interpreter) (workv1alpha1.ResourceHealth, error) {
+	if object.GetDeletionTimestamp() == nil {
+		healthy, ok, err := by.Healthy(object)
+		switch {
+		case err != nil:
+			return workv1alpha1.ResourceUnknown, err
+		case ok && healthy:
+			return workv1alpha1.ResourceHealthy, nil
+		case ok:
+			return workv1alpha1.ResourceUnhealthy, nil
+		}
+	}
+	verdict, _ := health.Of(object)
+	return workv1alpha1.ResourceHealth(verdict), nil
+}
+
+// reflectStatus leaves of the status of an object what a customization reports of it; when
+// that fails, nothing.
+func reflectStatus(object *unstructured.Unstructured, by *interpreter.Interpreter) error {
+	if _, ok := object.Object["status"]; !ok {
+		return nil
+	}
+	status, ok, err := by.Reflect(object)
+	switch {
+	case err != nil:
+		delete(object.Object, "status")
+	case ok:
+		object.Object["status"] = status
+	}
+	return err
 }
 
 // only returns the entries of all with the keys, nil when there are none.

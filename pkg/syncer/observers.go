@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
+	"fleet.dev/fleet/pkg/interpreter"
 	"fleet.dev/fleet/pkg/member"
 )
 
@@ -23,6 +24,8 @@ import (
 type observers struct {
 	member  member.Connection
 	fleetID string
+	// interpreter returns what reads objects of the moment.
+	interpreter func() *interpreter.Interpreter
 	// changed is told of every change of an object of a kind; see mirror.
 	changed func(kind schema.GroupVersionKind, old, now *observed, version string)
 	// completed is told when the mirror of a kind is complete.
@@ -43,12 +46,12 @@ type observer struct {
 }
 
 func newObservers(
-	connection member.Connection, fleetID string,
+	connection member.Connection, fleetID string, by func() *interpreter.Interpreter,
 	changed func(kind schema.GroupVersionKind, old, now *observed, version string),
 	completed func(kind schema.GroupVersionKind, mirror *mirror[*observed]),
 ) *observers {
 	return &observers{
-		member: connection, fleetID: fleetID, changed: changed, completed: completed,
+		member: connection, fleetID: fleetID, interpreter: by, changed: changed, completed: completed,
 		running: map[schema.GroupVersionKind]*observer{}, wake: make(chan struct{}, 1),
 	}
 }
@@ -63,7 +66,7 @@ func (o *observers) of(kind schema.GroupVersionKind, resource member.Resource) *
 		close(running.stop)
 	}
 	started := &observer{resource: resource, stop: make(chan struct{})}
-	started.mirror = newMirror(observe,
+	started.mirror = newMirror(func(object any) (*observed, error) { return observe(object, o.interpreter()) },
 		func(old, now *observed, version string) { o.changed(kind, old, now, version) },
 		func() { o.completed(kind, started.mirror) })
 	o.running[kind] = started
@@ -81,6 +84,19 @@ func (o *observers) retain(apis *member.APIs) {
 	defer o.mu.Unlock()
 	for kind, running := range o.running {
 		if _, served := apis.Resource(kind); !served {
+			close(running.stop)
+			delete(o.running, kind)
+		}
+	}
+}
+
+// restart ends the observers of kinds that are read otherwise from now on. Others take
+// their place when they are asked for.
+func (o *observers) restart(kinds []schema.GroupVersionKind) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, kind := range kinds {
+		if running, ok := o.running[kind]; ok {
 			close(running.stop)
 			delete(o.running, kind)
 		}

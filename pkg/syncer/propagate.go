@@ -18,6 +18,7 @@ import (
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/interpreter"
 	"fleet.dev/fleet/pkg/member"
 )
 
@@ -41,7 +42,7 @@ type propagation struct {
 // propagate makes the member's object as the work says.
 func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record *record) outcome {
 	record.ended, record.removed, record.outdated, record.unknownSince = nil, nil, false, time.Time{}
-	p := &propagation{session: s, work: work, record: record, target: record.target, hash: desiredHash(work)}
+	p := &propagation{session: s, work: work, record: record, target: record.target, hash: s.desiredHash(work)}
 	// 1. How does the member serve the kind?
 	resource, ok := s.member.APIs().Resource(p.target.kind)
 	if !ok {
@@ -89,6 +90,9 @@ func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record
 	if err != nil {
 		return failed(err, nil)
 	}
+	if desired, err = s.retain(desired, live); err != nil {
+		return refused(workv1alpha1.AppliedReasonInvalid, err.Error(), owned(live, s.fleetID), never)
+	}
 	if err := p.trim(schema, desired); err != nil {
 		return refused(workv1alpha1.AppliedReasonInvalid, err.Error(), owned(live, s.fleetID), never)
 	}
@@ -97,6 +101,19 @@ func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record
 	}
 	// 5. Write it, if it has not.
 	return p.converge(ctx, step, schema, desired, live)
+}
+
+// retain returns the desired object with what it keeps of the one in the member.
+func (s *session) retain(desired *unstructured.Unstructured, live *observed) (*unstructured.Unstructured, error) {
+	by := s.interpretations.Interpreter()
+	if live == nil || !by.Answers(desired.GroupVersionKind(), interpreter.Retention) {
+		return desired, nil
+	}
+	object, err := live.decode()
+	if err != nil {
+		return nil, err
+	}
+	return by.Retain(desired, object)
 }
 
 // owned returns live if it is this fleet's.
@@ -254,7 +271,7 @@ func (p *propagation) send(ctx context.Context, desired *unstructured.Unstructur
 	if err != nil {
 		return nil, fmt.Errorf("apply %s to member %q: %w", p.target, p.cluster, err)
 	}
-	return observe(object)
+	return observe(object, p.interpretations.Interpreter())
 }
 
 // schema returns the member's schema of the kind.
@@ -329,7 +346,7 @@ func (s *session) read(ctx context.Context, resource member.Resource, t target) 
 		}
 		return nil, fmt.Errorf("get %s from member %q: %w", t, s.cluster, err)
 	}
-	return observe(object)
+	return observe(object, s.interpretations.Interpreter())
 }
 
 // conflictMessage says why an object is not adopted.

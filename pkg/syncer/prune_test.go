@@ -386,7 +386,7 @@ func TestDecideEnd(t *testing.T) {
 		o := fake.Manifest(t, settings)
 		mark(o)
 		change(o)
-		live, err := observe(o)
+		live, err := observe(o, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

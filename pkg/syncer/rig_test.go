@@ -25,6 +25,7 @@ import (
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	fleetfake "fleet.dev/fleet/pkg/generated/clientset/versioned/fake"
+	"fleet.dev/fleet/pkg/interpreter/store"
 	"fleet.dev/fleet/pkg/member"
 	"fleet.dev/fleet/pkg/member/fake"
 )
@@ -40,6 +41,8 @@ type rig struct {
 	member  *fake.Member
 	fleet   *fleetfake.Clientset
 	session *session
+	// interpretations of custom resources, none unless a test puts some.
+	interpretations *store.Store
 
 	// sweepDelay is that of the session when it is not 0.
 	sweepDelay time.Duration
@@ -66,7 +69,8 @@ func newIdleRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{
 		T: t, member: fake.Start(t), fleet: fleetfake.NewSimpleClientset(),
-		items: map[string]workv1alpha1.FeedbackItem{}, news: make(chan struct{}, 1), apisChanged: func() {},
+		interpretations: store.New(nil),
+		items:           map[string]workv1alpha1.FeedbackItem{}, news: make(chan struct{}, 1), apisChanged: func() {},
 	}
 	r.fleet.PrependReactor("create", "workfeedbacks", r.takeFeedback)
 	return r
@@ -92,7 +96,7 @@ func (r *rig) start() (stop func()) {
 	r.session = newSession(sessionOptions{
 		cluster: "one", fleetID: testFleet, workers: 4, clock: clock.RealClock{},
 		logger: klog.FromContext(ctx), member: connection, fleet: r.fleet,
-		sweepDelay: r.sweepDelay,
+		sweepDelay: r.sweepDelay, interpretations: r.interpretations,
 	})
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = connection.Run(ctx) })

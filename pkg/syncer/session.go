@@ -7,12 +7,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
@@ -24,6 +26,7 @@ import (
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/generated/clientset/versioned"
+	"fleet.dev/fleet/pkg/interpreter/store"
 	"fleet.dev/fleet/pkg/member"
 )
 
@@ -38,6 +41,8 @@ type session struct {
 	logger    klog.Logger
 	member    member.Connection
 	fleet     versioned.Interface
+	// interpretations say how custom resources are read.
+	interpretations *store.Store
 
 	queue     workqueue.TypedDelayingInterface[item]
 	mirror    *mirror[*workv1alpha1.Work]
@@ -73,6 +78,8 @@ type sessionOptions struct {
 	logger  klog.Logger // for what happens outside of run
 	member  member.Connection
 	fleet   versioned.Interface
+	// interpretations say how custom resources are read.
+	interpretations *store.Store
 	// sweepDelay is 0 except in tests.
 	sweepDelay time.Duration
 	// unknownChanged is told when other objects than before are unknown. Optional.
@@ -95,9 +102,10 @@ func newSession(options sessionOptions) *session {
 		namespaces: map[string]struct{}{},
 		sweepDelay: cmp.Or(options.sweepDelay, sweepDelay),
 
-		unknownChanged: options.unknownChanged,
-		unschedulable:  newUnschedulable(options.clock),
-		sightings:      newSightings(),
+		unknownChanged:  options.unknownChanged,
+		unschedulable:   newUnschedulable(options.clock),
+		sightings:       newSightings(),
+		interpretations: options.interpretations,
 	}
 	s.queue = workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[item]{
 		Clock: options.clock,
@@ -105,7 +113,7 @@ func newSession(options sessionOptions) *session {
 	})
 	s.reporter = newReporter(options.fleet.WorkV1alpha1().WorkFeedbacks(namespace), options.clock, s.reportDropped)
 	s.mirror = newMirror(cutWork, s.workChanged, func() {})
-	s.observers = newObservers(options.member, options.fleetID, s.objectChanged, s.kindCompleted)
+	s.observers = newObservers(options.member, options.fleetID, s.interpretations.Interpreter, s.objectChanged, s.kindCompleted)
 	return s
 }
 
@@ -189,6 +197,13 @@ func (s *session) apisChanged() {
 		_, served := apis.Resource(r.target.kind)
 		return r.revisit || !served
 	})
+}
+
+// interpretationsChanged has the works of kinds looked at again that are read
+// otherwise from now on.
+func (s *session) interpretationsChanged(kinds []schema.GroupVersionKind) {
+	s.observers.restart(kinds)
+	s.enqueueAll(func(r *record) bool { return slices.Contains(kinds, r.target.kind) })
 }
 
 func (s *session) enqueueAll(which func(*record) bool) {
@@ -305,7 +320,7 @@ func (s *session) suspended(ctx context.Context, work *workv1alpha1.Work, record
 	o := refused(workv1alpha1.AppliedReasonSuspended, "dispatching is suspended", live, never)
 	switch {
 	case work.Spec.Deleted || live == nil:
-	case record.settled.holds(desiredHash(work), live):
+	case record.settled.holds(s.desiredHash(work), live):
 		o.applied = true
 	default:
 		o.drift = s.driftOf(ctx, work, live)

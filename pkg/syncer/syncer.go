@@ -25,7 +25,10 @@ import (
 	"k8s.io/utils/clock"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	configv1alpha1 "fleet.dev/fleet/pkg/apis/config/v1alpha1"
 	"fleet.dev/fleet/pkg/generated/clientset/versioned"
+	"fleet.dev/fleet/pkg/interpreter/builtin"
+	"fleet.dev/fleet/pkg/interpreter/store"
 	"fleet.dev/fleet/pkg/member"
 )
 
@@ -62,10 +65,12 @@ type Syncer struct {
 	identity string
 	catalog  *member.Catalog
 
-	fleet    versioned.Interface
-	core     corev1client.CoreV1Interface
-	leases   coordinationv1client.LeasesGetter
-	clusters *clusters
+	fleet           versioned.Interface
+	customizations  *mirror[*configv1alpha1.ResourceInterpreterCustomization]
+	interpretations *store.Store
+	core            corev1client.CoreV1Interface
+	leases          coordinationv1client.LeasesGetter
+	clusters        *clusters
 
 	queue   workqueue.TypedInterface[string]
 	running map[string]*running // used by the one worker only
@@ -73,6 +78,8 @@ type Syncer struct {
 
 	mu      sync.Mutex
 	changed map[string]func() // told that a Cluster changed, by its name
+	// carriers are told that kinds are read otherwise, by the name of the Cluster.
+	carriers map[string]*session
 }
 
 // running is a session of a member.
@@ -103,7 +110,16 @@ func New(config Config) (*Syncer, error) {
 		queue:   workqueue.NewTyped[string](),
 		running: map[string]*running{},
 		changed: map[string]func(){},
+
+		carriers: map[string]*session{},
 	}
+	customizations, err := builtin.Customizations()
+	if err != nil {
+		return nil, fmt.Errorf("make syncer: %w", err)
+	}
+	s.interpretations = store.New(customizations)
+	s.interpretations.Listen(store.Listener{Rules: memberRules, Changed: s.interpretationsChanged})
+	s.customizations = newMirror(cutCustomization, s.customizationChanged, func() {})
 	if s.clock == nil {
 		s.clock = clock.RealClock{}
 	}
@@ -166,6 +182,7 @@ func (s *Syncer) Run(ctx context.Context) error {
 	var mirroring sync.WaitGroup
 	defer mirroring.Wait()
 	mirroring.Go(func() { s.clusters.run(ctx, s.fleet, s.clock) })
+	mirroring.Go(func() { s.followCustomizations(ctx) })
 	select {
 	case <-ctx.Done():
 		return nil
@@ -301,7 +318,7 @@ func (s *Syncer) serveOnce(ctx context.Context, name, fleetID string, gone *atom
 	}
 	carrier = newSession(sessionOptions{
 		cluster: name, fleetID: fleetID, workers: s.config.Workers, clock: s.clock,
-		logger: klog.FromContext(ctx), member: connection, fleet: s.fleet,
+		logger: klog.FromContext(ctx), member: connection, fleet: s.fleet, interpretations: s.interpretations,
 		unknownChanged: func() { status.changed() },
 	})
 	status = newClusterStatus(name, connection, s.fleet.ClusterV1alpha1().Clusters(), get, s.clock)
@@ -314,10 +331,12 @@ func (s *Syncer) serveOnce(ctx context.Context, name, fleetID string, gone *atom
 	leaving := newDeparture(name, fleetID, connection, get)
 	s.mu.Lock()
 	s.changed[name] = func() { status.changed(); leaving.changed() }
+	s.carriers[name] = carrier
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
 		delete(s.changed, name)
+		delete(s.carriers, name)
 		s.mu.Unlock()
 	}()
 

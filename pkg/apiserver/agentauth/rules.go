@@ -14,6 +14,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	configv1alpha1 "fleet.dev/fleet/pkg/apis/config/v1alpha1"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 )
 
@@ -56,6 +57,9 @@ var agentRules = append([]rule{
 	{verbs: readVerbs, group: clusterv1alpha1.GroupName, resource: "clusters", which: namedAsCluster},
 	{verbs: writeVerbs, group: clusterv1alpha1.GroupName, resource: "clusters", subresource: "status", which: namedAsCluster},
 	{verbs: createVerb, group: clusterv1alpha1.GroupName, resource: "clusters", subresource: "tunnel", which: namedAsCluster},
+	// How custom resources are read. They are an administrator's words about kinds: no
+	// data of any member is in them.
+	{verbs: readVerbs, group: configv1alpha1.GroupName, resource: "resourceinterpretercustomizations", which: all},
 	{verbs: []string{"get"}, group: corev1.GroupName, resource: "namespaces", which: kubeSystem},
 	{verbs: createVerb, group: authenticationv1.GroupName, resource: "selfsubjectreviews", which: unnamed},
 }, renewalRules...)

@@ -58,9 +58,9 @@ func (s *Store) Listen(listener Listener) {
 // returns whether all there were at first have been learned.
 func (s *Store) Follow(informer cache.SharedIndexInformer) (cache.InformerSynced, error) {
 	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    s.set,
-		UpdateFunc: func(_, updated any) { s.set(updated) },
-		DeleteFunc: s.remove,
+		AddFunc:    s.added,
+		UpdateFunc: func(_, updated any) { s.added(updated) },
+		DeleteFunc: s.deleted,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("follow customizations: %w", err)
@@ -68,11 +68,23 @@ func (s *Store) Follow(informer cache.SharedIndexInformer) (cache.InformerSynced
 	return registration.HasSynced, nil
 }
 
-func (s *Store) set(object any) {
-	customization, ok := object.(*configv1alpha1.ResourceInterpreterCustomization)
-	if !ok {
-		return
+func (s *Store) added(object any) {
+	if customization, ok := object.(*configv1alpha1.ResourceInterpreterCustomization); ok {
+		s.Put(customization)
 	}
+}
+
+func (s *Store) deleted(object any) {
+	if unknown, ok := object.(cache.DeletedFinalStateUnknown); ok {
+		object = unknown.Obj
+	}
+	if customization, ok := object.(*configv1alpha1.ResourceInterpreterCustomization); ok {
+		s.Delete(customization.Name)
+	}
+}
+
+// Put takes in a customization that was added or changed, and keeps it.
+func (s *Store) Put(customization *configv1alpha1.ResourceInterpreterCustomization) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known := s.users[customization.Name]
@@ -83,17 +95,11 @@ func (s *Store) set(object any) {
 	s.replace()
 }
 
-func (s *Store) remove(object any) {
-	if unknown, ok := object.(cache.DeletedFinalStateUnknown); ok {
-		object = unknown.Obj
-	}
-	customization, ok := object.(*configv1alpha1.ResourceInterpreterCustomization)
-	if !ok {
-		return
-	}
+// Delete takes in that a customization is gone.
+func (s *Store) Delete(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.users, customization.Name)
+	delete(s.users, name)
 	s.replace()
 }
 

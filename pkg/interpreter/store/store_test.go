@@ -53,18 +53,18 @@ func TestStore(t *testing.T) {
 		told   []string
 	}{
 		{reason: "Built-in rules apply at first.", do: func() {}, health: "true"},
-		{reason: "A rule nobody here asks is no news.", do: func() { s.set(customization("mine", "false", "", 1)) }, health: "false"},
+		{reason: "A rule nobody here asks is no news.", do: func() { s.added(customization("mine", "false", "", 1)) }, health: "false"},
 		{
-			reason: "One that is asked is.", do: func() { s.set(customization("mine", "false", `Replicas{replicas: 2}`, 2)) },
+			reason: "One that is asked is.", do: func() { s.added(customization("mine", "false", `Replicas{replicas: 2}`, 2)) },
 			health: "false", told: []string{"Database Replicas{replicas: 2}"},
 		},
-		{reason: "The same generation is known.", do: func() { s.set(customization("mine", "false", `Replicas{replicas: 3}`, 2)) }, health: "false"},
+		{reason: "The same generation is known.", do: func() { s.added(customization("mine", "false", `Replicas{replicas: 3}`, 2)) }, health: "false"},
 		{
 			reason: "Without the user's the built-in ones apply again.",
-			do:     func() { s.remove(cache.DeletedFinalStateUnknown{Obj: customization("mine", "", "", 2)}) },
+			do:     func() { s.deleted(cache.DeletedFinalStateUnknown{Obj: customization("mine", "", "", 2)}) },
 			health: "true", told: []string{"Database Replicas{replicas: 1}"},
 		},
-		{reason: "Other objects are none.", do: func() { s.set("x"); s.remove("x") }, health: "true"},
+		{reason: "Other objects are none.", do: func() { s.added("x"); s.deleted("x") }, health: "true"},
 	}
 	for _, step := range steps {
 		told = nil

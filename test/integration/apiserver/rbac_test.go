@@ -47,10 +47,12 @@ func TestRights(t *testing.T) {
 			may: []string{
 				"watch clusters.cluster.fleet.dev", "patch clusters.cluster.fleet.dev/status", "watch works.work.fleet.dev",
 				"patch works.work.fleet.dev/status", "create workfeedbacks.work.fleet.dev", "get namespaces",
+				"watch resourceinterpretercustomizations.config.fleet.dev",
 				"update leases.coordination.k8s.io", "create events",
 			},
 			mayNot: []string{
 				"create deployments.apps", "get deployments.apps", "update deployments.apps/status", "list configmaps",
+				"update resourceinterpretercustomizations.config.fleet.dev",
 				"get propagationpolicies.policy.fleet.dev", "list clusterpropagationpolicies.policy.fleet.dev", "list overridepolicies.policy.fleet.dev",
 				"get resourcebindings.work.fleet.dev", "update resourcebindings.work.fleet.dev/status", "update clusterresourcebindings.work.fleet.dev",
 				"update clusters.cluster.fleet.dev", "create clusters.cluster.fleet.dev", "delete clusters.cluster.fleet.dev",

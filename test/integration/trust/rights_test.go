@@ -39,6 +39,7 @@ const (
 
 	fleetAPI  = "/apis/cluster.fleet.dev/v1alpha1/clusters"
 	workAPI   = "/apis/work.fleet.dev/v1alpha1"
+	configAPI = "/apis/config.fleet.dev/v1alpha1/resourceinterpretercustomizations"
 	leaseAPI  = "/apis/coordination.k8s.io/v1"
 	csrAPI    = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 	reviewAPI = "/apis/authorization.k8s.io/v1"
@@ -125,6 +126,7 @@ func TestForbidden(t *testing.T) {
 		"DeleteWorks":          del("all of them", workAPI+"/namespaces/"+own+"/works"),
 		"CreateWork":           post("works are what the fleet decided", workAPI+"/namespaces/"+own+"/works", `{}`),
 		"OtherWorkStatus":      patch("a report for another member", workAPI+"/namespaces/"+other+"/works/x/status", `{}`),
+		"Customization":        post("how others read custom resources", configAPI, `{"apiVersion":"config.fleet.dev/v1alpha1","kind":"ResourceInterpreterCustomization","metadata":{"name":"x"}}`),
 		"OtherFeedback":        post("a report for another member", workAPI+"/namespaces/"+other+"/workfeedbacks", `{"apiVersion":"work.fleet.dev/v1alpha1","kind":"WorkFeedback","spec":{"items":[]}}`),
 		"Bindings":             get("where else things run", workAPI+"/resourcebindings"),
 		"BindingStatus":        patch("what the fleet shows", workAPI+"/namespaces/default/resourcebindings/x/status", `{}`),
@@ -285,6 +287,8 @@ func TestAllowed(t *testing.T) {
 		{get("its request, in a list", csrAPI+"?fieldSelector=metadata.name%3D"+request.Name), 200},
 		{get("its request, watched", csrAPI+"?watch=true&timeoutSeconds=1&fieldSelector=metadata.name%3D"+request.Name), 200},
 		{post("its next certificate", csrAPI, csr(t, a.Identity)), 201},
+		{get("how custom resources are read", configAPI), 200},
+		{get("how custom resources are read, watched", configAPI+"?watch=true&timeoutSeconds=1"), 200},
 		{get("the fleet's id", "/api/v1/namespaces/kube-system"), 200},
 		{post("who it is", "/apis/authentication.k8s.io/v1/selfsubjectreviews", `{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}`), 201},
 		{get("whether the fleet is there", "/readyz"), 200},
