@@ -73,11 +73,12 @@ var automaticCases = map[string]testCase{
 		reason: "one member, once; when it has run it is not run again, whatever happens",
 		steps: []step{
 			runs("kubectl annotate namespace $NS fleet.dev/clusters=tier=gold,env=prod"),
+			// The probe shows that the namespace was heard, here and below.
+			apply(deployment("probe", 1)),
+			see(placed("deployment/probe", on{alpha: 1})),
 			apply(job("migrate")),
 			see(onOne("job/migrate"), field(theFleet, "job/migrate", ".status.succeeded", "1")),
 			runs("kubectl wait --for=condition=Complete job/migrate --timeout=60s", "condition met"),
-			// The namespace is sent elsewhere; the probe shows that it was heard.
-			apply(deployment("probe", 1)),
 			runs("kubectl annotate namespace $NS --overwrite fleet.dev/clusters=env=stage"),
 			see(placed("deployment/probe", on{charlie: 1})),
 			stays(onOne("job/migrate"), field(alpha, "job/migrate", ".status.succeeded", "1")),

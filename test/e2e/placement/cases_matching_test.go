@@ -5,8 +5,6 @@ package placement
 
 import (
 	"context"
-	"fmt"
-	"strconv"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -155,7 +153,8 @@ var matchingCases = map[string]testCase{
 			),
 			see(placed("deployment/web", on{alpha: 1}), placed("deployment/probe", on{alpha: 1})),
 			apply(policy("lazy", `activationPreference: Lazy, resourceSelectors: [{apiVersion: apps/v1, kind: Deployment}], `+to(bravo))),
-			changedUntil("deployment/probe", placed("deployment/probe", on{bravo: 1})),
+			runs("kubectl annotate deployment probe changed=yes"),
+			see(placed("deployment/probe", on{bravo: 1})),
 			stays(placed("deployment/web", on{alpha: 1})),
 			runs("kubectl scale deployment web --replicas=2"),
 			see(placed("deployment/web", on{bravo: 2})),
@@ -284,6 +283,16 @@ var matchingCases = map[string]testCase{
 			stays(nowhere("deployment/web")),
 		},
 	},
+	"SchedulerProfile": {
+		reason: "a policy chooses a scheduler by name, with plugins of its own: this one does not look at taints",
+		steps: []step{
+			writes("scheduler.yaml", `{apiVersion: scheduler.config.fleet.dev/v1alpha1, kind: SchedulerConfiguration, profiles: [
+				{schedulerName: reckless, plugins: {disabled: [TaintToleration]}}]}`),
+			starts("scheduler --config=$DIR/scheduler.yaml --kubeconfig=$FLEET/kubeconfigs/scheduler.kubeconfig --leader-elect=false --secure-port=0"),
+			apply(policy("p", "schedulerName: reckless, "+to(charlie, delta)), deployment("web", 1)),
+			see(placed("deployment/web", on{charlie: 1, delta: 1}), available("deployment/web", "1")),
+		},
+	},
 	"PolicyIsChecked": {
 		reason: "a policy that makes no sense is refused with the path of the field",
 		steps: []step{
@@ -293,20 +302,6 @@ var matchingCases = map[string]testCase{
 			refused(policy("p", "resourceSelectors: [{apiVersion: apps/v1, kind: Deployment, namespace: elsewhere}]"), "spec.resourceSelectors[0].namespace"),
 		},
 	},
-}
-
-// changedUntil changes a template again and again: the change of a policy may reach
-// the scheduler after that of a template, which then waits for the next.
-func changedUntil(ref string, check check) step {
-	return func(t *testing.T, s *story) {
-		t.Helper()
-		changes := 0
-		eventually(t, patience, "the changed template to follow", func(ctx context.Context) error {
-			changes++
-			patch(ref, fmt.Sprintf("{metadata: {annotations: {changed: %q}}}", strconv.Itoa(changes)))(t, s)
-			return check(ctx, s)
-		})
-	}
 }
 
 // withoutDefault deletes the policy of the zero-policy behaviour until the case ends.

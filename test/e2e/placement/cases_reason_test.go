@@ -4,8 +4,10 @@
 package placement
 
 import (
+	"context"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -69,6 +71,30 @@ var reasonCases = map[string]testCase{
 			runs("fleet explain configmap/unused", "its namespace has no workload"),
 		},
 	},
+	"DryRun": {
+		reason: "a server-side dry run answers with a warning that says where it would go and why, and stores nothing",
+		nodes:  nodes{alpha: {"cpu=4"}, bravo: {"cpu=2"}},
+		steps: []step{
+			apply(policy("web", divided(byRoom, alpha, bravo))),
+			previews(pooled(deployment("web", 3)), "kubectl apply --dry-run=server -f -", "Warning: placement: on alpha (2 replicas), bravo (1 replica), by PropagationPolicy web", "deployment.apps/web created (server dry run)"),
+			previews(pooled(deployment("web", 3)), "kubectl create --dry-run=server -f -", "Warning: placement: on alpha (2 replicas), bravo (1 replica), by PropagationPolicy web"),
+			previews(configMap("settings"), "kubectl apply --dry-run=server -f -", "Warning: placement: on no member: its namespace has no workload"),
+			previews(daemonSet("agent"), "kubectl apply --dry-run=server -f -", "Warning: placement: on alpha, bravo, charlie, by ClusterPropagationPolicy fleet-default"),
+			stays(gone("deployment/web"), gone("daemonset/agent"), gone("configmap/settings"), nowhere("deployment/web")),
+			apply(pooled(deployment("web", 3))),
+			see(placed("deployment/web", on{alpha: 2, bravo: 1}), available("deployment/web", "3")),
+			previews(pooled(deployment("web", 6)), "kubectl apply --server-side --force-conflicts --dry-run=server -f -", "Warning: placement: on alpha (4 replicas), bravo (2 replicas), by PropagationPolicy web"),
+			stays(placed("deployment/web", on{alpha: 2, bravo: 1})),
+		},
+	},
+	"DryRunRefused": {
+		reason: "a dry run says why nothing would be placed, as the condition would",
+		steps: []step{
+			apply(policy("p", "placement: {clusterAffinity: {clusterNames: [delta]}}")),
+			previews(deployment("web", 1), "kubectl apply --dry-run=server -f -", "Warning: placement: on no member: 0/4 clusters are available: 1 had untolerated taint {dedicated: batch}, 3 did not match the cluster affinity"),
+			previews(deployment("other", 1).annotated("fleet.dev/placement", "anywhere"), "kubectl apply --dry-run=server -f -", `Warning: placement: on no member`, "is none of auto, duplicated, divided and single"),
+		},
+	},
 	"Render": {
 		reason: "fleet render prints what a member gets, field by field",
 		steps: []step{
@@ -82,6 +108,25 @@ var reasonCases = map[string]testCase{
 			fails("fleet render deployment/web --cluster charlie", "is not placed on"),
 		},
 	},
+}
+
+// previews waits until a dry run says what is wanted: the server gives an answer
+// within two seconds, or says that it has none, when it is busy.
+func previews(o object, command string, want ...string) step {
+	return func(t *testing.T, s *story) {
+		t.Helper()
+		data, err := o.in(s).MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, patience, "the dry run to answer", func(ctx context.Context) error {
+			out, err := s.run(ctx, string(data), strings.Fields(command)...)
+			if err != nil {
+				return err
+			}
+			return s.contains(command, out, want)
+		})
+	}
 }
 
 // renders checks that a member has all that "fleet render" prints.

@@ -36,6 +36,25 @@ var triggerCases = map[string]testCase{
 			),
 		},
 	},
+	"SharesMoveWithoutGap": {
+		reason: "a member that loses some replicas to another runs them until they run there",
+		steps: []step{
+			apply(policy("p", divided(byWeight("alpha=1"), alpha, bravo)), deployment("web", 4)),
+			see(placed("deployment/web", on{alpha: 4}), available("deployment/web", "4")),
+			// Nothing gets ready in the new member while its image cannot be pulled.
+			apply(
+				override("broken", `overrideRules: [{targetCluster: {clusterNames: [bravo]}, overriders: {imageOverrider: [{component: Repository, operator: replace, value: team/nonexistent}]}}]`),
+				policy("p", divided(byWeight("alpha=1 bravo=3"), alpha, bravo)),
+			),
+			see(
+				field(bravo, "deployment/web", ".spec.replicas", "3"), field(bravo, "deployment/web", image, "registry.example.com/team/nonexistent:v1"),
+				field(theFleet, "resourcebinding/web-deployment", ".spec.clusters[*].replicas", "1 3"),
+			),
+			stays(field(alpha, "deployment/web", ".spec.replicas", "4"), field(alpha, "deployment/web", ".status.availableReplicas", "4")),
+			remove("overridepolicy/broken"),
+			see(placed("deployment/web", on{alpha: 1, bravo: 3}), available("deployment/web", "4")),
+		},
+	},
 	"RescheduleAsked": {
 		reason: "who asks for it on the binding has a workload decided about anew, wherever its replicas are",
 		nodes:  nodes{alpha: {"cpu=8"}, bravo: {"cpu=8"}},

@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,14 +26,25 @@ import (
 const fieldManager = "somebody"
 
 // apply has the fleet store objects, each as a user writes it, one after the other.
+// Between policies and what comes after them it waits until the scheduler knows the
+// policies: it hears of different kinds in no particular order.
 func apply(objects ...object) step {
 	return func(t *testing.T, s *story) {
 		t.Helper()
+		var unheard []*unstructured.Unstructured
 		for _, o := range objects {
-			if err := s.apply(t.Context(), o.in(s)); err != nil {
+			made := o.in(s)
+			if isPolicy(made) {
+				unheard = append(unheard, made)
+			} else {
+				s.awaitHeard(t, unheard)
+				unheard = nil
+			}
+			if err := s.apply(t.Context(), made); err != nil {
 				t.Fatal(err)
 			}
 		}
+		s.awaitHeard(t, unheard)
 	}
 }
 
@@ -118,7 +131,9 @@ func runs(command string, want ...string) step {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.mustContain(t, command, out, want)
+		if err := s.contains(command, out, want); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -130,36 +145,23 @@ func fails(command string, want ...string) step {
 		if err == nil {
 			t.Fatalf("%s succeeds", command)
 		}
-		s.mustContain(t, command, err.Error(), want)
+		if err := s.contains(command, err.Error(), want); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
-// runsWith is runs with an object on the standard input; what the program says on
-// its standard error counts, too.
-func runsWith(o object, command string, want ...string) step {
-	return func(t *testing.T, s *story) {
-		t.Helper()
-		data, err := o.in(s).MarshalJSON()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := s.run(t.Context(), string(data), strings.Fields(s.fill(command))...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.mustContain(t, command, out, want)
-	}
-}
-
-func (s *story) mustContain(t *testing.T, command, out string, want []string) {
-	t.Helper()
+// contains checks that a program printed all of what is wanted.
+func (s *story) contains(command, out string, want []string) error {
 	// Columns are as wide as their widest cell.
 	plain := strings.Join(strings.Fields(out), " ")
+	var errs []error
 	for _, text := range want {
 		if text = s.fill(text); !strings.Contains(plain, text) {
-			t.Errorf("%s: want %q in\n%s", command, text, out)
+			errs = append(errs, fmt.Errorf("%s: want %q in\n%s", command, text, out))
 		}
 	}
+	return errors.Join(errs...)
 }
 
 // commandTimeout bounds one run of a program.
@@ -181,4 +183,47 @@ func (s *story) run(ctx context.Context, stdin string, command ...string) (strin
 		return "", fmt.Errorf("%s: %w: %s", strings.Join(command, " "), err, out.String())
 	}
 	return out.String(), nil
+}
+
+// writes makes a file of the case.
+func writes(name, text string) step {
+	return func(t *testing.T, s *story) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(s.fill(text)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// starts runs a program of the binaries directory until the case ends.
+func starts(command string) step {
+	return func(t *testing.T, s *story) {
+		t.Helper()
+		words := strings.Fields(s.fill(command))
+		cmd := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(bed.bin, words[0]), words[1:]...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		var log bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &log, &log
+		// The kernel ends the process with the thread that started it.
+		started, ended := make(chan error), make(chan struct{})
+		go func() {
+			runtime.LockOSThread()
+			defer close(ended)
+			err := cmd.Start()
+			started <- err
+			if err == nil {
+				_ = cmd.Wait()
+			}
+		}()
+		if err := <-started; err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			<-ended
+			if t.Failed() {
+				t.Logf("%s:\n%s", command, log.String())
+			}
+		})
+	}
 }

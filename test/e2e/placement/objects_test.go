@@ -53,8 +53,10 @@ func (o object) in(s *story) *unstructured.Unstructured {
 	return out
 }
 
-// fill puts the namespace of the case in.
-func (s *story) fill(text string) string { return strings.ReplaceAll(text, "$NS", s.namespace) }
+// fill puts the namespace of the case in, and where its files and the fleet's are.
+func (s *story) fill(text string) string {
+	return strings.NewReplacer("$NS", s.namespace, "$DIR", s.dir, "$FLEET", s.fleetDir).Replace(text)
+}
 
 func mustJSON(text string) []byte {
 	data, err := yaml.YAMLToJSON([]byte(text))

@@ -54,8 +54,12 @@ type step func(t *testing.T, s *story)
 // story is a case that runs.
 type story struct {
 	namespace string
+	// dir is for files of the case, fleetDir has those of the fleet.
+	dir, fleetDir string
 	// kubeconfig is that of the fleet's administrator with the namespace as default.
 	kubeconfig string
+	// probes is how often the scheduler was probed, see awaitHeard.
+	probes int
 }
 
 // allCases are the tables of all files.
@@ -103,7 +107,7 @@ func (tc testCase) turn() int {
 }
 
 func (tc testCase) run(t *testing.T, name string) {
-	s := &story{namespace: namespaceOf(name)}
+	s := &story{namespace: namespaceOf(name), dir: t.TempDir(), fleetDir: bed.fleet.DataDir()}
 	s.kubeconfig = s.writeKubeconfig(t)
 	_, err := bed.fleetKube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}}, metav1.CreateOptions{})
 	if err != nil {
@@ -129,7 +133,7 @@ func (s *story) writeKubeconfig(t *testing.T) string {
 		t.Fatal(err)
 	}
 	config.Contexts[config.CurrentContext].Namespace = s.namespace
-	file := filepath.Join(t.TempDir(), "kubeconfig")
+	file := filepath.Join(s.dir, "kubeconfig")
 	if err := clientcmd.WriteToFile(*config, file); err != nil {
 		t.Fatal(err)
 	}
