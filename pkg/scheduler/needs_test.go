@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -162,6 +163,10 @@ func TestBelongsTravels(t *testing.T) {
 		web := deployment("web", 2)
 		web.Spec.Template.Labels = map[string]string{"app": "web", "release": "1"}
 
+		autoscaler := &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}}
+		autoscaler.Spec.ScaleTargetRef = autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"}
+
+		scales := h.create(autoscaler)
 		certificate := h.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "tls"}})
 		inFront, selects, protects := h.create(ingress), h.create(service), h.create(budget)
 		h.settle()
@@ -169,10 +174,10 @@ func TestBelongsTravels(t *testing.T) {
 		h.wantWrites(0, "There is nothing to write.")
 		workload := h.create(web)
 		h.settle()
-		for _, along := range []template.Key{inFront, selects, protects, certificate} {
+		for _, along := range []template.Key{inFront, selects, protects, scales, certificate} {
 			h.want(along, "+m1", "It goes along with the workload.")
 		}
-		h.wantWrites(5, "One for each.")
+		h.wantWrites(6, "One for each.")
 
 		h.withDeps(true, "m2")
 		h.settle()
@@ -190,11 +195,11 @@ func TestBelongsTravels(t *testing.T) {
 		h.delete(workload)
 		h.settle()
 		h.want(protects, "-m1 -m2", "There is nothing to protect.")
-		for _, along := range []template.Key{inFront, selects, protects, certificate} {
+		for _, along := range []template.Key{inFront, selects, protects, scales, certificate} {
 			h.store.confirm(along)
 		}
 		h.settle()
-		for _, along := range []template.Key{inFront, selects, protects, certificate} {
+		for _, along := range []template.Key{inFront, selects, protects, scales, certificate} {
 			h.want(along, "none", "Nothing is left of it.")
 		}
 	})

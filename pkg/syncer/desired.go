@@ -62,7 +62,7 @@ type objectIdentity struct {
 }
 
 // desiredHash identifies what a work wants, apart from its numbering, and what of it is
-// retained in the member.
+// left to others in the member.
 func (s *session) desiredHash(work *workv1alpha1.Work) uint64 {
 	var hash maphash.Hash
 	hash.SetSeed(seed)
@@ -73,6 +73,9 @@ func (s *session) desiredHash(work *workv1alpha1.Work) uint64 {
 	_, _ = hash.WriteString(string(work.Spec.ConflictResolution))
 	retained, _ := s.interpretations.Interpreter().Expression(targetOf(work).kind, interpreter.Retention)
 	_, _ = hash.WriteString(retained)
+	if s.autoscaled.has(targetOf(work).identity()) {
+		_ = hash.WriteByte(0)
+	}
 	return hash.Sum64()
 }
 

@@ -140,7 +140,7 @@ func (s *session) driftOf(ctx context.Context, work *workv1alpha1.Work, live *ob
 	defer cancel()
 	t := targetOf(work)
 	schema, err := s.member.Schema(ctx, t.kind)
-	if err != nil || spareRestart(schema, update, desired, live) != nil {
+	if err != nil || spareRestart(schema, update, desired, live) != nil || s.spareReplicas(t, desired, live) != nil {
 		return nil
 	}
 	diff, err := compare(schema, desired, live)

@@ -80,6 +80,9 @@ func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record
 	if err != nil {
 		return refused(workv1alpha1.AppliedReasonInvalid, err.Error(), owned(live, s.fleetID), never)
 	}
+	if err := s.spareReplicas(p.target, desired, live); err != nil {
+		return refused(workv1alpha1.AppliedReasonInvalid, err.Error(), owned(live, s.fleetID), later)
+	}
 	if p.target.isNamespace() && (live == nil || live.createdNamespace()) {
 		markCreated(desired)
 	}

@@ -50,6 +50,8 @@ type session struct {
 	reporter  *reporter
 	// unschedulable are Pods of the member.
 	unschedulable *unschedulable
+	// autoscaled are objects whose replicas an autoscaler sets.
+	autoscaled *autoscaled
 
 	mu sync.Mutex
 	// records are what is known about each work, by name.
@@ -106,6 +108,7 @@ func newSession(options sessionOptions) *session {
 		unschedulable:   newUnschedulable(options.clock),
 		sightings:       newSightings(),
 		interpretations: options.interpretations,
+		autoscaled:      newAutoscaled(),
 	}
 	s.queue = workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[item]{
 		Clock: options.clock,
@@ -142,7 +145,7 @@ func (s *session) followWorks(ctx context.Context) {
 			return works.Watch(ctx, options)
 		},
 	}
-	followFleet(ctx, s.cluster+"/works", patient(lw, s.fleet, s.clock), &workv1alpha1.Work{}, s.mirror, s.clock)
+	followFleet(ctx, s.cluster+"/works", patient(lw, s.fleet, s.clock), &workv1alpha1.Work{}, workMirror{s.mirror, s.autoscaled}, s.clock)
 }
 
 // cutWork leaves out of a work what the syncer does not need.
@@ -160,10 +163,12 @@ func cutWork(object any) (*workv1alpha1.Work, error) {
 // it was about stays as it is.
 func (s *session) workChanged(old, now *workv1alpha1.Work, version string) {
 	if now == nil {
+		s.noteAutoscaler(old.Name, nil)
 		s.enqueueAs(old.Name, rankOf(targetOf(old).kind.GroupKind()))
 		return
 	}
 	s.sightings.see(now, version, s.clock.Now())
+	s.noteAutoscaler(now.Name, now)
 	s.enqueueAs(now.Name, rankOf(targetOf(now).kind.GroupKind()))
 }
 

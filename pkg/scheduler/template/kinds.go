@@ -5,6 +5,7 @@ package template
 
 import (
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -100,16 +101,19 @@ var kinds = map[schema.GroupVersionKind]Kind{
 
 	schedulingv1.SchemeGroupVersion.WithKind("PriorityClass"): {Auto: AutoEverywhere, Read: reader(readPriorityClass)},
 
+	// An autoscaler in a member takes over from the division of replicas there. That is
+	// for who asks for it, or sends it along with what it scales.
+	autoscalingv2.SchemeGroupVersion.WithKind("HorizontalPodAutoscaler"): {Auto: AutoStay, Read: reader(readAutoscaler)},
+
 	// A PersistentVolume names one piece of storage; two members must not both
 	// mount it.
 	corev1.SchemeGroupVersion.WithKind("PersistentVolume"): {Auto: AutoStay},
 }
 
 // kindsLeftToTheFleet are kinds that act on the fleet itself. A copy in a member
-// would act a second time: an autoscaler there would fight with the division of
-// replicas, and a webhook there would refuse everything wherever its Pods are not.
+// would act a second time: a webhook there would refuse everything wherever its Pods
+// are not.
 var kindsLeftToTheFleet = map[schema.GroupKind]bool{
-	{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}:                         true,
 	{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration"}:   true,
 	{Group: "admissionregistration.k8s.io", Kind: "ValidatingWebhookConfiguration"}: true,
 }

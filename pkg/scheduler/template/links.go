@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"slices"
 
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -117,6 +118,12 @@ func readPodDisruptionBudget(b *policyv1.PodDisruptionBudget) Traits {
 		return Traits{}
 	}
 	return Traits{Links: &Links{Pods: selector}}
+}
+
+func readAutoscaler(a *autoscalingv2.HorizontalPodAutoscaler) Traits {
+	ref := a.Spec.ScaleTargetRef
+	kind := schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind)
+	return Traits{Links: linksOf(Links{Targets: []Key{{Group: kind.Group, Kind: kind.Kind, Namespace: a.Namespace, Name: ref.Name}}})}
 }
 
 func readIngress(i *networkingv1.Ingress) Traits {

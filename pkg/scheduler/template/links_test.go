@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -70,6 +71,14 @@ func TestLinks(t *testing.T) {
 			reason: "No selector selects nothing.",
 			kind:   policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget"),
 			object: &policyv1.PodDisruptionBudget{ObjectMeta: meta},
+		},
+		"Autoscaler": {
+			reason: "It is of use to what it scales.",
+			kind:   autoscalingv2.SchemeGroupVersion.WithKind("HorizontalPodAutoscaler"),
+			object: &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: meta, Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
+				ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"},
+			}},
+			want: &Links{Targets: []Key{{Group: "apps", Kind: "Deployment", Namespace: "shop", Name: "web"}}},
 		},
 		"Ingress": {
 			reason: "It leads to Services and needs them, its certificates and its class.",
