@@ -47,7 +47,9 @@ func newWidgetRig(t *testing.T) *rig {
 }
 
 func setField(value any, path ...string) func(*unstructured.Unstructured) {
-	return func(object *unstructured.Unstructured) { _ = unstructured.SetNestedField(object.Object, value, path...) }
+	return func(object *unstructured.Unstructured) {
+		_ = unstructured.SetNestedField(object.Object, value, path...)
+	}
 }
 
 func TestCustomizationsReadObjects(t *testing.T) {

@@ -141,7 +141,7 @@ func TestGolden(t *testing.T) {
 func compare(t *testing.T, path string, got []byte) {
 	t.Helper()
 	if *update {
-		if err := os.WriteFile(path, got, 0o600); err != nil {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -179,3 +179,32 @@ func mayLack(kind schema.GroupVersionKind) bool {
 }
 
 var required = sets.New("CronWorkflow")
+
+// TestAutoscaledWorkers has the autoscaler of KubeRay change the workers of one group.
+func TestAutoscaledWorkers(t *testing.T) {
+	i := interpreter.New(nil, customizations(t))
+	desired := read(t, "testdata/objects/ray-cluster.yaml").object
+	groups := func(object *unstructured.Unstructured) []any {
+		list, _, _ := unstructured.NestedSlice(object.Object, "spec", "workerGroupSpecs")
+		return list
+	}
+	observed := desired.DeepCopy()
+	scaled := groups(observed)
+	scaled[0].(map[string]any)["replicas"] = int64(5)
+	scaled[0].(map[string]any)["maxReplicas"] = int64(99)
+	_ = unstructured.SetNestedSlice(observed.Object, scaled, "spec", "workerGroupSpecs")
+
+	want := groups(desired)
+	want[0].(map[string]any)["replicas"] = int64(5)
+	retained, err := i.Retain(desired, observed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, groups(retained)); diff != "" {
+		t.Errorf("replicas, and nothing else, stay as they are: -want, +got:\n%s", diff)
+	}
+	unstructured.RemoveNestedField(desired.Object, "spec", "enableInTreeAutoscaling")
+	if retained, err = i.Retain(desired, observed); err != nil || !cmp.Equal(groups(desired), groups(retained)) {
+		t.Errorf("without the autoscaler nothing does: %v", err)
+	}
+}
