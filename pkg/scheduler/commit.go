@@ -243,6 +243,7 @@ func (s *Scheduler) finish(ctx context.Context, d *decision, err error) {
 	defer s.queue.Done(d.key)
 	logger := klog.FromContext(ctx)
 	if err == nil {
+		s.tellLoss(d)
 		s.finished(logger, d)
 		return
 	}

@@ -20,6 +20,7 @@ import (
 	"fleet.dev/fleet/pkg/scheduler/metrics"
 	"fleet.dev/fleet/pkg/scheduler/queue"
 	"fleet.dev/fleet/pkg/scheduler/strategy"
+	"fleet.dev/fleet/pkg/scheduler/template"
 )
 
 // decision is what a cycle comes to, and what has to be written for it.
@@ -46,6 +47,10 @@ type decision struct {
 	wakeOn framework.Event
 	// choice of members the decision was made by; nil when it was not made by one.
 	choice *strategy.Choice
+	// losses are the replicas that others of lower priority lose for it, by member;
+	// claim is the room that makes, with what there is.
+	losses map[template.Key]map[string]int32
+	claim  map[string]int32
 	// diagnosis of the cycle, for who asks why.
 	diagnosis framework.Diagnosis
 	// retry has it decided anew after a while as well: what was promised to

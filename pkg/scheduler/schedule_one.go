@@ -26,18 +26,20 @@ import (
 // subject is the template of one cycle and what is known about it.
 type subject struct {
 	key        template.Key
-	template   *template.Template   // nil when there is none
-	kind       source.Kind          // of the template
-	binding    workv1alpha1.Binding // nil when there is none
-	match      *policy.Match        // nil when no policy picks it
-	profile    *runtime.Framework   // of the policy
-	placed     map[string]int32     // members of this very template with their replicas
-	missing    []string             // those of placed that do not exist, as far as is known
-	demand     *capacity.Demand     // of one of its Pods, nil when it runs none
-	components []capacity.Load      // what it runs, when it has several sorts of Pods
-	priority   *template.Priority   // nil when its policy asks for none
-	stuck      *stuck               // replicas that find no node, nil when nobody looked
-	anew       bool                 // somebody asked to decide regardless of where the replicas are
+	template   *template.Template     // nil when there is none
+	kind       source.Kind            // of the template
+	binding    workv1alpha1.Binding   // nil when there is none
+	match      *policy.Match          // nil when no policy picks it
+	profile    *runtime.Framework     // of the policy
+	placed     map[string]int32       // members of this very template with their replicas
+	missing    []string               // those of placed that do not exist, as far as is known
+	demand     *capacity.Demand       // of one of its Pods, nil when it runs none
+	components []capacity.Load        // what it runs, when it has several sorts of Pods
+	priority   *template.Priority     // nil when its policy asks for none
+	loss       *loss                  // to one of higher priority, nil when there is none
+	considered []*framework.Candidate // with their room, of the last term tried
+	stuck      *stuck                 // replicas that find no node, nil when nobody looked
+	anew       bool                   // somebody asked to decide regardless of where the replicas are
 
 	requiredBy []workv1alpha1.BindingSnapshot // where others need it
 	watch      func([]*framework.Candidate)   // sees the candidates with their scores, nil when nobody asks
@@ -60,6 +62,7 @@ func (s *Scheduler) schedule(ctx context.Context, key template.Key) {
 	start := s.clock.Now()
 
 	// 1. See what is known about the template.
+	s.cache.Release(key)
 	subject := s.lookUp(key)
 
 	// 2. Decide.
@@ -73,6 +76,7 @@ func (s *Scheduler) schedule(ctx context.Context, key template.Key) {
 	if err := s.reserve(ctx, decision); err != nil {
 		decision = failed(subject, err)
 	}
+	s.claim(decision)
 	metrics.DecisionDuration.Observe(s.clock.Since(start).Seconds())
 	metrics.Decisions.WithLabelValues(decision.result).Inc()
 
@@ -104,6 +108,7 @@ func (s *Scheduler) lookUp(key template.Key) *subject {
 	if found.template.Stays != "" {
 		return found
 	}
+	s.losing(found)
 	found.stuck = s.stuckOf(found)
 	found.requiredBy = s.requiredBy(found)
 	found.match = s.lazily(found, s.policies.Winner(found.template, found.holder()))
@@ -175,9 +180,13 @@ func (s *Scheduler) decide(ctx context.Context, subject *subject) *decision {
 	if plan.Hold != "" {
 		return answered(subject, plan.Hold)
 	}
+	if subject.loss != nil && plan.Division == framework.DivideByCapacityOrBeyond {
+		// What made room is not to wait for that very room.
+		plan.Division = framework.DivideByCapacity
+	}
 	clusters, diagnosis, err := s.place(ctx, subject, plan)
 	if err != nil {
-		return unplaced(subject, plan, diagnosis, err)
+		return s.refused(unplaced(subject, plan, diagnosis, err), plan)
 	}
 	tasks := s.tasksFor(subject, clusters, true)
 	overrides, err := s.resolveOverrides(subject.template, holders(subject, clusters, tasks))
@@ -185,6 +194,23 @@ func (s *Scheduler) decide(ctx context.Context, subject *subject) *decision {
 		return failed(subject, err)
 	}
 	return placed(subject, plan, diagnosis, clusters, tasks, overrides)
+}
+
+// refused completes the decision about a template that does not fit: it loses what
+// it has to, and has others make room if it may.
+func (s *Scheduler) refused(d *decision, plan *strategy.Plan) *decision {
+	if d.loss.loses() && d.result == metrics.Unschedulable {
+		overrides, err := s.resolveOverrides(d.template, holders(d.subject, d.binding.GetSpec().Clusters, d.binding.GetSpec().GracefulEvictionTasks))
+		if err != nil {
+			return failed(d.subject, err)
+		}
+		return yield(d, plan, overrides)
+	}
+	if d.loss != nil && d.result == metrics.Unschedulable {
+		d.mourn()
+	}
+	s.preempt(d, plan)
+	return d
 }
 
 // decideGone releases what a template that does not exist has in members, and
@@ -361,7 +387,7 @@ func runCycle(ctx context.Context, profile *runtime.Framework, request *framewor
 		return nil, &framework.FitError{Reason: workv1alpha1.ReasonNoClusterFit, Diagnosis: *diagnosis}
 	}
 	if request.Demand != nil {
-		if field.subject.watch == nil && !field.subject.stuck.some() && complete(request, feasible) {
+		if field.subject.watch == nil && !field.subject.stuck.some() && !field.subject.loss.loses() && complete(request, feasible) {
 			return keep(feasible), nil
 		}
 		if field.subject.watch != nil || looksAtRoom(request) {
@@ -369,7 +395,13 @@ func runCycle(ctx context.Context, profile *runtime.Framework, request *framewor
 				candidate.Room = roomOf(request, candidate) + field.freed(candidate.Name())
 			}
 		}
+		for _, candidate := range feasible {
+			if field.subject.loss.keptOff(candidate.Name()) {
+				candidate.Room = 0
+			}
+		}
 		feasible = field.subject.stuck.relieve(request, feasible, field.freed)
+		field.subject.considered = feasible
 	}
 	if len(field.subject.components) > 0 {
 		for _, candidate := range feasible {

@@ -66,7 +66,9 @@ type Scheduler struct {
 	groups    *groups
 	needs     *dependency.Index
 	changes   *changes
-	relief    *relief.Ledger
+
+	preemptions *preemptions
+	relief      *relief.Ledger
 	// pendingGrace is how long Pods find no node before their replicas may leave.
 	pendingGrace time.Duration
 	choices      *prepared[policyv1alpha1.Propagation, *strategy.Choice]
@@ -136,11 +138,13 @@ func newScheduler(c Config) (*Scheduler, error) {
 		mounts:    newMounts(),
 		groups:    newGroups(),
 		changes:   newChanges(),
-		choices:   newPrepared(choiceOf),
-		targets:   newPrepared(targetsOf),
-		relief:    relief.NewLedger(c.Clock.Now()),
-		commits:   make(chan struct{}, c.Configuration.Parallelism),
-		ready:     make(chan struct{}),
+
+		preemptions: newPreemptions(),
+		choices:     newPrepared(choiceOf),
+		targets:     newPrepared(targetsOf),
+		relief:      relief.NewLedger(c.Clock.Now()),
+		commits:     make(chan struct{}, c.Configuration.Parallelism),
+		ready:       make(chan struct{}),
 	}
 	s.pendingGrace = c.Configuration.PendingGracePeriod.Duration
 	s.needs = dependency.New(known{s})

@@ -32,6 +32,7 @@ type Cache struct {
 	shared   bool                // sorted was handed out, a change needs another one
 	apis     framework.APIPool
 	promises promises
+	claims   map[template.Key]map[string]capacity.Load // by who waits for the room
 
 	placements map[template.Key]*placement
 	byMember   map[string]sets.Set[template.Key]
@@ -70,6 +71,7 @@ func New(clock clock.PassiveClock, promised time.Duration) *Cache {
 		clock:      clock,
 		members:    map[string]*framework.Member{},
 		promises:   newPromises(promised),
+		claims:     map[template.Key]map[string]capacity.Load{},
 		placements: map[template.Key]*placement{},
 		byMember:   map[string]sets.Set[template.Key]{},
 		byPolicy:   map[policy.Ref]sets.Set[template.Key]{},
@@ -255,6 +257,64 @@ func (c *Cache) Forget(key template.Key) Change {
 	change := c.placeLocked(key, p, clusters)
 	c.dropEmptyLocked(key, p)
 	return change
+}
+
+// Claim counts room in members as taken for a template that waits for it. Release
+// gives it back for a decision, ClaimAgain takes it again, Unclaim ends it.
+func (c *Cache) Claim(key template.Key, loads map[string]capacity.Load) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.claims[key] = loads
+	c.claimLocked(key)
+}
+
+// ClaimAgain counts the room of a claim as taken again.
+func (c *Cache) ClaimAgain(key template.Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.claimLocked(key)
+}
+
+func (c *Cache) claimLocked(key template.Key) {
+	for name, load := range c.claims[key] {
+		if member, ok := c.members[name]; ok {
+			c.promises.add(&promise{key: key, member: name, load: load, claim: true}, c.clock.Now())
+			c.setFreeLocked(member, member.Free.Take(load))
+		}
+	}
+}
+
+// Release gives the room of a claim back for the decision about who claimed it.
+func (c *Cache) Release(key template.Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.claims[key]; ok {
+		c.addUpLocked(c.promises.unclaim(key))
+	}
+}
+
+// Unclaim ends a claim.
+func (c *Cache) Unclaim(key template.Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.claims[key]; ok {
+		c.addUpLocked(c.promises.unclaim(key))
+		delete(c.claims, key)
+	}
+}
+
+// ReplicasOn returns the replicas of a template on a member.
+func (c *Cache) ReplicasOn(key template.Key, member string) int32 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if p, ok := c.placements[key]; ok {
+		for _, cluster := range p.clusters {
+			if cluster.Name == member {
+				return cluster.Replicas
+			}
+		}
+	}
+	return 0
 }
 
 // MembersOf returns the members a template is on.

@@ -232,6 +232,51 @@ func TestPromises(t *testing.T) {
 	}
 }
 
+func TestClaims(t *testing.T) {
+	demand, err := capacity.NewDemand(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, clock := newCache()
+	c.SetMember(reporting("m1", 10, ""))
+	check := func(reason string, want int32) {
+		t.Helper()
+		if got := c.Members()[0].Free.Room(demand, 0); got != want {
+			t.Errorf("%s: want room %d, got %d", reason, want, got)
+		}
+	}
+	c.Claim(web, map[string]capacity.Load{"m1": {Demand: demand, Replicas: 4}, "gone": {Demand: demand, Replicas: 4}})
+	check("what is claimed is taken", 6)
+	c.Confirm(binding(web, "7"))
+	c.SetMember(reporting("m1", 10, "9"))
+	check("a report has not seen what was not decided", 6)
+	c.Release(web)
+	check("for who claimed it it is there", 10)
+	c.ClaimAgain(web)
+	check("and then taken again", 6)
+	clock.SetTime(time.Unix(11, 0))
+	check("a claim lapses like a promise", 10)
+	c.ClaimAgain(web)
+	check("until it is renewed", 6)
+	c.Unclaim(web)
+	check("it ends", 10)
+	c.ClaimAgain(web)
+	check("and is no more", 10)
+	c.Assume(web, on("m1"), map[string][]capacity.Load{"m1": {{Demand: demand, Replicas: 3}}})
+	c.Release(web)
+	check("promises are no claims", 7)
+}
+
+func TestReplicasOn(t *testing.T) {
+	c, _ := newCache()
+	b := binding(web, "1", "m1", "m2")
+	b.Spec.Clusters[1].Replicas = 3
+	c.SetBinding(b)
+	if got := []int32{c.ReplicasOn(web, "m1"), c.ReplicasOn(web, "m2"), c.ReplicasOn(web, "m3")}; !cmp.Equal(got, []int32{0, 3, 0}) {
+		t.Errorf("ReplicasOn(...): want 0, 3 and 0, got %v", got)
+	}
+}
+
 func TestTrim(t *testing.T) {
 	b := binding(web, "1", "m1")
 	b.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "x"}}

@@ -27,7 +27,9 @@ type promise struct {
 	until  time.Time
 	// version of the binding that was written for it, 0 until it was.
 	version uint64
-	done    bool
+	// claim says that nothing was decided yet: somebody waits for the room.
+	claim bool
+	done  bool
 }
 
 // promises are those of a cache.
@@ -53,7 +55,7 @@ func (p *promises) add(made *promise, now time.Time) {
 // confirm notes that what was promised for a template was written.
 func (p *promises) confirm(key template.Key, version uint64) {
 	for _, made := range p.byKey[key] {
-		if made.version == 0 {
+		if made.version == 0 && !made.claim {
 			made.version = version
 		}
 	}
@@ -89,6 +91,11 @@ func (p *promises) lapse(now time.Time) sets.Set[string] {
 // for a moment.
 func (p *promises) drop(key template.Key) sets.Set[string] {
 	return p.end(slices.Clone(p.byKey[key]))
+}
+
+// unclaim ends the promises of a claim and returns their members.
+func (p *promises) unclaim(key template.Key) sets.Set[string] {
+	return p.end(slices.DeleteFunc(slices.Clone(p.byKey[key]), func(made *promise) bool { return !made.claim }))
 }
 
 func (p *promises) end(over []*promise) sets.Set[string] {

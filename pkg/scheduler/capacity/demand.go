@@ -39,7 +39,7 @@ func NewDemand(from *workv1alpha1.ReplicaRequirements, constraints *Constraints)
 		request = newVector(from.ResourceRequest)
 		demand.namespace = from.Namespace
 	}
-	demand.each = request.set(idOf(corev1.ResourcePods), 1).amounts()
+	demand.each = request.set(podsID, 1).amounts()
 	demand.usage = sync.OnceValues(func() (usage, error) { return usageOf(from, constraints) })
 	if constraints != nil {
 		demand.ports = constraints.HostPorts

@@ -204,3 +204,37 @@ func TestLessQuota(t *testing.T) {
 		t.Errorf("which changes of a quota may let waiting Pods in: -want, +got:\n%s", diff)
 	}
 }
+
+func TestYield(t *testing.T) {
+	small := demandFor(t, "1", nil)
+	pod := func(requirements *workv1alpha1.ReplicaRequirements) *Demand {
+		demand, err := NewDemand(requirements, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return demand
+	}
+	cases := map[string]struct {
+		reason       string
+		in           *Summary
+		goes, demand *Demand
+		want         int32
+	}{
+		"Larger":     {reason: "Two of 1 fit in the place of one of 2.", in: sized(4), goes: demandFor(t, "2500m", nil), demand: small, want: 2},
+		"Smaller":    {reason: "One of 2 does not fit in the place of one of 1.", in: sized(4), goes: small, demand: demandFor(t, "2", nil)},
+		"Nothing":    {reason: "What requests nothing needs a place all the same.", in: sized(4), goes: small, demand: pod(nil), want: 1},
+		"HoldsNone":  {reason: "What requests nothing leaves nothing.", in: sized(4), goes: pod(nil), demand: small},
+		"OtherNodes": {reason: "It may have run where the other may not.", in: member(), goes: pod(tolerating(nil)), demand: small},
+		"SameNodes":  {reason: "All nodes it may run on take the other.", in: member(), goes: small, demand: pod(tolerating(nil)), want: 1},
+		"HostPort":   {reason: "Whose port it is cannot be told.", in: sized(4), goes: small, demand: demandFor(t, "1", &Constraints{HostPorts: []corev1.ContainerPort{{HostPort: 80}}})},
+		"Apart":      {reason: "Nor who is next to it.", in: sized(4), goes: small, demand: demandFor(t, "1", &Constraints{Topology: []Rule{{Key: corev1.LabelHostname, Apart: true}}})},
+		"Unknown":    {reason: "Nothing is known of a member without a report.", goes: small, demand: small},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := tc.in.Yield(tc.goes, tc.demand); got != tc.want {
+				t.Errorf("\n%s\nYield(...): want %d, got %d", tc.reason, tc.want, got)
+			}
+		})
+	}
+}

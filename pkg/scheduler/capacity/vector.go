@@ -22,6 +22,9 @@ var resources = struct {
 	ids map[corev1.ResourceName]resourceID
 }{ids: map[corev1.ResourceName]resourceID{}}
 
+// podsID is the resource that every Pod takes one of.
+var podsID = idOf(corev1.ResourcePods)
+
 func idOf(name corev1.ResourceName) resourceID {
 	resources.RLock()
 	id, ok := resources.ids[name]

@@ -1,0 +1,377 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package scheduler
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/utils/ptr"
+
+	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/capacity"
+	"fleet.dev/fleet/pkg/scheduler/framework"
+	"fleet.dev/fleet/pkg/scheduler/metrics"
+	"fleet.dev/fleet/pkg/scheduler/preemption"
+	"fleet.dev/fleet/pkg/scheduler/strategy"
+	"fleet.dev/fleet/pkg/scheduler/template"
+)
+
+// A template with a priority that does not fit may have others of lower priority
+// make room, in kube-scheduler's manner:
+//
+//  1. Its decision finds the fewest replicas of others whose places it fits in
+//     (package preemption), and claims those places: others do not get them.
+//  2. The others are decided about. They lose the replicas, which go elsewhere if
+//     they fit somewhere; that is told by an Event and by their condition.
+//  3. Members report the room. The template is decided about again, and placed.
+//
+// The claim is in memory. After a restart replicas that went are gone, and what is
+// missing is found and claimed again.
+
+const (
+	// claimLifetime is how long a template waits for the room it had others make
+	// before it may have more of them do so.
+	claimLifetime = 30 * time.Second
+	// preemptedReason is the reason of the Event on what lost replicas.
+	preemptedReason = "Preempted"
+)
+
+// loss is what a template loses to one of higher priority.
+type loss struct {
+	to template.Key
+	// replicas that are to go, by member; nil when they have gone.
+	replicas map[string]int32
+	// members it gets no more replicas in until then.
+	members map[string]int32
+	until   time.Time
+}
+
+// preemptions are those under way.
+type preemptions struct {
+	mu     sync.Mutex
+	losses map[template.Key]*loss
+	claims map[template.Key]time.Time // until when
+}
+
+func newPreemptions() *preemptions {
+	return &preemptions{losses: map[template.Key]*loss{}, claims: map[template.Key]time.Time{}}
+}
+
+// lossOf returns what a template is losing, nil when it is nothing.
+func (p *preemptions) lossOf(key template.Key, now time.Time) *loss {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	found, ok := p.losses[key]
+	if !ok {
+		return nil
+	}
+	if now.After(found.until) {
+		delete(p.losses, key)
+		return nil
+	}
+	copied := *found
+	return &copied
+}
+
+// lost notes that the replicas have gone.
+func (p *preemptions) lost(key template.Key) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if found, ok := p.losses[key]; ok {
+		found.replicas = nil
+	}
+}
+
+// begin notes what others lose to a template.
+func (p *preemptions) begin(by template.Key, losses map[template.Key]map[string]int32, until time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.claims[by] = until
+	for key, replicas := range losses {
+		p.losses[key] = &loss{to: by, replicas: replicas, members: replicas, until: until}
+	}
+}
+
+// claims reports whether a template waits for room that others make. A claim
+// whose time is over is forgotten.
+func (p *preemptions) claiming(key template.Key, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	until, ok := p.claims[key]
+	if ok && now.After(until) {
+		delete(p.claims, key)
+		return false
+	}
+	return ok
+}
+
+// end ends the claim of a template. Those who made room are held back a little
+// longer when it got it, until its Pods are there.
+func (p *preemptions) end(by template.Key, placed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.claims[by]; !ok {
+		return
+	}
+	delete(p.claims, by)
+	if !placed {
+		maps.DeleteFunc(p.losses, func(_ template.Key, l *loss) bool { return l.to == by && l.replicas == nil })
+	}
+}
+
+// losing has a subject see what it has as if what it loses had gone.
+func (s *Scheduler) losing(found *subject) {
+	if found.placed == nil {
+		return
+	}
+	found.loss = s.preemptions.lossOf(found.key, s.clock.Now())
+	if found.loss == nil {
+		return
+	}
+	for member, n := range found.loss.replicas {
+		if found.placed[member] -= n; found.placed[member] <= 0 {
+			delete(found.placed, member)
+		}
+	}
+}
+
+// keptOff reports whether the member's room is for somebody of higher priority.
+func (l *loss) keptOff(member string) bool {
+	if l == nil {
+		return false
+	}
+	_, ok := l.members[member]
+	return ok
+}
+
+// loses reports whether replicas are to go.
+func (l *loss) loses() bool { return l != nil && len(l.replicas) > 0 }
+
+// takes reports whether all replicas of a member are to go.
+func (l *loss) takes(member string, replicas int32) bool {
+	return l != nil && replicas > 0 && l.replicas[member] >= replicas
+}
+
+// yield is the decision about a template that loses replicas which fit nowhere else.
+func yield(d *decision, plan *strategy.Plan, overrides []workv1alpha1.ResolvedOverride) *decision {
+	var clusters []workv1alpha1.TargetCluster
+	for _, cluster := range d.binding.GetSpec().Clusters {
+		if cluster.Replicas -= d.loss.replicas[cluster.Name]; cluster.Replicas > 0 {
+			clusters = append(clusters, cluster)
+		}
+	}
+	d.spec = wantedSpec(d.subject, plan, clusters, overrides)
+	d.mourn()
+	return d
+}
+
+// mourn says in the complaint who the room went to.
+func (d *decision) mourn() {
+	d.scheduled = nil
+	d.why = fmt.Sprintf("preempted by %s: %s", d.loss.to, d.why)
+	d.complain(workv1alpha1.ReasonUnschedulable, d.why, d.diagnosis.Reasons)
+}
+
+// preempt finds out who is to make room for a template that does not fit.
+func (s *Scheduler) preempt(d *decision, plan *strategy.Plan) {
+	if !mayPreempt(d, plan) || s.preemptions.claiming(d.key, s.clock.Now()) {
+		return
+	}
+	short := int64(d.template.Workload.Pods)
+	for _, candidate := range d.considered {
+		short -= int64(candidate.Replicas) + int64(candidate.Room)
+	}
+	var victims []victim
+	for _, candidate := range d.considered {
+		victims = append(victims, s.victimsOn(d, candidate)...)
+	}
+	victims = s.gangs(victims)
+	candidates := make([]preemption.Candidate, 0, len(victims))
+	for _, v := range victims {
+		candidates = append(candidates, v.Candidate)
+	}
+	gone := preemption.Choose(short, candidates)
+	for i, n := range gone {
+		if n == 0 {
+			continue
+		}
+		if d.losses == nil {
+			d.losses, d.claim = map[template.Key]map[string]int32{}, map[string]int32{}
+		}
+		victims[i].lose(n, d)
+	}
+	if len(d.losses) == 0 {
+		return
+	}
+	for _, candidate := range d.considered {
+		d.claim[candidate.Name()] += candidate.Room
+	}
+}
+
+// mayPreempt reports whether others make room for the template: its class says so,
+// it may not wait in members, and whose place it takes can be told.
+func mayPreempt(d *decision, plan *strategy.Plan) bool {
+	strict := plan.Division == framework.DivideByCapacity || plan.Division == framework.DivideAggregated
+	return d.priority != nil && d.priority.Preempts && strict && plan.Pick == framework.PickAll &&
+		len(plan.Spread) == 0 && d.demand != nil && d.result == metrics.Unschedulable && !d.loss.loses()
+}
+
+// victim is replicas that may go.
+type victim struct {
+	preemption.Candidate
+	key template.Key
+	// members by how many replicas it has there, and how much room one makes.
+	members []share
+}
+
+type share struct {
+	member          string
+	replicas, yield int32
+}
+
+// lose notes that replicas go.
+func (v victim) lose(n int32, d *decision) {
+	if d.losses[v.key] == nil {
+		d.losses[v.key] = map[string]int32{}
+	}
+	for _, share := range v.members {
+		of := min(n, share.replicas)
+		d.losses[v.key][share.member] += of
+		d.claim[share.member] += of * share.yield
+		n -= of
+	}
+}
+
+// victimsOn returns what may go from a member, by key.
+func (s *Scheduler) victimsOn(d *decision, candidate *framework.Candidate) []victim {
+	var victims []victim
+	keys := s.cache.PlacedOn(candidate.Name())
+	slices.SortFunc(keys, template.Key.Compare)
+	for _, key := range keys {
+		binding, t := s.cache.Binding(key), s.templates.Get(key)
+		if key == d.key || t == nil || !yields(binding, t) || priorityOf(binding) >= d.priority.Value || s.preemptions.lossOf(key, s.clock.Now()) != nil {
+			continue
+		}
+		replicas := s.cache.ReplicasOn(key, candidate.Name())
+		demand, err := capacity.NewDemand(t.Workload.Requirements, t.Workload.Constraints)
+		if err != nil || replicas == 0 {
+			continue
+		}
+		gang := binding.GetSpec().Placement.Gang != nil
+		room := candidate.Free.Yield(demand, d.demand)
+		if room == 0 && !gang {
+			continue
+		}
+		victims = append(victims, victim{
+			key:       key,
+			members:   []share{{member: candidate.Name(), replicas: replicas, yield: room}},
+			Candidate: preemption.Candidate{Priority: priorityOf(binding), Replicas: replicas, Yield: room, Whole: gang},
+		})
+	}
+	return victims
+}
+
+// gangs joins what one gang has in several members, those included where it makes
+// no room: it goes everywhere or nowhere.
+func (s *Scheduler) gangs(victims []victim) []victim {
+	var joined []victim
+	at := map[template.Key]int{}
+	for _, v := range victims {
+		i, known := at[v.key]
+		switch {
+		case !v.Whole:
+			joined = append(joined, v)
+			continue
+		case !known:
+			i = len(joined)
+			at[v.key] = i
+			joined = append(joined, victim{key: v.key, members: s.sharesOf(v.key), Candidate: preemption.Candidate{Priority: v.Priority, Whole: true}})
+			for _, share := range joined[i].members {
+				joined[i].Replicas += share.replicas
+			}
+		}
+		joined[i].Yield += v.Yield * v.Replicas
+		for n := range joined[i].members {
+			if joined[i].members[n].member == v.members[0].member {
+				joined[i].members[n].yield = v.Yield
+			}
+		}
+	}
+	return slices.DeleteFunc(joined, func(v victim) bool { return v.Yield == 0 })
+}
+
+// sharesOf is what a template has in all members.
+func (s *Scheduler) sharesOf(key template.Key) []share {
+	var shares []share
+	for _, member := range sets.List(s.cache.MembersOf(key)) {
+		shares = append(shares, share{member: member, replicas: s.cache.ReplicasOn(key, member)})
+	}
+	return shares
+}
+
+// yields reports whether replicas of a workload may be taken away and placed
+// elsewhere: they are divided by capacity, have no place of their own, and nothing
+// says in how many places they have to be.
+func yields(binding workv1alpha1.Binding, t *template.Template) bool {
+	if binding == nil || t.Workload == nil || !t.Workload.Replicated || t.IsStatefulSet() || !t.DeletionTimestamp.IsZero() || t.UID != binding.GetSpec().Resource.UID {
+		return false
+	}
+	spec := binding.GetSpec()
+	if spec.Placement == nil || len(spec.Placement.SpreadConstraints) > 0 || spec.Suspension != nil && ptr.Deref(spec.Suspension.Scheduling, false) {
+		return false
+	}
+	how := spec.Placement.ReplicaScheduling
+	return spec.Placement.Auto != nil || how != nil && how.ReplicaSchedulingType == policyv1alpha1.Divided &&
+		(how.ReplicaDivisionPreference == policyv1alpha1.Aggregated || how.WeightPreference != nil && how.WeightPreference.DynamicWeight != "")
+}
+
+func priorityOf(binding workv1alpha1.Binding) int32 {
+	if p := binding.GetSpec().SchedulePriority; p != nil {
+		return p.Priority
+	}
+	return 0
+}
+
+// claim has the room that others make, and that there is already, counted as taken.
+func (s *Scheduler) claim(d *decision) {
+	now := s.clock.Now()
+	switch {
+	case len(d.losses) > 0:
+		s.preemptions.begin(d.key, d.losses, now.Add(claimLifetime))
+		loads := map[string]capacity.Load{}
+		for member, n := range d.claim {
+			loads[member] = capacity.Load{Demand: d.demand, Replicas: n}
+		}
+		s.cache.Claim(d.key, loads)
+		for key := range d.losses {
+			s.queue.Add(key)
+		}
+		// When it is over there may be others to ask.
+		s.queue.AddAfter(d.key, claimLifetime+time.Second)
+	case d.result == metrics.Unschedulable && s.preemptions.claiming(d.key, now):
+		s.cache.ClaimAgain(d.key)
+	default:
+		s.preemptions.end(d.key, d.result == metrics.Placed)
+		s.cache.Unclaim(d.key)
+	}
+}
+
+// tellLoss tells a template that replicas went, after it was written.
+func (s *Scheduler) tellLoss(d *decision) {
+	if d.spec == nil || !d.loss.loses() {
+		return
+	}
+	s.preemptions.lost(d.key)
+	for _, member := range slices.Sorted(maps.Keys(d.loss.replicas)) {
+		s.recorder.Eventf(reference(d.template), nil, corev1.EventTypeWarning, preemptedReason, "Scheduling",
+			"%d replicas on %s made room for %s", d.loss.replicas[member], member, d.loss.to)
+	}
+}
