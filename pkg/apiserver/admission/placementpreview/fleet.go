@@ -13,12 +13,16 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	clientcache "k8s.io/client-go/tools/cache"
 
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	fleetclient "fleet.dev/fleet/pkg/generated/clientset/versioned"
 	fleetinformers "fleet.dev/fleet/pkg/generated/informers/externalversions"
+	"fleet.dev/fleet/pkg/interpreter/builtin"
+	"fleet.dev/fleet/pkg/interpreter/store"
 	"fleet.dev/fleet/pkg/scheduler"
 	"fleet.dev/fleet/pkg/scheduler/cache"
+	"fleet.dev/fleet/pkg/scheduler/source"
 	"fleet.dev/fleet/pkg/scheduler/template"
 )
 
@@ -47,11 +51,18 @@ func (f *Fleet) Connect(client fleetclient.Interface) { f.client = client }
 
 // view is members and policies, from when they are needed until they are not.
 type view struct {
-	informers fleetinformers.SharedInformerFactory
-	synced    chan struct{} // closed when all is known
+	informers       fleetinformers.SharedInformerFactory
+	interpretations *store.Store // of custom resources
+	interpreted     clientcache.InformerSynced
+	synced          chan struct{} // closed when all is known
 }
 
-func newView(client fleetclient.Interface) *view {
+func newView(client fleetclient.Interface) (*view, error) {
+	customizations, err := builtin.Customizations()
+	if err != nil {
+		return nil, err
+	}
+	interpretations := store.New(customizations)
 	informers := fleetinformers.NewSharedInformerFactoryWithOptions(client, 0, fleetinformers.WithTransform(cache.Trim))
 	informers.Cluster().V1alpha1().Clusters().Informer()
 	policies := informers.Policy().V1alpha1()
@@ -59,7 +70,11 @@ func newView(client fleetclient.Interface) *view {
 	policies.ClusterPropagationPolicies().Informer()
 	policies.OverridePolicies().Informer()
 	policies.ClusterOverridePolicies().Informer()
-	return &view{informers: informers, synced: make(chan struct{})}
+	interpreted, err := interpretations.Follow(informers.Config().V1alpha1().ResourceInterpreterCustomizations().Informer())
+	if err != nil {
+		return nil, err
+	}
+	return &view{informers: informers, interpretations: interpretations, interpreted: interpreted, synced: make(chan struct{})}, nil
 }
 
 // Run watches what is needed, when it is, until ctx ends.
@@ -76,7 +91,10 @@ func (f *Fleet) Run(ctx context.Context) {
 
 // follow watches until nobody asked for a while.
 func (f *Fleet) follow(ctx context.Context) {
-	view := f.current()
+	view, err := f.current()
+	if err != nil {
+		return
+	}
 	defer f.forget()
 	ctx, stop := context.WithCancel(ctx)
 	defer view.informers.Shutdown()
@@ -85,7 +103,7 @@ func (f *Fleet) follow(ctx context.Context) {
 	var syncing sync.WaitGroup
 	defer syncing.Wait()
 	syncing.Go(func() {
-		if view.informers.WaitForCacheSyncWithContext(ctx).AsError() == nil {
+		if view.informers.WaitForCacheSyncWithContext(ctx).AsError() == nil && clientcache.WaitForCacheSync(ctx.Done(), view.interpreted) {
 			close(view.synced)
 		}
 	})
@@ -104,13 +122,17 @@ func (f *Fleet) follow(ctx context.Context) {
 }
 
 // current is the view there is, a new one when there is none.
-func (f *Fleet) current() *view {
+func (f *Fleet) current() (*view, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.view == nil {
-		f.view = newView(f.client)
+		made, err := newView(f.client)
+		if err != nil {
+			return nil, err
+		}
+		f.view = made
 	}
-	return f.view
+	return f.view, nil
 }
 
 func (f *Fleet) forget() {
@@ -121,7 +143,10 @@ func (f *Fleet) forget() {
 
 // await returns the view once it knows all.
 func (f *Fleet) await(ctx context.Context) (*view, error) {
-	view := f.current()
+	view, err := f.current()
+	if err != nil {
+		return nil, err
+	}
 	select {
 	case f.wanted <- struct{}{}:
 	default:
@@ -140,11 +165,16 @@ func (f *Fleet) state(ctx context.Context, t *target) (*scheduler.State, error) 
 	if err != nil {
 		return nil, err
 	}
-	state := &scheduler.State{Template: t.template, Kind: t.kind}
+	kind := t.kind.Interpreted(view.interpretations.Interpreter())
+	read, err := source.Read(kind, t.object)
+	if err != nil {
+		return nil, err
+	}
+	state := &scheduler.State{Template: read, Kind: kind}
 	if err := view.fill(state); err != nil {
 		return nil, err
 	}
-	return state, f.bindings(ctx, t, state)
+	return state, f.bindings(ctx, state)
 }
 
 // fill adds members and the policies that may be about the template.
@@ -190,10 +220,11 @@ func appendAll[I any, O any](to []I, objects []O) []I {
 
 // bindings adds where the namespace of the template has workloads, for a Namespace
 // that of its own; and where the definition of its kind is.
-func (f *Fleet) bindings(ctx context.Context, t *target, state *scheduler.State) error {
-	namespace := t.template.Namespace
-	if t.kind.Version.GroupKind() == namespaceKind.GroupKind() {
-		namespace = t.template.Name
+func (f *Fleet) bindings(ctx context.Context, state *scheduler.State) error {
+	t := state.Template
+	namespace := t.Namespace
+	if t.Kind.GroupKind() == namespaceKind.GroupKind() {
+		namespace = t.Name
 	}
 	if namespace != "" {
 		// What the watch cache has is recent enough, and is no load on etcd.
@@ -206,11 +237,11 @@ func (f *Fleet) bindings(ctx context.Context, t *target, state *scheduler.State)
 		}
 	}
 	var wide []template.Key
-	if t.template.Namespace == "" {
-		wide = append(wide, t.template.Key())
+	if t.Namespace == "" {
+		wide = append(wide, t.Key())
 	}
-	if t.kind.Custom {
-		wide = append(wide, t.kind.Definition())
+	if state.Kind.Custom {
+		wide = append(wide, state.Kind.Definition())
 	}
 	for _, key := range wide {
 		if err := f.wideBinding(ctx, key, state); err != nil {

@@ -79,10 +79,10 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, o admissi
 	return nil
 }
 
-// target is what is placed, as the scheduler reads it.
+// target is what is placed.
 type target struct {
-	kind     source.Kind
-	template *template.Template
+	kind   source.Kind
+	object *unstructured.Unstructured
 }
 
 func targetOf(a admission.Attributes, o admission.ObjectInterfaces) (*target, error) {
@@ -95,12 +95,7 @@ func targetOf(a admission.Attributes, o admission.ObjectInterfaces) (*target, er
 		return nil, fmt.Errorf("read the object: %w", err)
 	}
 	object := &unstructured.Unstructured{Object: content}
-	kind := source.KindOf(a.GetKind(), a.GetResource(), object.GetNamespace() != "")
-	read, err := source.Read(kind, object)
-	if err != nil {
-		return nil, err
-	}
-	return &target{kind: kind, template: read}, nil
+	return &target{kind: source.KindOf(a.GetKind(), a.GetResource(), object.GetNamespace() != ""), object: object}, nil
 }
 
 // preview is the warning for a target. What takes too long is given up.
@@ -129,7 +124,7 @@ func (p *Plugin) explain(ctx context.Context, t *target) (*scheduler.Explanation
 	if err != nil {
 		return nil, err
 	}
-	if state.Namespace, err = p.namespace(ctx, t.template.Namespace); err != nil {
+	if state.Namespace, err = p.namespace(ctx, t.object.GetNamespace()); err != nil {
 		return nil, err
 	}
 	return scheduler.Explain(ctx, *state)

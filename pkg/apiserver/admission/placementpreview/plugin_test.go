@@ -48,6 +48,7 @@ func member(name, env string, pods int64) *clusterv1alpha1.Cluster {
 		Conditions: []metav1.Condition{{Type: clusterv1alpha1.ClusterConditionReady, Status: metav1.ConditionTrue}},
 		APIEnablements: []clusterv1alpha1.APIEnablement{
 			{GroupVersion: "v1", Resources: []clusterv1alpha1.APIResource{{Name: "configmaps", Kind: "ConfigMap"}}},
+			{GroupVersion: "argoproj.io/v1alpha1", Resources: []clusterv1alpha1.APIResource{{Name: "rollouts", Kind: "Rollout"}}},
 			{GroupVersion: "apps/v1", Resources: []clusterv1alpha1.APIResource{{Name: "deployments", Kind: "Deployment"}}},
 		},
 		Capacity: &clusterv1alpha1.ClusterCapacity{Classes: []clusterv1alpha1.CapacityClass{{
@@ -137,6 +138,10 @@ func TestValidate(t *testing.T) {
 	custom := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "example.com/v1", "kind": "Widget", "metadata": map[string]any{"namespace": "shop", "name": "w", "uid": "u1"},
 	}}
+	rollout := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": map[string]any{"namespace": "shop", "name": "r", "uid": "u1"},
+		"spec": map[string]any{"replicas": int64(4), "template": map[string]any{"spec": map[string]any{"containers": []any{map[string]any{"name": "c", "image": "nginx"}}}}},
+	}}
 	event := &core.Event{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}}
 	cases := map[string]struct {
 		reason string
@@ -150,6 +155,7 @@ func TestValidate(t *testing.T) {
 		"Footprint": {reason: "Configuration follows workloads.", fleet: []runtime.Object{member("paris", "dev", 10), automatic(), workloadOn("paris")}, ask: attributes(configMap(), configMaps, "configmaps", "", true), want: []string{"placement: on paris, by ClusterPropagationPolicy fleet-default"}},
 		"Nowhere":   {reason: "Why there is no placement yet.", fleet: []runtime.Object{member("paris", "dev", 10), automatic()}, ask: attributes(configMap(), configMaps, "configmaps", "", true), want: []string{"placement: on no member: its namespace has no workload"}},
 		"NoFit":     {reason: "Why no member takes it.", fleet: fleet, ask: attributes(custom, custom.GroupVersionKind(), "widgets", "", true), want: []string{"placement: on no member: 0/2 clusters are available: 2 did not serve the API of the resource"}},
+		"Custom":    {reason: "Custom resources are placed by what customizations say of them.", fleet: fleet, ask: attributes(rollout, rollout.GroupVersionKind(), "rollouts", "", true), want: []string{"placement: on berlin (3 replicas), paris (1 replica), by ClusterPropagationPolicy fleet-default"}},
 		"NoPolicy":  {reason: "Nobody says where.", fleet: []runtime.Object{member("paris", "dev", 10)}, ask: attributes(deployment(1), deployments, "deployments", "", true), want: []string{"placement: on no member: no policy matches"}},
 		"Real":      {reason: "A request that is no dry run is left alone.", fleet: fleet, ask: attributes(deployment(4), deployments, "deployments", "", false)},
 		"Scale":     {reason: "A subresource is not the object.", fleet: fleet, ask: attributes(deployment(4), deployments, "deployments", "scale", true)},
@@ -172,9 +178,8 @@ func TestFailuresAreWarnings(t *testing.T) {
 		stopped bool // the server does not run
 		fail    string
 		want    string
-		after   time.Duration
 	}{
-		"Slow":     {reason: "What takes too long is given up.", stopped: true, want: "placement: not known: ", after: patience},
+		"Slow":     {reason: "What takes too long is given up.", stopped: true, want: "placement: not known: "},
 		"Bindings": {reason: "Bindings cannot be read.", fail: "resourcebindings", want: "placement: not known: list bindings: no"},
 	}
 	for name, tc := range cases {
@@ -196,8 +201,8 @@ func TestFailuresAreWarnings(t *testing.T) {
 				if len(got) != 1 || !strings.HasPrefix(got[0], tc.want) {
 					t.Errorf("\n%s\nwarnings: want %q, got %q", tc.reason, tc.want, got)
 				}
-				if took := time.Since(start); took != tc.after {
-					t.Errorf("\n%s\nit took %s, want %s", tc.reason, took, tc.after)
+				if took := time.Since(start); took > patience || tc.stopped && took != patience {
+					t.Errorf("\n%s\nit took %s", tc.reason, took)
 				}
 			})
 		})
@@ -224,7 +229,7 @@ func TestWatchesAreLazy(t *testing.T) {
 			}
 			time.Sleep(idle - time.Second)
 			validate(t, p, ask)
-			if got := watches(client); got != 5 {
+			if got := watches(client); got != 6 {
 				t.Errorf("watches while there are dry runs: want one per kind, got %d", got)
 			}
 			time.Sleep(idle + time.Second)
