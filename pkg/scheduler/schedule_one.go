@@ -15,6 +15,7 @@ import (
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/scheduler/capacity"
 	"fleet.dev/fleet/pkg/scheduler/framework"
+	"fleet.dev/fleet/pkg/scheduler/framework/parallelize"
 	"fleet.dev/fleet/pkg/scheduler/framework/runtime"
 	"fleet.dev/fleet/pkg/scheduler/metrics"
 	"fleet.dev/fleet/pkg/scheduler/policy"
@@ -58,7 +59,8 @@ func (s *Scheduler) scheduleOne(ctx context.Context) bool {
 
 // schedule decides about one template.
 func (s *Scheduler) schedule(ctx context.Context, key template.Key) {
-	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("template", key))
+	// A decision takes milliseconds, and half of one would be a wrong one.
+	ctx = klog.NewContext(context.WithoutCancel(ctx), klog.FromContext(ctx).WithValues("template", key))
 	start := s.clock.Now()
 
 	// 1. See what is known about the template.
@@ -391,9 +393,9 @@ func runCycle(ctx context.Context, profile *runtime.Framework, request *framewor
 			return keep(feasible), nil
 		}
 		if field.subject.watch != nil || looksAtRoom(request) {
-			for _, candidate := range feasible {
-				candidate.Room = roomOf(request, candidate) + field.freed(candidate.Name())
-			}
+			parallelize.Until(ctx, len(feasible), func(i int) {
+				feasible[i].Room = roomOf(request, feasible[i]) + field.freed(feasible[i].Name())
+			})
 		}
 		for _, candidate := range feasible {
 			if field.subject.loss.keptOff(candidate.Name()) {
@@ -404,9 +406,9 @@ func runCycle(ctx context.Context, profile *runtime.Framework, request *framewor
 		field.subject.considered = feasible
 	}
 	if len(field.subject.components) > 0 {
-		for _, candidate := range feasible {
-			candidate.Room = candidate.Free.Sets(mostSets, request.Whole...)
-		}
+		parallelize.Until(ctx, len(feasible), func(i int) {
+			feasible[i].Room = feasible[i].Free.Sets(mostSets, request.Whole...)
+		})
 	}
 
 	// 2. Score.

@@ -15,8 +15,9 @@
 //
 // A plugin implements the extension points it has something to say at. In-tree
 // plugins are pure: everything they look at is in the Request and the Candidate.
-// Those of others may keep state of their own; they are called from one goroutine
-// at a time, Reserve excepted.
+// Those of others may keep state of their own. Filter is called from several
+// goroutines at a time, for different members of one cycle; the other extension points
+// from one at a time, Unreserve excepted.
 //
 // Plugins for other programs than this repository's import the types here and
 // are registered with app.WithPlugin.

@@ -71,13 +71,19 @@ func newSearch(members []Member, bounds []Bounds, room int64) *search {
 	for d := range numbers {
 		numbers[d] = map[string]int{}
 	}
+	// Most members are in one group of each dimension: there is room for those of all
+	// of them in one piece.
+	all, flat := make([][]int, len(members)*len(bounds)), make([]int, 0, len(members)*len(bounds))
 	for i, member := range members {
 		if slices.ContainsFunc(member.Groups, func(groups []string) bool { return len(groups) == 0 }) {
 			continue
 		}
-		groups := make([][]int, len(bounds))
+		groups := all[:len(bounds):len(bounds)]
+		all = all[len(bounds):]
 		for d := range bounds {
-			groups[d] = numbered(numbers[d], member.Groups[d])
+			begin := len(flat)
+			flat = numbered(flat, numbers[d], member.Groups[d])
+			groups[d] = flat[begin:len(flat):len(flat)]
 		}
 		s.index = append(s.index, i)
 		s.group = append(s.group, groups)
@@ -133,19 +139,20 @@ func (s *search) trim() {
 	s.index, s.group, s.rooms, s.kinds = s.index[:kept], s.group[:kept], s.rooms[:kept], s.kinds[:kept]
 }
 
-// numbered returns the numbers of groups, new ones given to those not seen yet.
-func numbered(numbers map[string]int, groups []string) []int {
-	out := make([]int, 0, len(groups))
+// numbered appends the numbers of groups, sorted and each once, new ones given to those
+// not seen yet.
+func numbered(to []int, numbers map[string]int, groups []string) []int {
+	begin := len(to)
 	for _, group := range groups {
 		n, ok := numbers[group]
 		if !ok {
 			n = len(numbers)
 			numbers[group] = n
 		}
-		out = append(out, n)
+		to = append(to, n)
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	slices.Sort(to[begin:])
+	return to[:begin+len(slices.Compact(to[begin:]))]
 }
 
 // sort numbers the members by what they do to the counts: two of one kind are in
@@ -153,8 +160,9 @@ func numbered(numbers map[string]int, groups []string) []int {
 func (s *search) sort() []int {
 	kinds := make([]int, len(s.group))
 	known := map[string]int{}
+	var key []byte
 	for m, groups := range s.group {
-		var key []byte
+		key = key[:0]
 		for d := range groups {
 			for _, group := range groups[d] {
 				if s.sizes[d][group] == 1 {

@@ -13,6 +13,7 @@ import (
 
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/scheduler/framework"
+	"fleet.dev/fleet/pkg/scheduler/framework/parallelize"
 )
 
 // Enabled is a plugin a profile runs.
@@ -124,12 +125,44 @@ func (f *Framework) Filter(ctx context.Context, request *framework.Request, cand
 		}
 		within = intersect(within, only)
 	}
-	feasible := make([]*framework.Candidate, 0, len(candidates))
+	considered := consider(candidates, within, request.Strategy.Keep)
+	refusals := make([]refusal, len(considered))
+	parallelize.Until(ctx, len(considered), func(i int) {
+		refusals[i].plugin, refusals[i].status = f.filter(ctx, request, considered[i])
+	})
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return f.passed(considered, refusals, diagnosis)
+}
+
+// refusal is what the plugins say about one member, nothing when it passes.
+type refusal struct {
+	plugin string
+	status *framework.Status
+}
+
+// consider returns the candidates within a set, nil for all, and those that keep
+// what they have.
+func consider(candidates []*framework.Candidate, within sets.Set[string], keep bool) []*framework.Candidate {
+	if within == nil {
+		return candidates
+	}
+	considered := make([]*framework.Candidate, 0, min(len(candidates), len(within)))
 	for _, candidate := range candidates {
-		if within != nil && !within.Has(candidate.Name()) && !(request.Strategy.Keep && candidate.Placed) {
-			continue
+		if within.Has(candidate.Name()) || keep && candidate.Placed {
+			considered = append(considered, candidate)
 		}
-		plugin, status := f.filter(ctx, request, candidate)
+	}
+	return considered
+}
+
+// passed returns the candidates that nobody refused, and notes in the diagnosis why
+// the others were.
+func (f *Framework) passed(considered []*framework.Candidate, refusals []refusal, diagnosis *framework.Diagnosis) ([]*framework.Candidate, error) {
+	feasible := make([]*framework.Candidate, 0, len(considered))
+	for i, candidate := range considered {
+		plugin, status := refusals[i].plugin, refusals[i].status
 		if err := status.Err(); err != nil {
 			return nil, fmt.Errorf("filter cluster %q with plugin %q: %w", candidate.Name(), plugin, err)
 		}

@@ -51,10 +51,7 @@ func (SpreadConstraint) Select(_ context.Context, request *framework.Request, ca
 	}
 	ranked = slices.DeleteFunc(ranked, func(c *framework.Candidate) bool { return getsNothing(request, c) })
 	dimensions, bounds := boundsFor(request)
-	members := make([]spread.Member, 0, len(ranked))
-	for _, candidate := range ranked {
-		members = append(members, memberOf(dimensions, candidate))
-	}
+	members := membersOf(dimensions, ranked)
 	chosen, err := spread.Choose(members, bounds, roomFor(request))
 	if err != nil {
 		return nil, framework.AsStatus(fmt.Errorf("spread over clusters: %w", err))
@@ -151,12 +148,17 @@ func limit(bound *spread.Bounds, most int) {
 	}
 }
 
-func memberOf(dimensions []policyv1alpha1.SpreadConstraint, candidate *framework.Candidate) spread.Member {
-	member := spread.Member{Room: int64(candidate.Room) + int64(candidate.Replicas)}
-	for _, dimension := range dimensions {
-		member.Groups = append(member.Groups, groupsOf(dimension, candidate))
+func membersOf(dimensions []policyv1alpha1.SpreadConstraint, ranked []*framework.Candidate) []spread.Member {
+	members := make([]spread.Member, 0, len(ranked))
+	all := make([][]string, 0, len(ranked)*len(dimensions))
+	for _, candidate := range ranked {
+		begin := len(all)
+		for _, dimension := range dimensions {
+			all = append(all, groupsOf(dimension, candidate))
+		}
+		members = append(members, spread.Member{Groups: all[begin:len(all):len(all)], Room: int64(candidate.Room) + int64(candidate.Replicas)})
 	}
-	return member
+	return members
 }
 
 // groupsOf returns the groups of a member, none when nobody said which.
