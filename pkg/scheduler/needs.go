@@ -107,7 +107,7 @@ func (s *Scheduler) require(d *decision) {
 	}
 	wanted := is
 	wanted.RequiredBy = d.requiredBy
-	overrides, err := s.resolveOverrides(d.template, sets.List(wanted.Holders()))
+	overrides, err := s.resolveOverrides(d.template, wanted)
 	if err != nil {
 		d.wakeOn |= framework.AnyEvent
 		return

@@ -19,18 +19,17 @@ import (
 	"fleet.dev/fleet/pkg/scheduler/template"
 )
 
-// holders returns the members that have the template's object after a decision:
-// those decided upon, those that are evicted, and those of its dependents.
-func holders(subject *subject, clusters []workv1alpha1.TargetCluster, tasks []workv1alpha1.GracefulEvictionTask) []string {
-	spec := workv1alpha1.BindingSpec{Clusters: clusters, GracefulEvictionTasks: tasks, RequiredBy: subject.requiredBy}
-	return sets.List(spec.Holders())
-}
-
 // resolveOverrides returns the rules that apply to the template on the members that
-// have it, each with those members, in the order they are applied.
-func (s *Scheduler) resolveOverrides(t *template.Template, clusters []string) ([]workv1alpha1.ResolvedOverride, error) {
+// have its object by a spec, which are those decided upon, those that are evicted, and
+// those of its dependents; each with those members, in the order they are applied.
+func (s *Scheduler) resolveOverrides(t *template.Template, on workv1alpha1.BindingSpec) ([]workv1alpha1.ResolvedOverride, error) {
+	policies := s.overrides.For(t)
+	if len(policies) == 0 {
+		return nil, nil
+	}
+	clusters := sets.List(on.Holders())
 	var out []workv1alpha1.ResolvedOverride
-	for _, o := range s.overrides.For(t) {
+	for _, o := range policies {
 		targets, err := s.targets.of(o)
 		if err != nil {
 			return nil, fmt.Errorf("resolve override policy %q: %w", o.GetName(), err)

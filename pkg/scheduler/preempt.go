@@ -160,17 +160,15 @@ func (l *loss) takes(member string, replicas int32) bool {
 	return l != nil && replicas > 0 && l.replicas[member] >= replicas
 }
 
-// yield is the decision about a template that loses replicas which fit nowhere else.
-func yield(d *decision, plan *strategy.Plan, overrides []workv1alpha1.ResolvedOverride) *decision {
+// leftover is what a template has when its losses have gone.
+func (s *subject) leftover() []workv1alpha1.TargetCluster {
 	var clusters []workv1alpha1.TargetCluster
-	for _, cluster := range d.binding.GetSpec().Clusters {
-		if cluster.Replicas -= d.loss.replicas[cluster.Name]; cluster.Replicas > 0 {
+	for _, cluster := range s.binding.GetSpec().Clusters {
+		if cluster.Replicas -= s.loss.replicas[cluster.Name]; cluster.Replicas > 0 {
 			clusters = append(clusters, cluster)
 		}
 	}
-	d.spec = wantedSpec(d.subject, plan, clusters, overrides)
-	d.mourn()
-	return d
+	return clusters
 }
 
 // mourn says in the complaint who the room went to.

@@ -191,7 +191,7 @@ func (s *Scheduler) decide(ctx context.Context, subject *subject) *decision {
 		return s.refused(unplaced(subject, plan, diagnosis, err), plan)
 	}
 	tasks := s.tasksFor(subject, clusters, true)
-	overrides, err := s.resolveOverrides(subject.template, holders(subject, clusters, tasks))
+	overrides, err := s.resolveOverrides(subject.template, workv1alpha1.BindingSpec{Clusters: clusters, GracefulEvictionTasks: tasks, RequiredBy: subject.requiredBy})
 	if err != nil {
 		return failed(subject, err)
 	}
@@ -202,11 +202,14 @@ func (s *Scheduler) decide(ctx context.Context, subject *subject) *decision {
 // it has to, and has others make room if it may.
 func (s *Scheduler) refused(d *decision, plan *strategy.Plan) *decision {
 	if d.loss.loses() && d.result == metrics.Unschedulable {
-		overrides, err := s.resolveOverrides(d.template, holders(d.subject, d.binding.GetSpec().Clusters, d.binding.GetSpec().GracefulEvictionTasks))
+		clusters, tasks := d.leftover(), d.binding.GetSpec().GracefulEvictionTasks
+		overrides, err := s.resolveOverrides(d.template, workv1alpha1.BindingSpec{Clusters: clusters, GracefulEvictionTasks: tasks, RequiredBy: d.requiredBy})
 		if err != nil {
 			return failed(d.subject, err)
 		}
-		return yield(d, plan, overrides)
+		d.spec = wantedSpec(d.subject, plan, clusters, overrides)
+		d.mourn()
+		return d
 	}
 	if d.loss != nil && d.result == metrics.Unschedulable {
 		d.mourn()

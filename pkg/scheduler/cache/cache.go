@@ -35,7 +35,7 @@ type Cache struct {
 	claims   map[template.Key]map[string]capacity.Load // by who waits for the room
 
 	placements map[template.Key]*placement
-	byMember   map[string]sets.Set[template.Key]
+	byMember   map[string]sets.Set[*placement]
 	byPolicy   map[policy.Ref]sets.Set[template.Key]
 	footprints map[string]counts // by namespace: members and templates there that run Pods
 	landings   map[string]counts // by namespace: members and templates there
@@ -44,6 +44,7 @@ type Cache struct {
 
 // placement is where one template is.
 type placement struct {
+	key      template.Key
 	binding  workv1alpha1.Binding // nil when there is none
 	assumed  bool
 	clusters []workv1alpha1.TargetCluster
@@ -73,7 +74,7 @@ func New(clock clock.PassiveClock, promised time.Duration) *Cache {
 		promises:   newPromises(promised),
 		claims:     map[template.Key]map[string]capacity.Load{},
 		placements: map[template.Key]*placement{},
-		byMember:   map[string]sets.Set[template.Key]{},
+		byMember:   map[string]sets.Set[*placement]{},
 		byPolicy:   map[policy.Ref]sets.Set[template.Key]{},
 		footprints: map[string]counts{},
 		landings:   map[string]counts{},
@@ -348,7 +349,11 @@ func (c *Cache) Landed(namespace string) sets.Set[string] {
 func (c *Cache) PlacedOn(member string) []template.Key {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.byMember[member].UnsortedList()
+	keys := make([]template.Key, 0, len(c.byMember[member]))
+	for p := range c.byMember[member] {
+		keys = append(keys, p.key)
+	}
+	return keys
 }
 
 // Following returns the templates whose binding follows a policy.
@@ -385,7 +390,7 @@ func (c *Cache) those(match func(template.Key) bool) []template.Key {
 func (c *Cache) placementLocked(key template.Key) *placement {
 	p, ok := c.placements[key]
 	if !ok {
-		p = &placement{}
+		p = &placement{key: key}
 		c.placements[key] = p
 	}
 	return p
@@ -404,16 +409,15 @@ func (c *Cache) placeLocked(key template.Key, p *placement, clusters []workv1alp
 		p.clusters = clusters
 		return change
 	}
-	before, after := names(p.clusters), names(clusters)
+	gone, come := missing(p.clusters, clusters), missing(clusters, p.clusters)
 	p.clusters = clusters
-	for member := range before.Difference(after) {
-		change.Moved = true
-		remove(c.byMember, member, key)
+	change.Moved = len(gone)+len(come) > 0
+	for _, member := range gone {
+		remove(c.byMember, member, p)
 		c.countLocked(key, member, -1)
 	}
-	for member := range after.Difference(before) {
-		change.Moved = true
-		insert(c.byMember, member, key)
+	for _, member := range come {
+		insert(c.byMember, member, p)
 		runs, landed := c.countLocked(key, member, 1)
 		change.Footprint = change.Footprint || runs
 		change.Landed = change.Landed || landed
@@ -495,6 +499,24 @@ func PolicyOf(binding workv1alpha1.Binding) (policy.Ref, bool) {
 	return policy.Ref{Namespace: from.Namespace, Name: from.Name}, true
 }
 
+// missing returns the names of one list that are not in another.
+func missing(from, in []workv1alpha1.TargetCluster) []string {
+	if len(from) == 0 {
+		return nil
+	}
+	var there sets.Set[string]
+	if len(in) > 0 {
+		there = names(in)
+	}
+	out := make([]string, 0, len(from))
+	for _, cluster := range from {
+		if !there.Has(cluster.Name) {
+			out = append(out, cluster.Name)
+		}
+	}
+	return out
+}
+
 func names(clusters []workv1alpha1.TargetCluster) sets.Set[string] {
 	out := make(sets.Set[string], len(clusters))
 	for _, cluster := range clusters {
@@ -507,15 +529,15 @@ func sameNames(a, b []workv1alpha1.TargetCluster) bool {
 	return slices.EqualFunc(a, b, func(x, y workv1alpha1.TargetCluster) bool { return x.Name == y.Name })
 }
 
-func insert[K comparable](index map[K]sets.Set[template.Key], at K, key template.Key) {
+func insert[K, V comparable](index map[K]sets.Set[V], at K, value V) {
 	if index[at] == nil {
-		index[at] = sets.New[template.Key]()
+		index[at] = sets.New[V]()
 	}
-	index[at].Insert(key)
+	index[at].Insert(value)
 }
 
-func remove[K comparable](index map[K]sets.Set[template.Key], at K, key template.Key) {
-	index[at].Delete(key)
+func remove[K, V comparable](index map[K]sets.Set[V], at K, value V) {
+	index[at].Delete(value)
 	if len(index[at]) == 0 {
 		delete(index, at)
 	}
