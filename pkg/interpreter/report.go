@@ -60,21 +60,18 @@ func (i *Interpreter) Reports(about Situation) []Report {
 			func() error { _, _, err := i.Aggregate(about.Object, about.Members); return err },
 		},
 	}
-	var reports []Report
+	reports := []Report{}
 	for _, question := range questions {
 		answer := i.answer(question.object.GroupVersionKind(), question.rule)
 		if answer == nil {
 			continue
 		}
 		report := Report{Rule: question.rule, Customization: answer.customization}
-		result, err := answer.evaluate(question.object, question.variables)
-		if err == nil {
-			report.Answer, err = expression.AsJSON(result)
+		if result, err := answer.evaluate(question.object, question.variables); err == nil {
+			// What is no JSON is told by the check.
+			report.Answer, _ = expression.AsJSON(result)
 		}
-		if err == nil {
-			err = question.check()
-		}
-		if err != nil {
+		if err := question.check(); err != nil {
 			report.Error = err.Error()
 		}
 		reports = append(reports, report)

@@ -244,7 +244,7 @@ func TestVersion(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, command := range []string{"", "cordon", "uncordon", "taint", "get", "get clusters", "get unknown", "diff", "promote", "release", "explain", "render", "join", "kubeconfig", "register", "agent", "agent manifest", "accept", "token", "token create", "token list", "token delete", "unjoin", "version"} {
+	for _, command := range []string{"", "cordon", "uncordon", "taint", "get", "get clusters", "get unknown", "diff", "promote", "release", "explain", "interpret", "render", "join", "kubeconfig", "register", "agent", "agent manifest", "accept", "token", "token create", "token list", "token delete", "unjoin", "version"} {
 		t.Run(command, func(t *testing.T) {
 			out, _ := runCommand(t, "kubectl-fleet", append(strings.Fields(command), "--help")...)
 			golden(t, "The help is what was reviewed, and says \"kubectl fleet\" when so named.",

@@ -42,13 +42,16 @@ func newStrategy(typer runtime.ObjectTyper) resource.Strategy[*customization] {
 		NameGenerator: names.SimpleNameGenerator,
 		GroupVersion:  configv1alpha1.SchemeGroupVersion,
 		Spec:          func(c *customization) any { return c.Spec },
-		Check: func(c *customization) field.ErrorList {
-			return append(validation.ValidateResourceInterpreterCustomization(c), checkExpressions(c)...)
-		},
+		Check:         Validate,
 		CheckUpdate: func(c, old *customization) field.ErrorList {
 			return append(validation.ValidateResourceInterpreterCustomizationUpdate(c, old), checkExpressions(c)...)
 		},
 	}
+}
+
+// Validate says what is wrong with a customization, its expressions included.
+func Validate(c *config.ResourceInterpreterCustomization) field.ErrorList {
+	return append(validation.ValidateResourceInterpreterCustomization(c), checkExpressions(c)...)
 }
 
 // nativeRules can be answered for kinds the fleet knows itself, too. The others it
