@@ -124,13 +124,18 @@ func TestCapacityTellsWhatItHasSeen(t *testing.T) {
 	r := newRig(t)
 	r.session.sightings.see(aWork("v1", "ConfigMap", "{}"), "41", time.Now())
 	get, writes := r.keepStatus()
-	numbers := func() error {
-		if get().Status.Capacity == nil {
+	r.eventually("all there is to tell", func() error {
+		switch status := get().Status; {
+		case status.Capacity == nil:
 			return errors.New("capacity unknown")
+		case !meta.IsStatusConditionTrue(status.Conditions, clusterv1alpha1.ClusterConditionReady):
+			return errors.New("not ready")
+		case !meta.IsStatusConditionTrue(status.Conditions, clusterv1alpha1.ClusterConditionCompleteAPIEnablements):
+			return errors.New("APIs not complete")
+		default:
+			return nil
 		}
-		return nil
-	}
-	r.eventually("the first numbers", numbers)
+	})
 	if got := get().Status.Capacity.ObservedWorkVersion; got != "41" {
 		t.Errorf("version of the numbers: want 41, got %q", got)
 	}

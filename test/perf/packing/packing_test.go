@@ -40,8 +40,8 @@ type outcome struct {
 	refusedWithoutDue int
 }
 
-// TestPacking has 500 workloads of random shape come and go on three tight members.
-func TestPacking(t *testing.T) {
+// TestBenchPacking has 500 workloads of random shape come and go on three tight members.
+func TestBenchPacking(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 11))
 	r := newRig(t, random)
 	var out outcome
