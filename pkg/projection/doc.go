@@ -43,9 +43,10 @@
 // user (see Members), who has to have the right to get, list, watch, patch and
 // delete what is projected, and to patch its status.
 //
-// The fleet's controller manager changes nothing in members: its writes to
-// projected objects succeed and do nothing, so that garbage collection and the
-// deletion of namespaces leave them to their member and wait for them.
+// The fleet's controller manager sees what is stored only, and changes nothing in
+// members: garbage collection and the deletion of namespaces leave to them what is
+// theirs. A namespace is gone when its members confirmed that the workloads in it
+// are; their last Pods may end a little later.
 //
 // # Concurrency
 //

@@ -54,7 +54,7 @@ func (s *served) Get(ctx context.Context, key string, opts storage.GetOptions, o
 
 // find waits for members that may have an object nobody has seen yet.
 func (s *served) find(ctx context.Context, key string) {
-	if _, _, known := s.surface.union.find(s.storage.key(key)); !known && !isServer(ctx) {
+	if _, _, known := s.surface.union.find(s.storage.key(key)); !known && !seesStoredOnly(ctx) {
 		s.surface.need(ctx, nil)
 	}
 }
@@ -75,7 +75,7 @@ func (s *served) Watch(ctx context.Context, key string, opts storage.ListOptions
 			return nil, err
 		}
 	}
-	if !isServer(ctx) && wantsMembers(opts.Predicate.Label) {
+	if !seesStoredOnly(ctx) && wantsMembers(opts.Predicate.Label) {
 		s.surface.hold(ctx)
 	}
 	if err := s.prepare(ctx, &opts); err != nil {
@@ -104,9 +104,7 @@ func (s *served) GuaranteedUpdate( //nolint:revive // the arguments are those of
 
 // prepare makes a request for many objects one that the Cacher can answer.
 func (s *served) prepare(ctx context.Context, opts *storage.ListOptions) error {
-	if isServer(ctx) {
-		// The API server's own informers are about what is stored. Following members for
-		// these would be for ever, and in vain.
+	if seesStoredOnly(ctx) {
 		if opts.Predicate.Label == nil {
 			opts.Predicate.Label = labels.Everything()
 		}
@@ -163,8 +161,12 @@ func (s *served) translate(resourceVersion string) (string, error) {
 	return strconv.FormatUint(versionAt(revisionOf(version), 0, s.storage.server()), 10), nil
 }
 
-// isServer says whether the request is of the API server itself.
-func isServer(ctx context.Context) bool {
+// seesStoredOnly says whether the request is of the fleet itself, for which a
+// member's objects are the member's own business: of the API server, whose informers
+// would follow members for ever and in vain, or of its controllers. The one that
+// deletes namespaces would else wait for Pods to go before it deletes what they are
+// of.
+func seesStoredOnly(ctx context.Context) bool {
 	from, ok := request.UserFrom(ctx)
-	return !ok || from.GetName() == user.APIServerUser
+	return !ok || from.GetName() == user.APIServerUser || leavesMembers(ctx)
 }

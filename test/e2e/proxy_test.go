@@ -12,6 +12,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,7 @@ func TestReach(t *testing.T) {
 			for _, user := range []command{alice, bob, carol} {
 				must(t, user, "fleet", "kubeconfig", m.Name(), "--context-name", m.Name())
 			}
-			r := &reach{member: m, namespace: makeReachNamespace(t, m)}
+			r := newReach(m, makeReachNamespace(t, m), "--context", m.Name())
 			r.grant(t)
 			mark, err := m.audit.Mark()
 			if err != nil {
@@ -51,13 +52,7 @@ func TestReach(t *testing.T) {
 			must(t, alice, "kubectl", r.args("rollout", "status", "deployment/web", "--timeout=60s")...)
 			r.checkAudit(t, mark)
 			t.Run("Rules", func(t *testing.T) { r.checkRules(t, alice, bob, carol) })
-			for name, transport := range map[string]string{"WebSocket": "true", "SPDY": "false"} {
-				user := alice
-				user.env = []string{"KUBECTL_REMOTE_COMMAND_WEBSOCKETS=" + transport, "KUBECTL_PORT_FORWARD_WEBSOCKETS=" + transport}
-				t.Run("Exec"+name, func(t *testing.T) { r.checkExec(t, user) })
-				t.Run("PortForward"+name, func(t *testing.T) { r.checkPortForward(t, user) })
-			}
-			t.Run("Logs", func(t *testing.T) { r.checkLogs(t, alice) })
+			r.checkPodVerbs(t, alice)
 			t.Run("Watch", func(t *testing.T) { r.checkWatch(t, alice) })
 		})
 	}
@@ -93,10 +88,15 @@ func allowReachers(t *testing.T) {
 	}
 }
 
-// reach is a namespace of a member that the fleet knows nothing of.
+// reach is a way to what runs in a namespace of a member.
 type reach struct {
 	member    *member
 	namespace string
+	way       []string // how kubectl is told to take it
+}
+
+func newReach(m *member, namespace string, way ...string) *reach {
+	return &reach{member: m, namespace: namespace, way: append(way, "--namespace", namespace)}
 }
 
 // makeReachNamespace makes a namespace in a member.
@@ -115,9 +115,9 @@ func makeReachNamespace(t *testing.T, m *member) string {
 	return namespace.Name
 }
 
-// args are the arguments of kubectl in the member, by its context.
+// args are the arguments of kubectl on that way.
 func (r *reach) args(args ...string) []string {
-	return append([]string{"--context", r.member.Name(), "--namespace", r.namespace}, args...)
+	return append(slices.Clone(r.way), args...)
 }
 
 // grant lets alice, by her name, and auditors, by their group, do things in the
@@ -186,6 +186,18 @@ func (r *reach) checkRules(t *testing.T, alice, bob, carol command) {
 			}
 		})
 	}
+}
+
+// checkPodVerbs enters the Pods of deployment/web in every way there is.
+func (r *reach) checkPodVerbs(t *testing.T, user command) {
+	t.Helper()
+	for name, transport := range map[string]string{"WebSocket": "true", "SPDY": "false"} {
+		user := user
+		user.env = []string{"KUBECTL_REMOTE_COMMAND_WEBSOCKETS=" + transport, "KUBECTL_PORT_FORWARD_WEBSOCKETS=" + transport}
+		t.Run("Exec"+name, func(t *testing.T) { r.checkExec(t, user) })
+		t.Run("PortForward"+name, func(t *testing.T) { r.checkPortForward(t, user) })
+	}
+	t.Run("Logs", func(t *testing.T) { r.checkLogs(t, user) })
 }
 
 // checkExec runs commands in a Pod. kwok tells a command nothing of the end of its

@@ -85,6 +85,11 @@ func Start(tb testing.TB) *Member {
 	}
 	m.server = httptest.NewTLSServer(m)
 	tb.Cleanup(func() {
+		// Clients dial again at once: without a listener they cannot, and Close does
+		// not wait for what they watch.
+		if err := m.server.Listener.Close(); err != nil {
+			tb.Errorf("stop to listen: %v", err)
+		}
 		m.server.CloseClientConnections()
 		m.server.Close()
 	})

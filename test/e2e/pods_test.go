@@ -1,0 +1,159 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"fleet.dev/fleet/pkg/apis/wellknown"
+)
+
+// TestPods works with the Pods that members made, on the fleet, as if it were the
+// cluster that runs them.
+func TestPods(t *testing.T) {
+	t.Parallel()
+	s := newSpace(t)
+	s.kubectl(t, "create", "deployment", "web", "--image=nginx", "--replicas=4")
+	s.kubectl(t, "rollout", "status", "deployment/web", "--timeout=60s")
+
+	t.Run("List", func(t *testing.T) {
+		eventually(t, propagation, "all pods of the members to be listed", func(ctx context.Context) error { return s.checkShown(ctx, "app=web", 4) })
+		table := strings.Split(strings.TrimSpace(s.kubectl(t, "get", "pods", "--selector=app=web", "--output=wide")), "\n")
+		if len(table) != 5 || !strings.HasPrefix(table[0], "NAME ") || !strings.Contains(table[1], "1/1") || !strings.Contains(table[1], "Running") {
+			t.Errorf("kubectl get pods shows four of them, running:\n%s", strings.Join(table, "\n"))
+		}
+	})
+	t.Run("Selectors", s.checkPodSelectors)
+	t.Run("Logs", func(t *testing.T) {
+		logs := s.kubectl(t, "logs", "--selector=app=web")
+		if got := strings.Count(logs, "starting\n"); got != 4 {
+			t.Errorf("four Pods say that they start, got %d:\n%s", got, logs)
+		}
+	})
+	t.Run("Watch", s.checkPodWatch)
+	t.Run("Delete", s.checkPodDelete)
+	t.Run("Nowhere", func(t *testing.T) {
+		if out := s.tryKubectl(t, "logs", "nope"); out.code == 0 || !strings.Contains(out.stderr, `pods "nope" not found`) {
+			t.Errorf("a pod that does not exist is not found, got %d %s", out.code, out.stderr)
+		}
+	})
+}
+
+// TestPodVerbs enters Pods of each member, on the fleet.
+func TestPodVerbs(t *testing.T) {
+	t.Parallel()
+	for _, m := range bed.members {
+		t.Run(m.Name(), func(t *testing.T) {
+			s := newSpace(t)
+			s.pinToEach(t)
+			s.createPinned(t, m.Name(), "web", 1)
+			newReach(m, s.namespace).checkPodVerbs(t, s.command)
+		})
+	}
+}
+
+// checkShown checks that the fleet shows exactly the ready Pods that the members
+// have, with the name of the member and of its node.
+func (s *space) checkShown(ctx context.Context, selector string, want int) error {
+	shown, err := s.kube.CoreV1().Pods(s.namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return err
+	}
+	got := map[string]string{}
+	for _, pod := range shown.Items {
+		if podReady(&pod) {
+			got[pod.Labels[wellknown.LabelCluster]+"/"+string(pod.UID)] = pod.Spec.NodeName
+		}
+	}
+	pods, err := s.readyPods(ctx, selector)
+	if err != nil {
+		return err
+	}
+	have := map[string]string{}
+	for m, pods := range pods {
+		for _, pod := range pods {
+			have[m+"/"+string(pod.UID)] = pod.Spec.NodeName + "." + m
+		}
+	}
+	if diff := cmp.Diff(have, got); diff != "" || len(got) != want {
+		return fmt.Errorf("want %d ready pods, the same as in the members: -members +fleet:\n%s", want, diff)
+	}
+	return nil
+}
+
+func (s *space) checkPodSelectors(t *testing.T) {
+	pods, err := s.kube.CoreV1().Pods(s.namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	onNode, inMember := map[string]int{}, map[string]int{}
+	for _, pod := range pods.Items {
+		onNode[pod.Spec.NodeName]++
+		inMember[pod.Labels[wellknown.LabelCluster]]++
+	}
+	for node, want := range onNode {
+		got := strings.Fields(s.kubectl(t, "get", "pods", "--field-selector=spec.nodeName="+node+",status.phase=Running", "--output=name"))
+		if len(got) != want {
+			t.Errorf("pods on %s: want %d, got %v", node, want, got)
+		}
+		if out := s.kubectl(t, "get", "node", node, "--output=name"); out != "node/"+node+"\n" {
+			t.Errorf("the node of a pod is shown: got %q", out)
+		}
+	}
+	for _, m := range bed.members {
+		got := strings.Fields(s.kubectl(t, "get", "pods", "--selector="+wellknown.LabelCluster+"="+m.Name(), "--output=name"))
+		if len(got) != inMember[m.Name()] || len(got) == 0 {
+			t.Errorf("pods of %s: want %d and some, got %v", m.Name(), inMember[m.Name()], got)
+		}
+	}
+}
+
+// checkPodWatch sees Pods come and go.
+func (s *space) checkPodWatch(t *testing.T) {
+	watch := s.follow(t, "kubectl", "--namespace", s.namespace, "get", "pods", "--selector=app=late", "--watch-only", "--output-watch-events", "--no-headers")
+	s.kubectl(t, "create", "deployment", "late", "--image=nginx", "--replicas=2")
+	s.kubectl(t, "rollout", "status", "deployment/late", "--timeout=60s")
+	s.kubectl(t, "delete", "deployment", "late")
+	running, gone := map[string]bool{}, 0
+	for gone < 2 {
+		fields := strings.Fields(watch.next(t))
+		switch {
+		case slices.Contains(fields, "Running"):
+			running[fields[1]] = true
+		case fields[0] == "DELETED":
+			gone++
+		}
+	}
+	if len(running) != 2 {
+		t.Errorf("want two pods that ran, got %v", running)
+	}
+}
+
+// checkPodDelete deletes a Pod of each member. It is deleted there, and replaced.
+func (s *space) checkPodDelete(t *testing.T) {
+	for _, m := range bed.members {
+		pods, err := s.kube.CoreV1().Pods(s.namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "app=web," + wellknown.LabelCluster + "=" + m.Name()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		victim := pods.Items[0]
+		s.kubectl(t, "delete", "pod", victim.Name, "--wait=true", "--timeout=30s")
+		now, err := m.memberClient.CoreV1().Pods(s.namespace).List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(now.Items, func(pod corev1.Pod) bool { return pod.UID == victim.UID }) {
+			t.Errorf("pod %s is deleted in the fleet, and %s has it", victim.Name, m.Name())
+		}
+	}
+	eventually(t, propagation, "the pods to be replaced", func(ctx context.Context) error { return s.checkShown(ctx, "app=web", 4) })
+}
