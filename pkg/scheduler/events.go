@@ -193,6 +193,9 @@ func (s *Scheduler) OnTemplate(before, after *template.Template) {
 		return
 	}
 	s.queue.Add(concerned.Key())
+	if after == nil && concerned.Kind.Kind == "Namespace" && concerned.Kind.Group == "" {
+		s.cache.ForgetNamespace(concerned.Name)
+	}
 	if group := source.DefinedGroup(concerned.Key()); group != "" && after == nil {
 		s.add(s.cache.OfGroup(group))
 	}

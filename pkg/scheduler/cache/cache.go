@@ -39,7 +39,10 @@ type Cache struct {
 	byPolicy   map[policy.Ref]sets.Set[template.Key]
 	footprints map[string]counts // by namespace: members and templates there that run Pods
 	landings   map[string]counts // by namespace: members and templates there
-	running    map[schema.GroupKind]bool
+	// visited are, by namespace, the members where it had a template and is not placed
+	// itself yet: a syncer makes the namespace with the first object in it.
+	visited map[string]sets.Set[string]
+	running map[schema.GroupKind]bool
 }
 
 // placement is where one template is.
@@ -78,6 +81,7 @@ func New(clock clock.PassiveClock, promised time.Duration) *Cache {
 		byPolicy:   map[policy.Ref]sets.Set[template.Key]{},
 		footprints: map[string]counts{},
 		landings:   map[string]counts{},
+		visited:    map[string]sets.Set[string]{},
 		running:    map[schema.GroupKind]bool{},
 	}
 }
@@ -338,11 +342,20 @@ func (c *Cache) Footprint(namespace string) sets.Set[string] {
 	return sets.KeySet(c.footprints[namespace])
 }
 
-// Landed returns the members where the namespace has any template.
+// Landed returns the members where the namespace has any template, or had one for a
+// moment that the namespace itself has not followed yet: what was made for it there
+// has to be known to be removed some day.
 func (c *Cache) Landed(namespace string) sets.Set[string] {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return sets.KeySet(c.landings[namespace])
+	return sets.KeySet(c.landings[namespace]).Union(c.visited[namespace])
+}
+
+// ForgetNamespace forgets where a namespace that is gone had templates.
+func (c *Cache) ForgetNamespace(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.visited, name)
 }
 
 // PlacedOn returns the templates on a member.
@@ -420,9 +433,27 @@ func (c *Cache) placeLocked(key template.Key, p *placement, clusters []workv1alp
 		insert(c.byMember, member, p)
 		runs, landed := c.countLocked(key, member, 1)
 		change.Footprint = change.Footprint || runs
-		change.Landed = change.Landed || landed
+		if landed {
+			change.Landed = true
+			c.visitLocked(key.Namespace, member)
+		}
+		if key.GroupKind() == namespaceKind {
+			remove(c.visited, key.Name, member)
+		}
 	}
 	return change
+}
+
+// namespaceKind is that of the templates that follow what is in them.
+var namespaceKind = schema.GroupKind{Kind: "Namespace"}
+
+// visitLocked notes that a namespace has something on a member, unless it is placed
+// there itself.
+func (c *Cache) visitLocked(namespace, member string) {
+	own := c.placements[template.Key{Kind: namespaceKind.Kind, Name: namespace}]
+	if own == nil || !c.byMember[member].Has(own) {
+		insert(c.visited, namespace, member)
+	}
 }
 
 // SetRuns says whether templates of a custom kind run Pods, and returns the namespaces

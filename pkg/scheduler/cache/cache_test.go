@@ -121,6 +121,27 @@ func TestFootprints(t *testing.T) {
 			want:   Change{Namespace: "shop", Moved: true},
 			landed: []string{"m1", "m2"},
 		},
+		{
+			reason: "Where something was for a moment, the namespace has to go too,",
+			do:     func() Change { return c.SetBinding(binding(config, "5")) },
+			want:   Change{Namespace: "shop", Moved: true},
+			landed: []string{"m1", "m2"},
+		},
+		{
+			reason: "until it has been there.",
+			do:     func() Change { return c.SetBinding(binding(template.Key{Kind: "Namespace", Name: "shop"}, "6", "m1")) },
+			want:   Change{Moved: true},
+			landed: []string{"m2"},
+		},
+		{
+			reason: "A namespace that is there is not noted.",
+			do: func() Change {
+				c.SetBinding(binding(config, "7", "m1"))
+				return c.SetBinding(binding(config, "8"))
+			},
+			want:   Change{Namespace: "shop", Moved: true},
+			landed: []string{"m2"},
+		},
 	}
 	for _, step := range steps {
 		if diff := cmp.Diff(step.want, step.do()); diff != "" {
@@ -132,6 +153,10 @@ func TestFootprints(t *testing.T) {
 		if diff := cmp.Diff(sets.New(step.landed...), c.Landed("shop")); diff != "" {
 			t.Errorf("\n%s\nLanded(...): -want, +got:\n%s", step.reason, diff)
 		}
+	}
+	c.ForgetNamespace("shop")
+	if got := c.Landed("shop"); len(got) > 0 {
+		t.Errorf("a namespace that is gone is nowhere, got %v", got)
 	}
 }
 
