@@ -32,14 +32,20 @@ const writeTimeout = 30 * time.Second
 // errStale says that a decision was made on something that is not so any more.
 var errStale = errors.New("decided on a state that has passed")
 
-// commit writes a decision in the background. It waits while too many are being
-// written.
-func (s *Scheduler) commit(ctx context.Context, d *decision) {
-	s.commits <- struct{}{}
-	// What was decided is written, also when the scheduler is asked to stop.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+// commit writes a decision in the background, one that others go ahead of after
+// those. It waits while too many are being written.
+func (s *Scheduler) commit(ctx context.Context, d *decision, after *hold) {
+	if after == nil {
+		s.commits <- struct{}{}
+	}
 	s.inFlight.Go(func() {
+		if after != nil {
+			s.awaitAhead(ctx, after)
+			s.commits <- struct{}{}
+		}
 		defer func() { <-s.commits }()
+		// What was decided is written, also when the scheduler is asked to stop.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 		defer cancel()
 		start := s.clock.Now()
 		err := s.write(ctx, d)
@@ -241,6 +247,7 @@ func shorten(message string) string {
 // finish ends a cycle, written or not.
 func (s *Scheduler) finish(ctx context.Context, d *decision, err error) {
 	defer s.queue.Done(d.key)
+	defer s.ahead.end(d.key)
 	logger := klog.FromContext(ctx)
 	if err == nil {
 		s.tellLoss(d)
@@ -249,6 +256,9 @@ func (s *Scheduler) finish(ctx context.Context, d *decision, err error) {
 	}
 	if d.spec != nil {
 		s.apply(d.key, s.cache.Forget(d.key))
+		if d.spec.PropagateDeps {
+			s.add(s.needs.Along(d.key))
+		}
 		if d.profile != nil {
 			d.profile.Unreserve(ctx, &framework.Request{Template: d.template}, d.spec.Clusters)
 		}

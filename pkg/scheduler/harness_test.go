@@ -438,7 +438,8 @@ type fakeBindings struct {
 	changed  []workv1alpha1.Binding
 	version  int
 	writes   int
-	fail     error // of the next write
+	created  []string // kinds, in the order of their bindings
+	fail     error    // of the next write
 	// beforeWrite is called once, ahead of the next write.
 	beforeWrite func()
 }
@@ -521,6 +522,7 @@ func (f *fakeBindings) Create(_ context.Context, binding workv1alpha1.Binding) (
 	if _, err := f.getLocked(binding.GetNamespace(), binding.GetName()); err == nil {
 		return nil, apierrors.NewAlreadyExists(workv1alpha1.Resource("resourcebindings"), binding.GetName())
 	}
+	f.created = append(f.created, binding.GetSpec().Resource.Kind)
 	made := binding.DeepCopyObject().(workv1alpha1.Binding)
 	made.SetUID(types.UID(fmt.Sprintf("binding-%d", f.version)))
 	made.SetGeneration(1)

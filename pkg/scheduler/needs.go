@@ -53,14 +53,14 @@ func (s *Scheduler) requiredBy(subject *subject) []workv1alpha1.BindingSnapshot 
 	members := s.cache.Members()
 	var out []workv1alpha1.BindingSnapshot
 	for _, key := range users {
-		binding := s.cache.Binding(key)
-		if binding == nil || !binding.GetSpec().PropagateDeps {
+		spec := s.specOf(key)
+		if spec == nil || !spec.PropagateDeps {
 			continue
 		}
-		snapshot := workv1alpha1.BindingSnapshot{Namespace: binding.GetNamespace(), Name: binding.GetName()}
+		snapshot := workv1alpha1.BindingSnapshot{Namespace: key.Namespace, Name: workv1alpha1.BindingNameForGroupKind(key.GroupKind(), key.Name)}
 		before := subject.required(snapshot)
 		on := s.cache.MembersOf(key)
-		for _, task := range binding.GetSpec().GracefulEvictionTasks {
+		for _, task := range spec.GracefulEvictionTasks {
 			on.Insert(task.FromCluster)
 		}
 		for _, name := range sets.List(on) {
@@ -76,6 +76,18 @@ func (s *Scheduler) requiredBy(subject *subject) []workv1alpha1.BindingSnapshot 
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 	return out
+}
+
+// specOf returns what the binding of a template says, or is about to say; nil when
+// there is none.
+func (s *Scheduler) specOf(key template.Key) *workv1alpha1.BindingSpec {
+	if intended := s.ahead.intent(key); intended != nil {
+		return intended
+	}
+	if binding := s.cache.Binding(key); binding != nil {
+		return binding.GetSpec()
+	}
+	return nil
 }
 
 // required returns where the binding says that it is needed by another.

@@ -62,6 +62,7 @@ func (s *Scheduler) schedule(ctx context.Context, key template.Key) {
 	// A decision takes milliseconds, and half of one would be a wrong one.
 	ctx = klog.NewContext(context.WithoutCancel(ctx), klog.FromContext(ctx).WithValues("template", key))
 	start := s.clock.Now()
+	s.ahead.begin(key)
 
 	// 1. See what is known about the template.
 	s.cache.Release(key)
@@ -90,7 +91,7 @@ func (s *Scheduler) schedule(ctx context.Context, key template.Key) {
 		s.finish(ctx, decision, nil)
 		return
 	}
-	s.commit(ctx, decision)
+	s.commit(ctx, decision, s.goAhead(decision))
 }
 
 // lookUp collects what memory holds about a template.

@@ -69,6 +69,7 @@ type Scheduler struct {
 
 	preemptions *preemptions
 	relief      *relief.Ledger
+	ahead       *ahead
 	// pendingGrace is how long Pods find no node before their replicas may leave.
 	pendingGrace time.Duration
 	choices      *prepared[policyv1alpha1.Propagation, *strategy.Choice]
@@ -143,6 +144,7 @@ func newScheduler(c Config) (*Scheduler, error) {
 		choices:     newPrepared(choiceOf),
 		targets:     newPrepared(targetsOf),
 		relief:      relief.NewLedger(c.Clock.Now()),
+		ahead:       newAhead(),
 		commits:     make(chan struct{}, c.Configuration.Parallelism),
 		ready:       make(chan struct{}),
 	}
@@ -274,8 +276,12 @@ func (s *Scheduler) observe(ctx context.Context) {
 	}
 }
 
-// priority of a template among those that wait: that of its binding.
+// priority of a template among those that wait: that of its binding, but what
+// others wait for goes first.
 func (s *Scheduler) priority(key template.Key) int32 {
+	if s.ahead.has(key) {
+		return first
+	}
 	binding := s.cache.Binding(key)
 	if binding == nil || binding.GetSpec().SchedulePriority == nil {
 		return 0

@@ -112,6 +112,16 @@ func (i *Index) Along(key template.Key) []template.Key {
 	return i.takenLocked(key).UnsortedList()
 }
 
+// Needed returns what a template needs, and what that needs in turn.
+func (i *Index) Needed(key template.Key) []template.Key {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	if links := i.nodes[key].links; len(links.Needs)+len(links.Matching) == 0 {
+		return nil
+	}
+	return reach(key, i.neededLocked).UnsortedList()
+}
+
 // With returns the templates a template goes along with.
 func (i *Index) With(key template.Key) []template.Key {
 	i.mu.RLock()
@@ -179,22 +189,27 @@ func reach(from template.Key, step func(template.Key, func(template.Key))) keySe
 
 // alongLocked yields what goes along with a template over one tie.
 func (i *Index) alongLocked(key template.Key, yield func(template.Key)) {
-	n := i.nodes[key]
-	for _, needed := range n.links.Needs {
-		yield(needed)
-	}
-	for _, match := range n.links.Matching {
-		for _, found := range i.templates.Find(match) {
-			yield(found)
-		}
-	}
+	i.neededLocked(key, yield)
 	for user := range i.targeting[key] {
 		yield(user)
 	}
-	for user := range i.usefulLocked(key.Namespace, n) {
+	for user := range i.usefulLocked(key.Namespace, i.nodes[key]) {
 		yield(user)
 		for front := range i.fronting[user] {
 			yield(front)
+		}
+	}
+}
+
+// neededLocked yields what a template needs itself.
+func (i *Index) neededLocked(key template.Key, yield func(template.Key)) {
+	links := i.nodes[key].links
+	for _, needed := range links.Needs {
+		yield(needed)
+	}
+	for _, match := range links.Matching {
+		for _, found := range i.templates.Find(match) {
+			yield(found)
 		}
 	}
 }

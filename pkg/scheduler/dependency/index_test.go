@@ -172,6 +172,24 @@ func TestAlong(t *testing.T) {
 	}
 }
 
+func TestNeeded(t *testing.T) {
+	w, i := world{}, New(nil)
+	i.templates = w
+	for _, made := range shop() {
+		w.put(i, made)
+	}
+	for of, want := range map[template.Key]string{
+		key("Deployment", "web"): "configmap/web secret/pull serviceaccount/robot",
+		key("Ingress", "www"):    "secret/tls service/api service/web",
+		key("Cache", "big"):      "secret/cache",
+		key("ConfigMap", "web"):  "",
+	} {
+		if got := names(i.Needed(of)); got != want {
+			t.Errorf("Needed(%s): want %q, got %q", of, want, got)
+		}
+	}
+}
+
 func TestUpdate(t *testing.T) {
 	cases := map[string]struct {
 		reason string

@@ -37,8 +37,18 @@ func newPriorities(priority func(template.Key) int32) *priorities {
 	}
 }
 
-// Touch keeps the place of a template that is added again.
-func (p *priorities) Touch(template.Key) {}
+// Touch keeps the place of a template that is added again, unless it became more
+// important meanwhile.
+func (p *priorities) Touch(key template.Key) {
+	waiting, ok := p.heap.GetByKey(key.String())
+	if !ok {
+		return
+	}
+	if now := p.priority(key); now > waiting.priority {
+		waiting.priority = now
+		p.heap.AddOrUpdate(waiting)
+	}
+}
 
 // Push adds a template.
 func (p *priorities) Push(key template.Key) {

@@ -50,6 +50,22 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+func TestMoreImportantThanBefore(t *testing.T) {
+	priorities := map[string]int32{"b": 1}
+	q := newQueue(priorities)
+	defer q.ShutDown()
+	for _, name := range []string{"a", "b", "c", "d"} {
+		q.Add(named(name))
+	}
+	priorities["c"], priorities["b"] = 5, 0
+	for _, name := range []string{"b", "c", "a"} {
+		q.Add(named(name))
+	}
+	if diff := cmp.Diff([]string{"c", "b", "a", "d"}, drain(q)); diff != "" {
+		t.Errorf("who became more important goes ahead, others keep their place: -want, +got:\n%s", diff)
+	}
+}
+
 func TestInFlightOnce(t *testing.T) {
 	q := newQueue(nil)
 	defer q.ShutDown()

@@ -110,10 +110,11 @@ var kinds = map[schema.GroupVersionKind]Kind{
 	corev1.SchemeGroupVersion.WithKind("PersistentVolume"): {Auto: AutoStay},
 }
 
-// kindsLeftToTheFleet are kinds that act on the fleet itself. A copy in a member
-// would act a second time: a webhook there would refuse everything wherever its Pods
-// are not.
+// kindsLeftToTheFleet are kinds, in any version, that act on the fleet itself. A copy
+// in a member would act a second time: a webhook there would refuse everything
+// wherever its Pods are not.
 var kindsLeftToTheFleet = map[schema.GroupKind]bool{
+	{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}:                         true,
 	{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration"}:   true,
 	{Group: "admissionregistration.k8s.io", Kind: "ValidatingWebhookConfiguration"}: true,
 }

@@ -299,6 +299,7 @@ func TestKindOf(t *testing.T) {
 		"CustomResource":  {reason: "A custom resource may have no footprint ever.", kind: schema.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "Widget"}, namespaced: true, custom: true, want: AutoFootprintOrEverywhere},
 		"ClusterResource": {reason: "A cluster-scoped one goes everywhere.", kind: schema.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "Widget"}, custom: true, want: AutoEverywhere},
 		"Webhook":         {reason: "A webhook refuses everything wherever its Pods are not.", kind: schema.GroupVersionKind{Group: "admissionregistration.k8s.io", Version: "v1", Kind: "ValidatingWebhookConfiguration"}, want: AutoStay},
+		"OldAutoscaler":   {reason: "So it does in every version.", kind: schema.GroupVersionKind{Group: "autoscaling", Version: "v1", Kind: "HorizontalPodAutoscaler"}, namespaced: true, want: AutoStay},
 		"Autoscaler":      {reason: "An autoscaler in a member takes over from the division.", kind: schema.GroupVersionKind{Group: "autoscaling", Version: "v2", Kind: "HorizontalPodAutoscaler"}, namespaced: true, want: AutoStay},
 	}
 	for name, tc := range cases {
