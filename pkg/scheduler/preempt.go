@@ -255,26 +255,29 @@ func (s *Scheduler) victimsOn(d *decision, candidate *framework.Candidate) []vic
 	slices.SortFunc(keys, template.Key.Compare)
 	for _, key := range keys {
 		binding, t := s.cache.Binding(key), s.templates.Get(key)
-		if key == d.key || t == nil || !yields(binding, t) || priorityOf(binding) >= d.priority.Value || s.preemptions.lossOf(key, s.clock.Now()) != nil {
+		if key == d.key || binding == nil || t == nil || !yields(binding, t) || priorityOf(binding) >= d.priority.Value || s.preemptions.lossOf(key, s.clock.Now()) != nil {
 			continue
 		}
-		replicas := s.cache.ReplicasOn(key, candidate.Name())
-		demand, err := capacity.NewDemand(t.Workload.Requirements, t.Workload.Constraints)
-		if err != nil || replicas == 0 {
-			continue
+		if v := s.victimOn(d, candidate, t, binding); v.Replicas > 0 && (v.Yield > 0 || v.Whole) {
+			victims = append(victims, v)
 		}
-		gang := binding.GetSpec().Placement.Gang != nil
-		room := candidate.Free.Yield(demand, d.demand)
-		if room == 0 && !gang {
-			continue
-		}
-		victims = append(victims, victim{
-			key:       key,
-			members:   []share{{member: candidate.Name(), replicas: replicas, yield: room}},
-			Candidate: preemption.Candidate{Priority: priorityOf(binding), Replicas: replicas, Yield: room, Whole: gang},
-		})
 	}
 	return victims
+}
+
+// victimOn is what one template has on a member.
+func (s *Scheduler) victimOn(d *decision, candidate *framework.Candidate, t *template.Template, binding workv1alpha1.Binding) victim {
+	found := victim{key: t.Key()}
+	demand, err := capacity.NewDemand(t.Workload.Requirements, t.Workload.Constraints)
+	if err != nil {
+		return found
+	}
+	replicas, room := s.cache.ReplicasOn(found.key, candidate.Name()), candidate.Free.Yield(demand, d.demand)
+	found.members = []share{{member: candidate.Name(), replicas: replicas, yield: room}}
+	found.Candidate = preemption.Candidate{
+		Priority: priorityOf(binding), Replicas: replicas, Yield: room, Whole: binding.GetSpec().Placement.Gang != nil,
+	}
+	return found
 }
 
 // gangs joins what one gang has in several members, those included where it makes
@@ -319,16 +322,23 @@ func (s *Scheduler) sharesOf(key template.Key) []share {
 // elsewhere: they are divided by capacity, have no place of their own, and nothing
 // says in how many places they have to be.
 func yields(binding workv1alpha1.Binding, t *template.Template) bool {
-	if binding == nil || t.Workload == nil || !t.Workload.Replicated || t.IsStatefulSet() || !t.DeletionTimestamp.IsZero() || t.UID != binding.GetSpec().Resource.UID {
+	if t.Workload == nil || !t.Workload.Replicated || t.IsStatefulSet() || !t.DeletionTimestamp.IsZero() {
 		return false
 	}
 	spec := binding.GetSpec()
-	if spec.Placement == nil || len(spec.Placement.SpreadConstraints) > 0 || spec.Suspension != nil && ptr.Deref(spec.Suspension.Scheduling, false) {
+	if spec.Resource.UID != t.UID || spec.Suspension != nil && ptr.Deref(spec.Suspension.Scheduling, false) {
 		return false
 	}
-	how := spec.Placement.ReplicaScheduling
-	return spec.Placement.Auto != nil || how != nil && how.ReplicaSchedulingType == policyv1alpha1.Divided &&
-		(how.ReplicaDivisionPreference == policyv1alpha1.Aggregated || how.WeightPreference != nil && how.WeightPreference.DynamicWeight != "")
+	return spec.Placement != nil && len(spec.Placement.SpreadConstraints) == 0 && byCapacity(spec.Placement)
+}
+
+// byCapacity reports whether a placement divides by capacity.
+func byCapacity(placement *policyv1alpha1.Placement) bool {
+	how := placement.ReplicaScheduling
+	if placement.Auto != nil || how == nil || how.ReplicaSchedulingType != policyv1alpha1.Divided {
+		return placement.Auto != nil
+	}
+	return how.ReplicaDivisionPreference == policyv1alpha1.Aggregated || how.WeightPreference != nil && how.WeightPreference.DynamicWeight != ""
 }
 
 func priorityOf(binding workv1alpha1.Binding) int32 {

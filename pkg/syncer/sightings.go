@@ -108,25 +108,34 @@ var kindsWithPods = map[schema.GroupKind]bool{
 // podsOf is how many Pods a work makes in the member.
 func podsOf(work *workv1alpha1.Work) int32 {
 	kind := targetOf(work).kind.GroupKind()
-	native := kind.Group == corev1.GroupName || kind.Group == appsv1.GroupName || kind.Group == batchv1.GroupName
 	switch {
-	case work.Spec.Deleted || native && !kindsWithPods[kind]:
+	case work.Spec.Deleted || isNative(kind) && !kindsWithPods[kind]:
 		return 0
-	case kind.Kind == "Pod" && native:
+	case kind == schema.GroupKind{Kind: "Pod"}:
 		return 1
-	case !native || kind.Kind == "DaemonSet" || kind.Kind == "CronJob" || len(work.Spec.Workload.Manifests) == 0:
+	case !isNative(kind) || kind.Kind == "DaemonSet" || kind.Kind == "CronJob":
 		return unknownPods
 	}
+	return replicasOf(work)
+}
+
+// isNative reports whether a kind is of a group whose kinds are known.
+func isNative(kind schema.GroupKind) bool {
+	return kind.Group == corev1.GroupName || kind.Group == appsv1.GroupName || kind.Group == batchv1.GroupName
+}
+
+// replicasOf is how many Pods the spec of a work asks for at a time.
+func replicasOf(work *workv1alpha1.Work) int32 {
 	var object struct {
 		Spec struct {
 			Replicas    *int32 `json:"replicas"`
 			Parallelism *int32 `json:"parallelism"`
 		} `json:"spec"`
 	}
-	if err := json.Unmarshal(work.Spec.Workload.Manifests[0].Raw, &object); err != nil {
+	if len(work.Spec.Workload.Manifests) == 0 || json.Unmarshal(work.Spec.Workload.Manifests[0].Raw, &object) != nil {
 		return unknownPods
 	}
-	if kind.Kind == "Job" {
+	if targetOf(work).kind.Kind == "Job" {
 		return ptr.Deref(object.Spec.Parallelism, 1)
 	}
 	return ptr.Deref(object.Spec.Replicas, 1)
