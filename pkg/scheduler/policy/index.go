@@ -5,6 +5,7 @@ package policy
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"sync"
 
@@ -112,28 +113,36 @@ func (x *index[P]) removeLocked(ref Ref) []Selector {
 func (x *index[P]) match(t *template.Template, found func(policy P, by Selector)) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	for _, kind := range kindsOf(t) {
-		if selectors := x.byKind[kind]; len(selectors) > 0 {
-			selectors.match(t, found)
-		}
-	}
-}
-
-// match looks at the places where a selector that matches can be.
-func (s shelf[P]) match(t *template.Template, found func(policy P, by Selector)) {
-	for p := range placesOf(t) {
-		for e, selectors := range s[p] {
-			e.match(t, selectors, found)
-		}
-	}
-}
-
-func (e *entry[P]) match(t *template.Template, selectors []Selector, found func(policy P, by Selector)) {
-	for _, selector := range selectors {
+	for e, selector := range x.candidates(t) {
 		if selector.Matches(t) {
 			found(e.policy, selector)
 		}
 	}
+}
+
+// candidates yields the selectors at the places where one that matches can be. Those
+// are all a match costs.
+func (x *index[P]) candidates(t *template.Template) iter.Seq2[*entry[P], Selector] {
+	return func(yield func(*entry[P], Selector) bool) {
+		for _, kind := range kindsOf(t) {
+			if shelf := x.byKind[kind]; len(shelf) > 0 && !shelf.candidates(t, yield) {
+				return
+			}
+		}
+	}
+}
+
+func (s shelf[P]) candidates(t *template.Template, yield func(*entry[P], Selector) bool) bool {
+	for p := range placesOf(t) {
+		for e, selectors := range s[p] {
+			for _, selector := range selectors {
+				if !yield(e, selector) {
+					return false
+				}
+			}
+		}
+	}
+	return true
 }
 
 // Propagations is the index of PropagationPolicies and ClusterPropagationPolicies.
@@ -178,24 +187,26 @@ type Match struct {
 // namespaced policies before cluster policies and those before the zero-policy
 // default, then the higher priority, then the more precise selector, then the
 // first name. The holder, the policy the
-// template follows now, keeps it from others that still would win but do not
-// preempt; a holder that places automatically stands for no policy at all and
-// holds nothing.
+// template follows now, keeps it from others that would win but do not
+// preempt, and loses it to the best of those that do; a holder that places
+// automatically stands for no policy at all and holds nothing.
 func (x *Propagations) Winner(t *template.Template, holder *Ref) *Match {
-	var best, held *Match
+	var matches []*Match
+	var held *Match
 	x.index.match(t, func(policy policyv1alpha1.Propagation, by Selector) {
 		candidate := &Match{Policy: policy, By: by}
-		if best == nil || candidate.compare(best) < 0 {
-			best = candidate
-		}
+		matches = append(matches, candidate)
 		if holder != nil && *holder == RefOf(policy) && (held == nil || candidate.compare(held) < 0) {
 			held = candidate
 		}
 	})
-	if held == nil || held.Policy.GetSpec().Placement.Auto != nil || best.preempts(held) {
-		return best
+	if held != nil && held.Policy.GetSpec().Placement.Auto == nil {
+		matches = slices.DeleteFunc(matches, func(m *Match) bool { return m != held && !m.preempts(held) })
 	}
-	return held
+	if len(matches) == 0 {
+		return nil
+	}
+	return slices.MinFunc(matches, (*Match).compare)
 }
 
 // Matches returns the policies that pick a template, each with its most precise

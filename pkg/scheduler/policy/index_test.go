@@ -111,6 +111,51 @@ func TestWinner(t *testing.T) {
 			holder:   &Ref{Namespace: "shop", Name: "old"},
 			want:     &Ref{Namespace: "shop", Name: "new"},
 		},
+		"PreemptedBySecond": {
+			reason: "The best does not preempt; the next takes them from the holder.",
+			policies: []policyv1alpha1.Propagation{
+				namespaced("shop", "old", deployments), namespaced("shop", "best", deployments, priority(9)), namespaced("shop", "next", deployments, priority(5), preempting),
+			},
+			holder: &Ref{Namespace: "shop", Name: "old"},
+			want:   &Ref{Namespace: "shop", Name: "next"},
+		},
+		"SamePriority": {
+			reason:   "It takes more than precision to preempt.",
+			policies: []policyv1alpha1.Propagation{namespaced("shop", "old", deployments), namespaced("shop", "new", webByName, preempting)},
+			holder:   &Ref{Namespace: "shop", Name: "old"},
+			want:     &Ref{Namespace: "shop", Name: "old"},
+		},
+		"NamespacedPreempts": {
+			reason:   "A namespaced policy that preempts takes from cluster policies, whatever the priority.",
+			policies: []policyv1alpha1.Propagation{clusterWide("old", webByName, priority(100)), namespaced("shop", "new", deployments, preempting)},
+			holder:   &Ref{Name: "old"},
+			want:     &Ref{Namespace: "shop", Name: "new"},
+		},
+		"ClusterDoesNot": {
+			reason:   "A cluster policy takes nothing from a namespaced one.",
+			policies: []policyv1alpha1.Propagation{namespaced("shop", "old", deployments), clusterWide("new", webByName, priority(100), preempting)},
+			holder:   &Ref{Namespace: "shop", Name: "old"},
+			want:     &Ref{Namespace: "shop", Name: "old"},
+		},
+		"AnyKindOfGroup": {
+			reason:   "A wildcard may stand for the kinds of one group.",
+			policies: []policyv1alpha1.Propagation{clusterWide("apps", policyv1alpha1.ResourceSelector{APIVersion: "apps/v1", Kind: Any})},
+			want:     &Ref{Name: "apps"},
+		},
+		"OtherGroup": {
+			reason:   "And for none of another.",
+			policies: []policyv1alpha1.Propagation{clusterWide("batch", policyv1alpha1.ResourceSelector{APIVersion: "batch/v1", Kind: Any})},
+		},
+		"KindOfAnyGroup": {
+			reason:   "Or for one kind in all groups.",
+			policies: []policyv1alpha1.Propagation{clusterWide("any", policyv1alpha1.ResourceSelector{APIVersion: Any, Kind: "Deployment"})},
+			want:     &Ref{Name: "any"},
+		},
+		"AnyByName": {
+			reason:   "A wildcard with a name is as precise as the name.",
+			policies: []policyv1alpha1.Propagation{clusterWide("a", byApp), clusterWide("b", policyv1alpha1.ResourceSelector{APIVersion: Any, Kind: Any, Name: "web"})},
+			want:     &Ref{Name: "b"},
+		},
 		"AutoHoldsNothing": {
 			reason:   "The zero-policy default gives way to any other policy.",
 			policies: []policyv1alpha1.Propagation{clusterWide("fleet-default", everything, auto), namespaced("shop", "mine", deployments)},
@@ -162,9 +207,6 @@ func TestWinner(t *testing.T) {
 // TestSelectorsAreFound checks that the index finds exactly what Matches accepts,
 // for every shape of selector.
 func TestSelectorsAreFound(t *testing.T) {
-	requirement := func(operator metav1.LabelSelectorOperator, key string, values ...string) *metav1.LabelSelector {
-		return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: key, Operator: operator, Values: values}}}
-	}
 	selectors := map[string]struct {
 		reason string
 		labels *metav1.LabelSelector
@@ -230,6 +272,64 @@ func TestOverridesOrder(t *testing.T) {
 	want := []Ref{{"", "y"}, {"", "z"}, {"shop", "a"}, {"shop", "b"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("For(...): cluster policies first, then by name: -want, +got:\n%s", diff)
+	}
+}
+
+func requirement(operator metav1.LabelSelectorOperator, key string, values ...string) *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: key, Operator: operator, Values: values}}}
+}
+
+// TestCostOfMatching counts: policies about other kinds, namespaces, names and labels
+// are not looked at, however many there are.
+func TestCostOfMatching(t *testing.T) {
+	other := []func(i int) policyv1alpha1.Propagation{
+		func(i int) policyv1alpha1.Propagation {
+			return namespaced(fmt.Sprintf("ns%d", i), "kind", deployments)
+		},
+		func(i int) policyv1alpha1.Propagation {
+			return namespaced(fmt.Sprintf("ns%d", i), "any", everything)
+		},
+		func(i int) policyv1alpha1.Propagation {
+			return clusterWide(fmt.Sprintf("kind%d", i), policyv1alpha1.ResourceSelector{APIVersion: "example.com/v1", Kind: fmt.Sprintf("Kind%d", i)})
+		},
+		func(i int) policyv1alpha1.Propagation {
+			return clusterWide(fmt.Sprintf("name%d", i), policyv1alpha1.ResourceSelector{APIVersion: "apps/v1", Kind: "Deployment", Name: fmt.Sprintf("app%d", i)})
+		},
+		func(i int) policyv1alpha1.Propagation {
+			return clusterWide(fmt.Sprintf("label%d", i), policyv1alpha1.ResourceSelector{
+				APIVersion: Any, Kind: Any, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": fmt.Sprintf("app%d", i)}},
+			})
+		},
+		func(i int) policyv1alpha1.Propagation {
+			return namespaced("shop", fmt.Sprintf("key%d", i), policyv1alpha1.ResourceSelector{
+				APIVersion: "apps/v1", Kind: "Deployment", LabelSelector: requirement(metav1.LabelSelectorOpExists, fmt.Sprintf("key%d", i)),
+			})
+		},
+	}
+	for _, n := range []int{0, 10, 10_000} {
+		x := NewPropagations()
+		for i := range n {
+			for _, make := range other {
+				if _, err := x.Set(make(i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for _, p := range []policyv1alpha1.Propagation{clusterWide("fleet-default", everything, auto), namespaced("shop", "web", byApp)} {
+			if _, err := x.Set(p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		looked := 0
+		for range x.index.candidates(web()) {
+			looked++
+		}
+		if looked != 2 {
+			t.Errorf("selectors looked at among %d others: want the 2 that match, got %d", n*len(other), looked)
+		}
+		if winner := x.Winner(web(), nil); winner == nil || winner.Policy.GetName() != "web" {
+			t.Errorf("among %d others the wrong policy wins: %v", n*len(other), winner)
+		}
 	}
 }
 
