@@ -124,24 +124,28 @@ func (s *Scheduler) shrinking(subject *subject, after []workv1alpha1.TargetClust
 		shrinks := max(subject.placed[cluster.Name]-cluster.Replicas-subject.stuck.leavesFrom(cluster.Name), 0)
 		moves := min(shrinks, max(taken, 0))
 		taken -= moves
-		if moves == 0 && keeps == kept {
-			continue
+		if moves > 0 || keeps != kept {
+			tasks = s.retask(tasks, cluster.Name, keeps, moves)
 		}
-		of := func(t workv1alpha1.GracefulEvictionTask) bool {
-			return t.FromCluster == cluster.Name && t.Producer == component
-		}
-		first := slices.IndexFunc(tasks, of)
-		task := newTask(cluster.Name, keeps+moves)
-		if moves == 0 {
-			task.CreationTimestamp = tasks[first].CreationTimestamp
-		} else if first >= 0 {
+	}
+	return tasks
+}
+
+// retask replaces the tasks of a member by one for what it keeps from before and
+// what moves now.
+func (s *Scheduler) retask(tasks []workv1alpha1.GracefulEvictionTask, member string, keeps, moves int32) []workv1alpha1.GracefulEvictionTask {
+	of := func(t workv1alpha1.GracefulEvictionTask) bool { return t.FromCluster == member && t.Producer == component }
+	task := newTask(member, keeps+moves)
+	if before := slices.IndexFunc(tasks, of); before >= 0 {
+		task.CreationTimestamp = tasks[before].CreationTimestamp
+		if moves > 0 {
 			// The server would keep the time of the earlier move.
 			task.CreationTimestamp = new(metav1.NewTime(s.clock.Now().Truncate(time.Second)))
 		}
-		tasks = slices.DeleteFunc(tasks, of)
-		if keeps+moves > 0 {
-			tasks = append(tasks, task)
-		}
+	}
+	tasks = slices.DeleteFunc(tasks, of)
+	if keeps+moves > 0 {
+		tasks = append(tasks, task)
 	}
 	return tasks
 }

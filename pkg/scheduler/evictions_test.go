@@ -5,6 +5,8 @@ package scheduler
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -364,5 +366,60 @@ func TestStatefulSetDoesNotShrinkLate(t *testing.T) {
 		divided(5, 5)
 		h.settle()
 		h.want(db, "m1=5 m2=5", "No Pod runs twice.")
+	})
+}
+
+// TestMovesKeepWhatRuns: whatever a decision moves, and whatever was moving before, as
+// many of the replicas that run go on running as were wanted before and are wanted
+// now, until others took over; and no member keeps more than it has.
+func TestMovesKeepWhatRuns(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	inBubble(t, func(h *harness) {
+		shares := func() (out []workv1alpha1.TargetCluster, total int32) {
+			for _, name := range []string{"m1", "m2", "m3", "m4"} {
+				if n := random.Int32N(8); n > 2 {
+					out = append(out, workv1alpha1.TargetCluster{Name: name, Replicas: n})
+					total += n
+				}
+			}
+			return out, total
+		}
+		of := func(all []workv1alpha1.TargetCluster, name string) int32 {
+			i := slices.IndexFunc(all, func(c workv1alpha1.TargetCluster) bool { return c.Name == name })
+			if i < 0 {
+				return 0
+			}
+			return all[i].Replicas
+		}
+		for range 20000 {
+			before, was := shares()
+			after, is := shares()
+			if len(before) == 0 || len(after) == 0 {
+				continue
+			}
+			var tasks []workv1alpha1.GracefulEvictionTask
+			for _, cluster := range before {
+				if random.IntN(3) == 0 {
+					tasks = append(tasks, newTask(cluster.Name, 1+random.Int32N(4)))
+				}
+			}
+			subject := &subject{template: &template.Template{Workload: &template.Workload{Divisible: true}}, placed: map[string]int32{}}
+			for _, cluster := range before {
+				subject.placed[cluster.Name] = cluster.Replicas
+			}
+			has := slices.Clone(tasks)
+			got := append(h.shrinking(subject, after, slices.Clone(tasks)), newTasks(subject, before, after)...)
+			var kept int32
+			for _, name := range []string{"m1", "m2", "m3", "m4"} {
+				had, has := of(before, name)+leavingOf(has, name), of(after, name)+leavingOf(got, name)
+				kept += min(had, has)
+				if leavingOf(got, name) > max(had-of(after, name), 0) {
+					h.t.Fatalf("%s keeps more than it has: from %v with %v to %v with %v", name, before, tasks, after, got)
+				}
+			}
+			if kept < min(was, is) {
+				h.t.Fatalf("%d of %d, or %d, go on: from %v with %v to %v with %v", kept, was, is, before, tasks, after, got)
+			}
+		}
 	})
 }

@@ -36,35 +36,46 @@ type stuck struct {
 // template decided about again when Pods will have waited long enough, or the
 // template rested.
 func (s *Scheduler) stuckOf(subject *subject) *stuck {
-	found := &stuck{replicas: map[string]int32{}}
+	found := &stuck{}
 	if subject.template.Workload == nil || len(subject.placed) == 0 {
 		return found
 	}
 	now := s.clock.Now()
+	found.replicas = s.waitingLong(subject, now)
 	if s.relief.Knows(subject.key, now) {
 		found.avoids = func(member string, room int32) bool { return s.relief.Avoids(subject.key, member, room, now) }
 	}
+	if !found.some() {
+		return found
+	}
+	if found.avoids != nil {
+		s.relief.Stuck(subject.key, now)
+		s.queue.AddAfter(subject.key, relief.Memory/2)
+	}
+	if rest := s.relief.Rest(subject.key, s.pendingGrace, now); rest > 0 {
+		found.rests = true
+		s.queue.AddAfter(subject.key, rest+time.Second)
+	}
+	return found
+}
+
+// waitingLong returns the replicas of a template, by member, that have found no node
+// for the grace period.
+func (s *Scheduler) waitingLong(subject *subject, now time.Time) map[string]int32 {
+	waiting := map[string]int32{}
 	for _, item := range subject.binding.GetStatus().AggregatedStatus {
 		replicas := subject.placed[item.ClusterName]
 		if replicas == 0 || item.Unschedulable == nil || !current(subject.binding, &item) {
 			continue
 		}
-		if wait := s.pendingGrace - now.Sub(item.Unschedulable.Since.Time); wait > 0 {
+		if left := s.pendingGrace - now.Sub(item.Unschedulable.Since.Time); left > 0 {
 			// The API keeps seconds only.
-			s.queue.AddAfter(subject.key, wait+time.Second)
+			s.queue.AddAfter(subject.key, left+time.Second)
 			continue
 		}
-		found.replicas[item.ClusterName] = min(item.Unschedulable.Count, replicas)
+		waiting[item.ClusterName] = min(item.Unschedulable.Count, replicas)
 	}
-	if found.some() && found.avoids != nil {
-		s.relief.Stuck(subject.key, now)
-		s.queue.AddAfter(subject.key, relief.Memory/2)
-	}
-	if rest := s.relief.Rest(subject.key, s.pendingGrace, now); rest > 0 && found.some() {
-		found.rests = true
-		s.queue.AddAfter(subject.key, rest+time.Second)
-	}
-	return found
+	return waiting
 }
 
 // current reports whether a report is about the template and the decision as they
@@ -89,7 +100,27 @@ func (s *stuck) relieve(request *framework.Request, candidates []*framework.Cand
 	if s == nil || !s.some() && s.avoids == nil || !request.Divides() {
 		return candidates
 	}
-	members, rooms, added := make([]relief.Member, len(candidates)), make([]int32, len(candidates)), request.Replicas
+	members, rooms := s.limit(request, candidates, freed)
+	if request.Strategy.Pick == framework.PickOne {
+		return s.elsewhere(request, candidates, members, rooms)
+	}
+	added := request.Replicas
+	for _, candidate := range candidates {
+		added -= candidate.Replicas
+	}
+	for i, n := range relief.Leaving(members, added) {
+		if n > 0 {
+			candidates[i].Replicas -= n
+			s.note(candidates[i].Name(), n, rooms[i])
+		}
+	}
+	return candidates
+}
+
+// limit takes their room from candidates that were wrong about it. It returns them as
+// relief sees them, and the room they had.
+func (s *stuck) limit(request *framework.Request, candidates []*framework.Candidate, freed func(string) int32) ([]relief.Member, []int32) {
+	members, rooms := make([]relief.Member, len(candidates)), make([]int32, len(candidates))
 	for i, candidate := range candidates {
 		rooms[i] = candidate.Room
 		waiting := s.replicas[candidate.Name()]
@@ -103,18 +134,8 @@ func (s *stuck) relieve(request *framework.Request, candidates []*framework.Cand
 		if !s.rests && !request.Template.IsStatefulSet() {
 			members[i].Stuck = min(waiting, candidate.Replicas)
 		}
-		added -= candidate.Replicas
 	}
-	if request.Strategy.Pick == framework.PickOne {
-		return s.elsewhere(request, candidates, members, rooms)
-	}
-	for i, n := range relief.Leaving(members, added) {
-		if n > 0 {
-			candidates[i].Replicas -= n
-			s.note(candidates[i].Name(), n, rooms[i])
-		}
-	}
-	return candidates
+	return members, rooms
 }
 
 // elsewhere returns the candidates for a template that is on one member: without
