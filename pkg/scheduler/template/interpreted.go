@@ -72,11 +72,7 @@ func workloadOf(object *unstructured.Unstructured, by *interpreter.Interpreter) 
 	if err != nil || !ok {
 		return nil, err
 	}
-	workload := &Workload{Components: components}
-	for _, component := range components {
-		workload.Pods += component.Replicas
-	}
-	return workload, nil
+	return &Workload{Components: components}, nil
 }
 
 // dependenciesOf returns what an object needs.

@@ -71,9 +71,9 @@ func TestInterpreted(t *testing.T) {
 			want: Traits{Workload: &Workload{Pods: 3, Requirements: needs}},
 		},
 		"Components": {
-			reason:  "Several sorts of Pods count together.",
+			reason:  "Several sorts of Pods count for themselves.",
 			answers: answers{components: `[Component{name: "b", replicas: 2}, Component{name: "a", replicas: 1}]`}, wantAuto: AutoOnce, wantRuns: true,
-			want: Traits{Workload: &Workload{Pods: 3, Components: []workv1alpha1.Component{
+			want: Traits{Workload: &Workload{Components: []workv1alpha1.Component{
 				{Name: "a", Replicas: 1, ReplicaRequirements: needs}, {Name: "b", Replicas: 2, ReplicaRequirements: needs},
 			}}},
 		},
