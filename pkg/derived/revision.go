@@ -5,6 +5,7 @@ package derived
 
 import (
 	"fleet.dev/fleet/pkg/apis/work"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/derived/ledger"
 )
 
@@ -24,9 +25,8 @@ func size(w *work.Work) int64 {
 }
 
 // placeBits is how many bits of a resource version are the place inside a
-// revision. The rest, 43 bits of a positive int64, is the etcd revision: enough
-// for a thousand writes per second for two centuries.
-const placeBits = 20
+// revision.
+const placeBits = workv1alpha1.WorkPlaceBits
 
 // lastPlace is after the place of every work of a revision.
 const lastPlace = 1<<placeBits - 1
@@ -45,5 +45,5 @@ func resourceVersionAfter(revision int64) uint64 {
 
 // revisionOf is the etcd revision in a resource version.
 func revisionOf(resourceVersion uint64) int64 {
-	return int64(resourceVersion >> placeBits)
+	return int64(workv1alpha1.RevisionOfWork(resourceVersion))
 }

@@ -76,10 +76,15 @@ func (s *sightings) version(now time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.countLocked(now)
-	if s.counted == 0 {
+	version := s.counted
+	for _, waits := range s.recent {
+		// A first list is in no order.
+		version = min(version, waits.version-1)
+	}
+	if version == 0 {
 		return ""
 	}
-	return strconv.FormatUint(s.counted, 10)
+	return strconv.FormatUint(version, 10)
 }
 
 func (s *sightings) countLocked(now time.Time) {

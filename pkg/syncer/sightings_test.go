@@ -77,6 +77,10 @@ func TestSightings(t *testing.T) {
 	if len(s.recent) != 0 {
 		t.Errorf("what is counted is kept: %v", s.recent)
 	}
+
+	s.see(config, "20", start.Add(time.Hour))
+	s.see(aWork("apps/v1", "Deployment", `{"spec":{"replicas":2}}`), "15", start.Add(time.Hour))
+	check("a list is in no order: what waits holds back what is later", time.Hour, "14")
 }
 
 func TestPodsOf(t *testing.T) {

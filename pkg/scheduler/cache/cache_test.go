@@ -4,6 +4,7 @@
 package cache
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -181,9 +182,13 @@ func TestIndexes(t *testing.T) {
 	}
 }
 
-// reporting is a member with so many Pods free on one node, that has seen a
-// version.
-func reporting(name string, pods int64, seen string) *clusterv1alpha1.Cluster {
+// reporting is a member with so many Pods free on one node, that has seen the works
+// of a revision.
+func reporting(name string, pods int64, revision uint64) *clusterv1alpha1.Cluster {
+	seen := ""
+	if revision > 0 {
+		seen = strconv.FormatUint(revision<<workv1alpha1.WorkPlaceBits+3, 10)
+	}
 	free := corev1.ResourceList{corev1.ResourcePods: *resource.NewQuantity(pods, resource.DecimalSI)}
 	return &clusterv1alpha1.Cluster{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
@@ -211,13 +216,13 @@ func TestPromises(t *testing.T) {
 		want   int32
 	}{
 		"Both":      {reason: "Promises add up.", happen: func(*Cache, *testclock.FakePassiveClock) {}, want: 5},
-		"Report":    {reason: "A report that does not say what it has seen keeps them.", happen: func(c *Cache, _ *testclock.FakePassiveClock) { c.SetMember(reporting("m1", 8, "")) }, want: 3},
-		"Unwritten": {reason: "What was not written cannot have been seen.", happen: func(c *Cache, _ *testclock.FakePassiveClock) { c.SetMember(reporting("m1", 8, "99")) }, want: 3},
+		"Report":    {reason: "A report that does not say what it has seen keeps them.", happen: func(c *Cache, _ *testclock.FakePassiveClock) { c.SetMember(reporting("m1", 8, 0)) }, want: 3},
+		"Unwritten": {reason: "What was not written cannot have been seen.", happen: func(c *Cache, _ *testclock.FakePassiveClock) { c.SetMember(reporting("m1", 8, 99)) }, want: 3},
 		"Earlier": {
 			reason: "A report that has seen less keeps a promise that was written later.",
 			happen: func(c *Cache, _ *testclock.FakePassiveClock) {
 				c.Confirm(binding(web, "7", "m1"))
-				c.SetMember(reporting("m1", 10, "6"))
+				c.SetMember(reporting("m1", 10, 6))
 			},
 			want: 5,
 		},
@@ -225,7 +230,7 @@ func TestPromises(t *testing.T) {
 			reason: "What is in the report is not counted twice.",
 			happen: func(c *Cache, _ *testclock.FakePassiveClock) {
 				c.Confirm(binding(web, "7", "m1"))
-				c.SetMember(reporting("m1", 7, "7"))
+				c.SetMember(reporting("m1", 7, 7))
 			},
 			want: 5,
 		},
@@ -236,7 +241,7 @@ func TestPromises(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			c, clock := newCache()
-			c.SetMember(reporting("m1", 10, ""))
+			c.SetMember(reporting("m1", 10, 0))
 			before := c.Members()
 			c.Assume(web, on("m1"), loads(3))
 			clock.SetTime(time.Unix(5, 0))
@@ -263,7 +268,7 @@ func TestClaims(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, clock := newCache()
-	c.SetMember(reporting("m1", 10, ""))
+	c.SetMember(reporting("m1", 10, 0))
 	check := func(reason string, want int32) {
 		t.Helper()
 		if got := c.Members()[0].Free.Room(demand, 0); got != want {
@@ -273,7 +278,7 @@ func TestClaims(t *testing.T) {
 	c.Claim(web, map[string]capacity.Load{"m1": {Demand: demand, Replicas: 4}, "gone": {Demand: demand, Replicas: 4}})
 	check("what is claimed is taken", 6)
 	c.Confirm(binding(web, "7"))
-	c.SetMember(reporting("m1", 10, "9"))
+	c.SetMember(reporting("m1", 10, 9))
 	check("a report has not seen what was not decided", 6)
 	c.Release(web)
 	check("for who claimed it it is there", 10)

@@ -14,6 +14,7 @@ import (
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/expression"
 	"fleet.dev/fleet/pkg/scheduler/affinity"
 	"fleet.dev/fleet/pkg/scheduler/capacity"
@@ -69,8 +70,9 @@ func NewMember(from *clusterv1alpha1.Cluster, apis *APIPool) *Member {
 	}
 }
 
-// observed is the version the capacity of a Cluster has seen, 0 when it does not
-// say.
+// observed is the version of the last binding the capacity of a Cluster has seen, 0
+// when it does not say. Versions of works are finer than those of what they are
+// rendered from.
 func observed(cluster *clusterv1alpha1.Cluster) uint64 {
 	if cluster.Status.Capacity == nil {
 		return 0
@@ -79,7 +81,7 @@ func observed(cluster *clusterv1alpha1.Cluster) uint64 {
 	if err != nil {
 		return 0
 	}
-	return parsed
+	return workv1alpha1.RevisionOfWork(parsed)
 }
 
 // Inherit takes over what is the same as before: the Cluster, if no policy could
