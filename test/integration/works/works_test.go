@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +125,14 @@ func TestWorks(t *testing.T) {
 		}
 		if work.Spec.Template.UID != deployment.UID || work.Spec.Binding.UID != binding.UID || len(work.Spec.Workload.Manifests) != 1 {
 			t.Errorf("the work does not stand for its template and binding: %+v", work.Spec)
+		}
+		// Who has seen the work can tell that it has seen the binding.
+		version, err := strconv.ParseUint(work.ResourceVersion, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strconv.FormatUint(workv1alpha1.RevisionOfWork(version), 10); got != binding.ResourceVersion {
+			t.Errorf("revision of the work: want that of the binding, %s, got %s", binding.ResourceVersion, got)
 		}
 
 		// A status is no order to a member; the image is. The next event must be the image's.
