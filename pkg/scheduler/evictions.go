@@ -134,7 +134,9 @@ func (s *Scheduler) shrinking(subject *subject, after []workv1alpha1.TargetClust
 // retask replaces the tasks of a member by one for what it keeps from before and
 // what moves now.
 func (s *Scheduler) retask(tasks []workv1alpha1.GracefulEvictionTask, member string, keeps, moves int32) []workv1alpha1.GracefulEvictionTask {
-	of := func(t workv1alpha1.GracefulEvictionTask) bool { return t.FromCluster == member && t.Producer == component }
+	of := func(t workv1alpha1.GracefulEvictionTask) bool {
+		return t.FromCluster == member && t.Producer == component
+	}
 	task := newTask(member, keeps+moves)
 	if before := slices.IndexFunc(tasks, of); before >= 0 {
 		task.CreationTimestamp = tasks[before].CreationTimestamp

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -119,6 +120,9 @@ func placed() *workv1alpha1.ResourceBinding {
 		},
 	}
 	binding.Status.Conditions = []metav1.Condition{{Type: workv1alpha1.ConditionScheduled, Status: metav1.ConditionTrue, Reason: workv1alpha1.ReasonSuccess, Message: "members have been chosen"}}
+	binding.Status.AggregatedStatus = []workv1alpha1.AggregatedStatusItem{{
+		ClusterName: "paris", Unschedulable: &workv1alpha1.UnschedulablePods{Count: 1, Since: metav1.NewTime(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))},
+	}}
 	return binding
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"k8s.io/cli-runtime/pkg/printers"
 
@@ -135,6 +136,11 @@ func (w *writer) conditions(target *Target) {
 	}
 	for _, task := range target.Binding.GetSpec().GracefulEvictionTasks {
 		rows = append(rows, []string{"Leaving", task.FromCluster, task.Reason, task.Message})
+	}
+	for _, item := range target.Binding.GetStatus().AggregatedStatus {
+		if pods := item.Unschedulable; pods != nil {
+			rows = append(rows, []string{"Pending", item.ClusterName, "", fmt.Sprintf("%d Pods find no node since %s", pods.Count, pods.Since.UTC().Format(time.RFC3339))})
+		}
 	}
 	for _, needed := range target.Binding.GetSpec().RequiredBy {
 		rows = append(rows, []string{"Needed", needed.Name})

@@ -22,6 +22,7 @@ func TestExamplesApply(t *testing.T) {
 	}
 	plurals := map[string]string{
 		"PropagationPolicy": "propagationpolicies", "ClusterPropagationPolicy": "clusterpropagationpolicies", "OverridePolicy": "overridepolicies",
+		"WorkloadRebalancer": "workloadrebalancers",
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
@@ -37,7 +38,7 @@ func TestExamplesApply(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			request := client().Post().AbsPath("/apis/policy.fleet.dev/v1alpha1")
+			request := client().Post().AbsPath("/apis", object.GetAPIVersion())
 			if namespace := object.GetNamespace(); namespace != "" {
 				request = request.Namespace(namespace)
 			}
