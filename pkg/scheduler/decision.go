@@ -261,7 +261,7 @@ func placed(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnosis
 	if plan.Pick == framework.PickAll && (plan.Division == framework.DivideNothing || plan.Division == framework.DivideByWeight) {
 		d.wakeOn |= diagnosis.Events | plan.Follow
 	}
-	if subject.stuck.some() {
+	if subject.stuck.some() && plan.Division.ByRoom() && !plan.Once && !subject.template.IsStatefulSet() {
 		d.wakeOn |= roomier
 	}
 	d.spec = wantedSpec(subject, plan, clusters, overrides)

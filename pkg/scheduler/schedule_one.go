@@ -464,9 +464,7 @@ func roomOf(request *framework.Request, candidate *framework.Candidate) int32 {
 // every replica has its member and no constraint is on the number of members.
 // Most decisions after a restart are of this sort, and need no estimate.
 func complete(request *framework.Request, feasible []*framework.Candidate) bool {
-	byCapacity := request.Strategy.Division == framework.DivideByCapacity || request.Strategy.Division == framework.DivideByCapacityOrBeyond ||
-		request.Strategy.Division == framework.DivideAggregated
-	if !byCapacity || request.Replicas == 0 || len(request.Spread) > 0 {
+	if !request.Strategy.Division.ByRoom() || request.Replicas == 0 || len(request.Spread) > 0 {
 		return false
 	}
 	var replicas int32

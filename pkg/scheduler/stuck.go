@@ -97,7 +97,7 @@ func (s *stuck) stay() { s.rests, s.leaving, s.left = true, nil, nil }
 // others have room. Candidates that were wrong about their room have none. It returns those
 // that can be chosen. Pods of a StatefulSet stay: their volumes may hold data.
 func (s *stuck) relieve(request *framework.Request, candidates []*framework.Candidate, freed func(string) int32) []*framework.Candidate {
-	if s == nil || !s.some() && s.avoids == nil || !request.Divides() {
+	if s == nil || !s.some() && s.avoids == nil || !request.Divides() || !request.Strategy.Division.ByRoom() {
 		return candidates
 	}
 	members, rooms := s.limit(request, candidates, freed)

@@ -308,3 +308,25 @@ func single(replicas int32) *appsv1.Deployment {
 	object.Annotations = map[string]string{wellknown.AnnotationPlacement: wellknown.PlacementSingle}
 	return object
 }
+
+// TestStaticWeightsStayGraceful: replicas that find no node and stay, since somebody
+// said how many each member runs, are no reason to take others away at once.
+func TestStaticWeightsStayGraceful(t *testing.T) {
+	inBubble(t, func(h *harness) {
+		h.member("m1")
+		h.member("m2")
+		h.pass(2 * time.Minute)
+		h.weighted(8, 2)
+		web := h.create(deployment("web", 10))
+		h.settle()
+		h.store.pending(web, "m1", 8, time.Now(), 0)
+		h.pass(2 * time.Minute)
+		h.want(web, "m1=8 m2=2", "Somebody said so.")
+		h.weighted(0, 10)
+		h.settle()
+		h.want(web, "m2=10 !m1", "The others are waited for.")
+		if left := len(h.events.Events); left > 0 {
+			t.Errorf("want no Event about replicas that moved for want of a node, got %s", <-h.events.Events)
+		}
+	})
+}

@@ -155,6 +155,11 @@ const (
 	DivideAggregated Division = "Aggregated"
 )
 
+// ByRoom reports whether the division depends on the room of members.
+func (d Division) ByRoom() bool {
+	return d == DivideByCapacity || d == DivideByCapacityOrBeyond || d == DivideAggregated
+}
+
 // Strategy is how one template is placed. Policies and automatic placement both
 // come down to one.
 type Strategy struct {
