@@ -19,6 +19,7 @@ import (
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/scheduler"
+	"fleet.dev/fleet/pkg/scheduler/config"
 	"fleet.dev/fleet/test/integration/harness"
 )
 
@@ -28,10 +29,16 @@ const patience = 30 * time.Second
 // start runs an API server and a scheduler with two members.
 func start(t *testing.T) *harness.APIServer {
 	t.Helper()
+	return startWith(t, nil)
+}
+
+// startWith has a configuration for the scheduler.
+func startWith(t *testing.T, configuration *config.SchedulerConfiguration) *harness.APIServer {
+	t.Helper()
 	fleet := harness.StartAPIServer(t, "")
 	join(t, fleet, "berlin", "eu")
 	join(t, fleet, "tokyo", "asia")
-	s, err := scheduler.New(scheduler.Config{FleetConfig: fleet.ConfigFor(t, "scheduler")})
+	s, err := scheduler.New(scheduler.Config{FleetConfig: fleet.ConfigFor(t, "scheduler"), Configuration: configuration})
 	if err != nil {
 		t.Fatal(err)
 	}
