@@ -509,3 +509,31 @@ func everything(i *Interpreter, subject *unstructured.Unstructured) []any {
 	status, _, noStatus := i.Reflect(subject)
 	return []any{count, requirements, known, err == nil, components, noComponents == nil, dependencies, noDependencies == nil, status, noStatus == nil}
 }
+
+// BenchmarkReplicas reads the replicas of an object, Pod template included.
+func BenchmarkReplicas(b *testing.B) {
+	i := answering(ReplicaResource, `Replicas{replicas: object.spec.size, requirements: podRequirements(object.spec.template)}`)
+	subject := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(database), &subject.Object); err != nil {
+		b.Fatal(err)
+	}
+	subject.Object["spec"].(map[string]any)["size"] = int64(3)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, ok, err := i.Replicas(subject); !ok || err != nil {
+			b.Fatal(ok, err)
+		}
+	}
+}
+
+// BenchmarkNoRule asks about a kind that has no answer.
+func BenchmarkNoRule(b *testing.B) {
+	i := answering(ReplicaResource, `Replicas{replicas: 1}`)
+	subject := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Secret"}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok, err := i.Healthy(subject); ok || err != nil {
+			b.Fatal(ok, err)
+		}
+	}
+}

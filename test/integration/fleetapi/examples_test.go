@@ -22,7 +22,8 @@ func TestExamplesApply(t *testing.T) {
 	}
 	plurals := map[string]string{
 		"PropagationPolicy": "propagationpolicies", "ClusterPropagationPolicy": "clusterpropagationpolicies", "OverridePolicy": "overridepolicies",
-		"WorkloadRebalancer": "workloadrebalancers",
+		"WorkloadRebalancer":               "workloadrebalancers",
+		"ResourceInterpreterCustomization": "resourceinterpretercustomizations",
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
