@@ -15,7 +15,9 @@
 // All indexes, the footprints of namespaces among them, follow from where things
 // are, so a decision counts for the next one at once. What a decision will take
 // from a member is promised on top: the report of the member does not show it
-// until its Pods run, and a promise lapses when they should.
+// until its Pods run, and a promise ends when the report says that it does, or
+// lapses when it should. Room that others make for a template is claimed in the
+// same way.
 //
 // Assumptions:
 //

@@ -29,8 +29,8 @@ type SchedulerConfiguration struct {
 	// Defaults to 10s.
 	MaxBackoff metav1.Duration `json:"maxBackoff,omitempty"`
 	// PromiseLifetime is how long replicas that were just placed are counted
-	// against the free capacity a member reports, which does not show them at
-	// once. Defaults to 15s.
+	// against the free capacity a member reports at most, when its reports do not
+	// say that they show them. Defaults to 15s.
 	PromiseLifetime metav1.Duration `json:"promiseLifetime,omitempty"`
 	// PendingGracePeriod is how long a member finds no node for Pods before their
 	// replicas move to members that have room. Not less than 0s, which stands for
