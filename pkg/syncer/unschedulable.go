@@ -101,9 +101,16 @@ func unschedulableSince(p *corev1.Pod) time.Time {
 	return time.Time{}
 }
 
+// revisionLabels are the labels by which Pods carry the hash of their revision, and
+// who makes a ReplicaSet for each, named after itself and the hash.
+var revisionLabels = map[string]schema.GroupKind{
+	appsv1.DefaultDeploymentUniqueLabelKey: {Group: appsv1.GroupName, Kind: "Deployment"},
+	"rollouts-pod-template-hash":           {Group: "argoproj.io", Kind: "Rollout"},
+}
+
 // ownerOf returns what a Pod belongs to, by its controller: the object of a work, if
-// there is one. The ReplicaSet of a Deployment is named after it and the hash that
-// its Pods carry, which saves looking at ReplicaSets.
+// there is one. Who owns a ReplicaSet its name and the Pods' labels tell, which saves
+// looking at ReplicaSets.
 func ownerOf(p *corev1.Pod) objectIdentity {
 	owner := metav1.GetControllerOfNoCopy(p)
 	if owner == nil {
@@ -112,12 +119,20 @@ func ownerOf(p *corev1.Pod) objectIdentity {
 	kind := schema.FromAPIVersionAndKind(owner.APIVersion, owner.Kind).GroupKind()
 	name := owner.Name
 	if kind == (schema.GroupKind{Group: appsv1.GroupName, Kind: "ReplicaSet"}) {
-		hash := p.Labels[appsv1.DefaultDeploymentUniqueLabelKey]
-		if deployment, made := strings.CutSuffix(name, "-"+hash); made && hash != "" {
-			kind.Kind, name = "Deployment", deployment
-		}
+		kind, name = revisionOf(p.Labels, kind, name)
 	}
 	return objectIdentity{kind: kind, key: p.Namespace + "/" + name}
+}
+
+// revisionOf returns who made a ReplicaSet, the ReplicaSet itself when nobody did.
+func revisionOf(labels map[string]string, kind schema.GroupKind, name string) (schema.GroupKind, string) {
+	for label, owner := range revisionLabels {
+		hash := labels[label]
+		if base, made := strings.CutSuffix(name, "-"+hash); made && hash != "" {
+			return owner, base
+		}
+	}
+	return kind, name
 }
 
 // podChanged has the work looked at again whose Pods find no node any more, or do

@@ -67,7 +67,14 @@ func TestOwnerOf(t *testing.T) {
 		pod    *corev1.Pod
 		want   objectIdentity
 	}{
-		"Deployment":  {reason: "A ReplicaSet of a Deployment is named after it.", pod: podOf("a"), want: webTarget},
+		"Deployment": {reason: "A ReplicaSet of a Deployment is named after it.", pod: podOf("a"), want: webTarget},
+		"Rollout": {
+			reason: "So is one of an Argo Rollout.",
+			pod: podOf("a", ownedBy("apps/v1", "ReplicaSet", "web-5f6c"), func(p *corev1.Pod) {
+				p.Labels = map[string]string{"rollouts-pod-template-hash": "5f6c"}
+			}),
+			want: identity("argoproj.io", "Rollout", "shop/web"),
+		},
 		"ReplicaSet":  {reason: "This one is nobody's.", pod: podOf("a", ownedBy("apps/v1", "ReplicaSet", "web")), want: identity("apps", "ReplicaSet", "shop/web")},
 		"StatefulSet": {reason: "It owns its Pods itself.", pod: podOf("a", ownedBy("apps/v1", "StatefulSet", "db")), want: identity("apps", "StatefulSet", "shop/db")},
 		"Custom":      {reason: "So do custom resources.", pod: podOf("a", ownedBy("example.com/v2", "Ring", "r")), want: identity("example.com", "Ring", "shop/r")},
