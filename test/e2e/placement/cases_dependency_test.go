@@ -86,6 +86,17 @@ var dependencyCases = map[string]testCase{
 			see(placed("service/other", on{alpha: 0, charlie: 0}), placed("service/web", on{charlie: 0}), placed("ingress/web", on{charlie: 0}), placed("secret/cert", on{charlie: 0})),
 		},
 	},
+	"DependencyAutoscaler": {
+		reason: "an autoscaler goes along with what it scales, and the number of replicas there is its to set",
+		steps: []step{
+			apply(manifest(autoscaler), policy("p", "propagateDeps: true, "+to(alpha)), deployment("web", 1)),
+			see(placed("deployment/web", on{alpha: 1}), placed("horizontalpodautoscaler/web", on{alpha: 0})),
+			patchIn(alpha, "deployment/web", "{spec: {replicas: 3}}"),
+			runs("kubectl label deployment web changed=yes"),
+			see(field(alpha, "deployment/web", ".metadata.labels.changed", "yes"), field(alpha, "deployment/web", ".spec.replicas", "3")),
+			stays(field(alpha, "deployment/web", ".spec.replicas", "3")),
+		},
+	},
 	"DependenciesTurnedOff": {
 		reason: "a policy that stops asking for it takes back what went along",
 		steps: []step{

@@ -55,6 +55,52 @@ var interpretedCases = map[string]testCase{
 			see(scheduled("cast/opera", "False NoClusterFit", "2 had no room for all of its pods together"), nowhere("cast/opera")),
 		},
 	},
+	"CustomStatus": {
+		reason: "what a member reports of a kind, whether it is healthy, what the fleet makes of it, and what it keeps, is by customization",
+		steps: []step{
+			apply(
+				definition("Band", "bands"),
+				customization("bands", "Band", `
+					statusReflection: {expression: "Object.status{ready: object.status.?ready.orValue(0)}"},
+					statusAggregation: {expression: "Object.status{ready: items.map(i, int(i.status.?ready.orValue(0))).sum()}"},
+					healthInterpretation: {expression: "has(object.status.ready) ? dyn(object.status.ready == object.spec.size) : dyn(null)"},
+					retention: {expression: "Object{spec: Object.spec{leader: observed.spec.leader}}"}`),
+			),
+			runs("kubectl wait --for=condition=Established crd/bands.placement.example.com --timeout=60s"),
+			apply(
+				policy("p", selects("placement.example.com/v1", "Band", "")+", "+to(alpha, bravo)),
+				manifest(`{apiVersion: placement.example.com/v1, kind: Band, metadata: {name: loud}, spec: {size: 3, leader: nobody}}`),
+			),
+			see(placed("band/loud", on{alpha: 0, bravo: 0})),
+			patchIn(alpha, "band/loud", "{status: {ready: 3, internal: secret}}", "status"),
+			patchIn(bravo, "band/loud", "{status: {ready: 2}}", "status"),
+			see(
+				field(theFleet, "band/loud", ".status.ready", "5"),
+				field(theFleet, "resourcebinding/"+bindingName("band/loud"), `.status.aggregatedStatus[?(@.clusterName=="alpha")].health`, "Healthy"),
+				field(theFleet, "resourcebinding/"+bindingName("band/loud"), `.status.aggregatedStatus[?(@.clusterName=="bravo")].health`, "Unhealthy"),
+				field(theFleet, "resourcebinding/"+bindingName("band/loud"), `.status.aggregatedStatus[?(@.clusterName=="alpha")].status`, `{"ready":3}`),
+			),
+			patchIn(alpha, "band/loud", "{spec: {leader: alice}}"),
+			patch("band/loud", "{spec: {size: 4}}"),
+			see(field(alpha, "band/loud", ".spec.size", "4"), field(alpha, "band/loud", ".spec.leader", "alice"), field(bravo, "band/loud", ".spec.leader", "nobody")),
+		},
+	},
+	"KnownProject": {
+		reason: "kinds of well-known projects are divided without any customization of the user's",
+		steps: []step{
+			apply(definition("Rollout", "rollouts").with(`{metadata: {name: rollouts.argoproj.io}, spec: {group: argoproj.io, versions: [{name: v1alpha1, served: true, storage: true,
+				subresources: {status: {}}, schema: {openAPIV3Schema: {type: object, properties: {
+				spec: {type: object, x-kubernetes-preserve-unknown-fields: true}, status: {type: object, x-kubernetes-preserve-unknown-fields: true}}}}}]}}`)),
+			runs("kubectl wait --for=condition=Established crd/rollouts.argoproj.io --timeout=60s"),
+			apply(
+				elsewhere, configMap("settings"),
+				policy("p", "propagateDeps: true, "+selects("argoproj.io/v1alpha1", "Rollout", "")+", "+divided(byWeight("alpha=1 bravo=2"), alpha, bravo)),
+				manifest(`{apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {name: web}, spec: {replicas: 6, template: {spec: {containers: [
+					{name: main, image: nginx, envFrom: [{configMapRef: {name: settings}}]}]}}}}`),
+			),
+			see(placed("rollout/web", on{alpha: 2, bravo: 4}), placed("configmap/settings", on{alpha: 0, bravo: 0, charlie: 0})),
+		},
+	},
 	"CustomizationIsChecked": {
 		reason: "an expression that could never work is refused",
 		steps: []step{

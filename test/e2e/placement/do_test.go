@@ -108,6 +108,19 @@ func patch(ref, with string) step {
 	}
 }
 
+// patchIn is patch in a member, as by somebody else, of the object or its status.
+func patchIn(member, ref, with string, subresources ...string) step {
+	return func(t *testing.T, s *story) {
+		t.Helper()
+		r := parse(ref)
+		_, err := memberNamed(member).memberObjects.Resource(r.resource.gvr).Namespace(s.namespaceFor(r)).
+			Patch(t.Context(), s.fill(r.name), types.MergePatchType, yamlToJSON(t, s.fill(with)), metav1.PatchOptions{FieldManager: fieldManager}, subresources...)
+		if err != nil {
+			t.Fatalf("patch %s in %s: %v", ref, member, err)
+		}
+	}
+}
+
 // remove deletes objects of the fleet.
 func remove(refs ...string) step {
 	return func(t *testing.T, s *story) {

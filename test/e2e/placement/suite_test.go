@@ -66,7 +66,7 @@ type story struct {
 func allCases() map[string]testCase {
 	all := map[string]testCase{}
 	for _, table := range []map[string]testCase{
-		triggerCases, interpretedCases, matchingCases, automaticCases, affinityCases, divisionCases, capacityCases, spreadCases, overrideCases, reasonCases, suspensionCases, dependencyCases,
+		triggerCases, interpretedCases, priorityCases, matchingCases, automaticCases, affinityCases, divisionCases, capacityCases, spreadCases, overrideCases, reasonCases, suspensionCases, dependencyCases,
 	} {
 		for name, tc := range table {
 			if _, ok := all[name]; ok {
