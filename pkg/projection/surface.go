@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/metadata"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
@@ -82,12 +83,23 @@ func (s *surface) followStored(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		klog.FromContext(ctx).Error(err, "What is stored is to be read from etcd anew", "resource", s.kind.Resource.Resource)
+		s.tell(ctx, err)
 		if s.options.Clock.Since(started) > time.Minute {
 			backoff = newBackoff()
 		}
 		s.pause(ctx, backoff.Step())
 	}
+}
+
+// tell logs why etcd is to be followed anew. What Bump writes into does not exist in
+// the first moments of a fleet.
+func (s *surface) tell(ctx context.Context, err error) {
+	logger := klog.LoggerWithValues(klog.FromContext(ctx), "resource", s.kind.Resource.Resource)
+	if apierrors.IsNotFound(err) {
+		logger.V(2).Info("Waiting to show objects of members", "reason", err.Error())
+		return
+	}
+	logger.Error(err, "What is stored is to be read from etcd anew")
 }
 
 func newBackoff() *wait.Backoff {
