@@ -119,7 +119,7 @@ func (s *space) checkPodSelectors(t *testing.T) {
 
 // checkPodWatch sees Pods come and go.
 func (s *space) checkPodWatch(t *testing.T) {
-	watch := s.follow(t, "kubectl", "--namespace", s.namespace, "get", "pods", "--selector=app=late", "--watch-only", "--output-watch-events", "--no-headers")
+	watch := s.follow(t, "kubectl", "--namespace", s.namespace, "get", "pods", "--selector=app=late", "--watch", "--output-watch-events", "--no-headers")
 	s.kubectl(t, "create", "deployment", "late", "--image=nginx", "--replicas=2")
 	s.kubectl(t, "rollout", "status", "deployment/late", "--timeout=60s")
 	s.kubectl(t, "delete", "deployment", "late")
