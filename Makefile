@@ -15,7 +15,7 @@ LDFLAGS := $(foreach p,$(VERSION_PKGS),-X $(p).gitVersion=$(KUBE_VERSION)+fleet 
 	-X $(p).gitCommit=$(GIT_COMMIT) -X $(p).gitTreeState=clean) -X fleet.dev/fleet/pkg/apis/wellknown.Version=$(FLEET_VERSION)
 
 # Packages with tests that start an API server in the process, or real members.
-UNIT_PKGS = $(shell go list ./cmd/... ./pkg/... ./hack/... | grep -v /generated/)
+UNIT_PKGS = $(shell go list ./cmd/... ./pkg/... ./hack/... ./examples/... | grep -v /generated/)
 
 .PHONY: help
 help: ## Show this help.
@@ -71,9 +71,9 @@ generate: ## Regenerate clients, deep copies, conversions and OpenAPI.
 .PHONY: verify
 verify: ## Check that generated code is current and the tree is tidy.
 	hack/verify-codegen.sh
-	@test -z "$$(gofmt -l cmd pkg test hack | grep -v /generated/)" || { echo "not gofmt-ed:"; gofmt -l cmd pkg test hack; exit 1; }
-	go vet ./cmd/... ./pkg/... ./test/...
+	@test -z "$$(gofmt -l cmd pkg test hack examples | grep -v /generated/)" || { echo "not gofmt-ed:"; gofmt -l cmd pkg test hack; exit 1; }
+	go vet ./cmd/... ./pkg/... ./test/... ./examples/...
 
 .PHONY: lint
 lint: ## Run golangci-lint with the project's rules.
-	go tool -modfile=hack/tools/go.mod golangci-lint run ./cmd/... ./pkg/... ./test/...
+	go tool -modfile=hack/tools/go.mod golangci-lint run ./cmd/... ./pkg/... ./test/... ./examples/...

@@ -19,7 +19,6 @@ import (
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/scheduler"
-	"fleet.dev/fleet/pkg/scheduler/config"
 	"fleet.dev/fleet/test/integration/harness"
 )
 
@@ -27,18 +26,16 @@ import (
 const patience = 30 * time.Second
 
 // start runs an API server and a scheduler with two members.
-func start(t *testing.T) *harness.APIServer {
-	t.Helper()
-	return startWith(t, nil)
-}
-
-// startWith has a configuration for the scheduler.
-func startWith(t *testing.T, configuration *config.SchedulerConfiguration) *harness.APIServer {
+func start(t *testing.T, options ...func(*scheduler.Config)) *harness.APIServer {
 	t.Helper()
 	fleet := harness.StartAPIServer(t, "")
 	join(t, fleet, "berlin", "eu")
 	join(t, fleet, "tokyo", "asia")
-	s, err := scheduler.New(scheduler.Config{FleetConfig: fleet.ConfigFor(t, "scheduler"), Configuration: configuration})
+	c := scheduler.Config{FleetConfig: fleet.ConfigFor(t, "scheduler")}
+	for _, option := range options {
+		option(&c)
+	}
+	s, err := scheduler.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}

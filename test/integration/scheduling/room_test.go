@@ -19,6 +19,7 @@ import (
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler"
 	"fleet.dev/fleet/pkg/scheduler/config"
 	"fleet.dev/fleet/test/integration/harness"
 )
@@ -93,7 +94,7 @@ func patient() *config.SchedulerConfiguration {
 // TestReportEndsPromises has a member report before and after it runs what was
 // decided upon: that counts until then, and is not counted twice from then on.
 func TestReportEndsPromises(t *testing.T) {
-	fleet := startWith(t, patient())
+	fleet := start(t, func(c *scheduler.Config) { c.Configuration = patient() })
 	create := func(name string, n int32) {
 		t.Helper()
 		inBerlin(t, fleet, name, nil)
@@ -114,7 +115,7 @@ func TestReportEndsPromises(t *testing.T) {
 
 // TestMakingRoom has a workload of high priority take the place of another.
 func TestMakingRoom(t *testing.T) {
-	fleet := startWith(t, patient())
+	fleet := start(t, func(c *scheduler.Config) { c.Configuration = patient() })
 	high := &policyv1alpha1.SchedulePriority{PriorityClassSource: policyv1alpha1.KubePriorityClass, PriorityClassName: "high"}
 	inBerlin(t, fleet, "low", nil)
 	inBerlin(t, fleet, "high", high)
