@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	coordinationv1client "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/tools/cache"
+	cliflag "k8s.io/component-base/cli/flag"
 
 	"fleet.dev/fleet/pkg/apis/cluster"
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
@@ -34,15 +35,18 @@ import (
 
 // ProjectionOptions are about objects of members that are shown in the fleet.
 type ProjectionOptions struct {
-	// Enabled shows them.
-	Enabled bool
+	// Enabled shows them. It is the default of a server with an etcd of its own, and
+	// of others when they have a number.
+	Enabled cliflag.Tristate
 	// Server is the number of this server among those over one etcd, 1 to 63. It has
 	// to be given when etcd is external; 1 is the default otherwise.
 	Server uint64
 }
 
 func (o *ProjectionOptions) addFlags(fs *pflag.FlagSet) {
-	fs.BoolVar(&o.Enabled, "projections", o.Enabled, "Show the Pods that members made of the fleet's workloads among the Pods of the fleet.")
+	fs.Var(&o.Enabled, "projections", "Show Nodes of members, and the Pods that they made of the fleet's workloads, among those of the fleet. "+
+		"The default is to do so, with --etcd-servers if there is --projections-server.")
+	fs.Lookup("projections").NoOptDefVal = "true"
 	fs.Uint64Var(&o.Server, "projections-server", o.Server, "Number of this API server among those over the same etcd, 1 to 63, for --projections. "+
 		"No two of them may have the same. Needed with --etcd-servers only.")
 }
@@ -52,11 +56,14 @@ func (o ProjectionOptions) completed(embed bool) ProjectionOptions {
 	if embed && o.Server == 0 {
 		o.Server = 1
 	}
+	if !o.Enabled.Provided() {
+		o.Enabled.Default(o.Server > 0)
+	}
 	return o
 }
 
 func (o ProjectionOptions) validate() []error {
-	if o.Enabled && (o.Server < 1 || o.Server > projection.MaxServer) {
+	if o.Enabled.Value() && (o.Server < 1 || o.Server > projection.MaxServer) {
 		return []error{fmt.Errorf("--projections-server must be in 1 to %d and another one on each server over the same etcd", projection.MaxServer)}
 	}
 	return nil
@@ -75,7 +82,7 @@ type projections struct {
 
 // newProjections returns nil unless they are enabled.
 func newProjections(opts ProjectionOptions, ways *members.Members) (*projections, error) {
-	if !opts.Enabled {
+	if !opts.Enabled.Value() {
 		return nil, nil //nolint:nilnil // nothing is to be shown
 	}
 	p := &projections{members: newProjectedMembers(ways), number: opts.Server}

@@ -139,7 +139,6 @@ func (e *environment) startFleet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	flags = append(flags, "--projections")
 	e.fleetAudit, e.fleetArgs = audit, flags
 	e.fleet, err = e.bed.StartFleet(ctx, testbed.FleetConfig{Args: flags})
 	return err

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
+	cliflag "k8s.io/component-base/cli/flag"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/wellknown"
@@ -27,7 +28,7 @@ const waitLong = 30 * time.Second
 // start returns an API server that shows members' Pods.
 func start(t *testing.T, dir string) *harness.APIServer {
 	t.Helper()
-	return harness.StartAPIServer(t, dir, func(o *apiserver.Options) { o.Projections.Enabled = true })
+	return harness.StartAPIServer(t, dir, func(o *apiserver.Options) { o.Projections.Enabled = cliflag.True })
 }
 
 // join makes a fake a member in Push mode.
