@@ -53,7 +53,7 @@ func (s *SecretStore) Update(ctx context.Context, change func(*Credentials) erro
 		}
 		credentials := credentialsIn(secret)
 		if refused = change(&credentials); refused != nil {
-			return nil
+			return nil //nolint:nilerr // what was refused is not to be tried again
 		}
 		keepIn(secret, credentials)
 		if create {
@@ -76,7 +76,7 @@ func (s *SecretStore) get(ctx context.Context) (*corev1.Secret, error) {
 	case err == nil:
 		return secret, nil
 	case apierrors.IsNotFound(err):
-		return nil, nil //nolint:nilerr // none is no error
+		return nil, nil
 	default:
 		return nil, fmt.Errorf("get Secret %s/%s of the member: %w", wellknown.NamespaceSystem, wellknown.AgentName, err)
 	}

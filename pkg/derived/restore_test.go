@@ -43,6 +43,7 @@ func TestRestoredEtcd(t *testing.T) {
 }
 
 func testRestore(t *testing.T, ticking clock.WithTicker, writes int, read bool) {
+	t.Helper()
 	dir, backup := t.TempDir(), t.TempDir()
 	client, stop := startEtcdIn(t, dir)
 	f := &fleet{t: t, client: client}

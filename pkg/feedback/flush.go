@@ -61,10 +61,7 @@ func (i *Intake) record(ctx context.Context, name types.NamespacedName, batch *b
 		stored, err := i.readBinding(ctx, name, live)
 		switch {
 		case apierrors.IsNotFound(err) && live:
-			for _, r := range reports {
-				r.answer(workv1alpha1.FeedbackNotFound, "the binding is gone")
-			}
-			i.interpreted.forget(name)
+			i.forget(name, reports)
 			return nil, nil
 		case apierrors.IsNotFound(err):
 			live = true
@@ -93,15 +90,28 @@ func (i *Intake) record(ctx context.Context, name types.NamespacedName, batch *b
 			}
 			stored = binding
 		}
-		for n, r := range reports {
-			if result.verdicts[n] == accepted {
-				i.tell(stored.GetSpec().Resource, r)
-			}
-			r.answer(result.verdicts[n].reason, result.verdicts[n].message)
-		}
+		i.answer(stored, reports, result.verdicts)
 		return stored, nil
 	}
 	return nil, fmt.Errorf("write status of binding %s: %w", name, errBusy)
+}
+
+// forget answers reports about a binding that is gone.
+func (i *Intake) forget(name types.NamespacedName, reports []*report) {
+	for _, r := range reports {
+		r.answer(workv1alpha1.FeedbackNotFound, "the binding is gone")
+	}
+	i.interpreted.forget(name)
+}
+
+// answer answers the reports that were merged into what is stored.
+func (i *Intake) answer(stored workv1alpha1.Binding, reports []*report, verdicts []verdict) {
+	for n, r := range reports {
+		if verdicts[n] == accepted {
+			i.tell(stored.GetSpec().Resource, r)
+		}
+		r.answer(verdicts[n].reason, verdicts[n].message)
+	}
 }
 
 // tell records an Event for a tombstone that came true in another way than asked

@@ -49,7 +49,12 @@ func TestMovesAndLateConfirmations(t *testing.T) {
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan error)
 	go func() { ended <- intake.Run(running) }()
-	defer func() { stop(); <-ended }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
 
 	look := func() seen {
 		binding, err := bindings.Get(ctx, web, true)

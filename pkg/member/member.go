@@ -41,7 +41,7 @@ var ErrMoved = errors.New("member is reached in another way now")
 
 // Connection is one member as those who work on its objects see it. It is safe
 // for concurrent use.
-type Connection interface {
+type Connection interface { //nolint:interfacebloat // a test double stands in for all of it
 	// Objects reads and writes objects of any kind.
 	Objects() dynamic.Interface
 	// Metadata reads the metadata of objects of any kind.

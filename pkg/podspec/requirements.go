@@ -12,8 +12,8 @@ import (
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 )
 
-// PodOf is a Pod of a template as a member defaults it: what has limits and no
-// requests requests its limits, for one. The template is not changed.
+// PodOf is a Pod of a template as a member defaults it: who limits and does not
+// request asks for the limits, for one. The template is not changed.
 func PodOf(namespace string, from *corev1.PodTemplateSpec) *corev1.Pod {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Labels: from.Labels}, Spec: *from.Spec.DeepCopy()}
 	corev1defaults.SetDefaults_Pod(pod)

@@ -164,6 +164,7 @@ func joined(cells []any) string {
 }
 
 func verdict(b *testing.B, of string, met bool) string {
+	b.Helper()
 	if met {
 		return "ok"
 	}
@@ -177,6 +178,7 @@ const batches = 5
 
 // measure decides about new templates, then about the same ones again.
 func (s speed) measure(b *testing.B) measured {
+	b.Helper()
 	h := s.harness(b)
 	defer h.queue.ShutDown()
 	keys := make([]template.Key, 0, s.decisions)
@@ -223,6 +225,7 @@ func (h *harness) decideAll(keys []template.Key) float64 {
 
 // harness has the members and policies of a row.
 func (s speed) harness(b *testing.B) *harness {
+	b.Helper()
 	h := benchHarness(b, s.members)
 	for i := range s.policies {
 		p := &policyv1alpha1.PropagationPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: benchNamespace(i), Name: fmt.Sprintf("p%d", i), UID: types.UID(fmt.Sprint(i))}}
@@ -277,6 +280,7 @@ type labelChange struct {
 // changeLabel moves one of many members from one region to another, of which each is
 // selected by some of the policies.
 func changeLabel(b *testing.B, members, bindings int) labelChange {
+	b.Helper()
 	const policies = 1000
 	s := speed{members: members, policies: policies, byLabel: true, placement: func(i int) policyv1alpha1.Placement {
 		placement := policyv1alpha1.Placement{ClusterAffinity: inRegion(i)}

@@ -5,6 +5,7 @@ package scheduler
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -113,7 +114,7 @@ func daemonSet(name string) *appsv1.DaemonSet {
 
 func serving(version, kind string) memberOption {
 	return func(c *clusterv1alpha1.Cluster) {
-		c.Status.APIEnablements = append(c.Status.APIEnablements[:len(c.Status.APIEnablements):len(c.Status.APIEnablements)], clusterv1alpha1.APIEnablement{
+		c.Status.APIEnablements = append(slices.Clip(c.Status.APIEnablements), clusterv1alpha1.APIEnablement{
 			GroupVersion: version, Resources: []clusterv1alpha1.APIResource{{Name: "x", Kind: kind}},
 		})
 	}

@@ -33,7 +33,7 @@ func (h *harness) report(left map[string]int64) {
 }
 
 func within(placement policyv1alpha1.Placement, members ...string) policyv1alpha1.Placement {
-	placement.ClusterAffinities, placement.ClusterAffinity = nil, ptr.To(named(members...))
+	placement.ClusterAffinities, placement.ClusterAffinity = nil, new(named(members...))
 	return placement
 }
 

@@ -15,7 +15,7 @@ import (
 // it was then: selectors are parsed and expressions compiled once, not with every
 // decision. It is safe for concurrent use.
 type prepared[P preparable, C any] struct {
-	make func(P) (C, error)
+	prepare func(P) (C, error)
 
 	mu    sync.Mutex
 	byRef map[policy.Ref]*result[P, C]
@@ -35,8 +35,8 @@ type result[P preparable, C any] struct {
 	done   bool
 }
 
-func newPrepared[P preparable, C any](make func(P) (C, error)) *prepared[P, C] {
-	return &prepared[P, C]{make: make, byRef: map[policy.Ref]*result[P, C]{}}
+func newPrepared[P preparable, C any](prepare func(P) (C, error)) *prepared[P, C] {
+	return &prepared[P, C]{prepare: prepare, byRef: map[policy.Ref]*result[P, C]{}}
 }
 
 // set learns of a policy, which takes the place of the one of its name.
@@ -60,14 +60,14 @@ func (p *prepared[P, C]) of(from P) (C, error) {
 	defer p.mu.Unlock()
 	known, ok := p.byRef[policy.RefOf(from)]
 	if !ok || known.policy != from {
-		return p.make(from)
+		return p.prepare(from)
 	}
-	return known.get(p.make)
+	return known.get(p.prepare)
 }
 
-func (r *result[P, C]) get(make func(P) (C, error)) (C, error) {
+func (r *result[P, C]) get(prepare func(P) (C, error)) (C, error) {
 	if !r.done {
-		r.made, r.err = make(r.policy)
+		r.made, r.err = prepare(r.policy)
 		r.done = true
 	}
 	return r.made, r.err
@@ -78,7 +78,7 @@ func (p *prepared[P, C]) each(do func(of P, made C, err error)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, known := range p.byRef {
-		made, err := known.get(p.make)
+		made, err := known.get(p.prepare)
 		do(known.policy, made, err)
 	}
 }

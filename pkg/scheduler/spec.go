@@ -62,7 +62,7 @@ func follow(spec *workv1alpha1.BindingSpec, from policyv1alpha1.Propagation) {
 		Generation: from.GetGeneration(),
 	}
 	spec.Placement = &policy.Placement
-	spec.PropagateDeps = policy.PropagateDeps || policy.Association
+	spec.PropagateDeps = policy.PropagateDeps || policy.Association //nolint:staticcheck // manifests of Karmada have it
 	spec.SchedulerName = schedulerName(policy)
 	spec.Failover = policy.Failover
 	spec.ConflictResolution = cmp.Or(policy.ConflictResolution, policyv1alpha1.ConflictIfNoDiff)

@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/utils/ptr"
 
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 )
@@ -29,7 +28,7 @@ func webPod(t *testing.T, node string) *pod {
 	cut, err := cutPod(&corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: "shop", Name: "web-5d8f-x", Labels: map[string]string{"pod-template-hash": "5d8f"},
-			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web-5d8f", Controller: ptr.To(true)}},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web-5d8f", Controller: new(true)}},
 		},
 		Spec: corev1.PodSpec{NodeName: node},
 	})

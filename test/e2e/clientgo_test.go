@@ -146,7 +146,7 @@ func TestLeaderElection(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t)
 	leaders := make(chan string, 2)
-	candidate := func(ctx context.Context, name string) *leaderelection.LeaderElector {
+	candidate := func(_ context.Context, name string) *leaderelection.LeaderElector {
 		t.Helper()
 		elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 			Lock: &resourcelock.LeaseLock{

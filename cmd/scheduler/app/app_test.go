@@ -91,7 +91,7 @@ func TestReadiness(t *testing.T) {
 			var w work
 			w.running.Store(tc.working)
 			recorder := httptest.NewRecorder()
-			NewOptions().handler(w.ready(func() bool { return tc.done })).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+			NewOptions().handler(w.ready(func() bool { return tc.done })).ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil))
 			if recorder.Code != tc.want {
 				t.Errorf("\n%s\nGET /readyz: want %d, got %d", tc.reason, tc.want, recorder.Code)
 			}

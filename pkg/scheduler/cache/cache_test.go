@@ -281,7 +281,7 @@ func TestClaims(t *testing.T) {
 	c.SetMember(reporting("m1", 10, 9))
 	check("a report has not seen what was not decided", 6)
 	c.Release(web)
-	check("for who claimed it it is there", 10)
+	check("who claimed it has it", 10)
 	c.ClaimAgain(web)
 	check("and then taken again", 6)
 	clock.SetTime(time.Unix(11, 0))

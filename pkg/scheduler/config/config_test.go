@@ -5,6 +5,7 @@ package config
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -85,7 +86,7 @@ func TestResolve(t *testing.T) {
 	}{
 		"Default":  {reason: "All built-in plugins.", want: builtIn},
 		"Disabled": {reason: "All but one.", plugins: Plugins{Disabled: builtIn[:1]}, want: builtIn[1:]},
-		"Own":      {reason: "Own plugins follow.", plugins: Plugins{Enabled: []Plugin{{Name: "Own"}}}, want: append(builtIn[:len(builtIn):len(builtIn)], "Own")},
+		"Own":      {reason: "Own plugins follow.", plugins: Plugins{Enabled: []Plugin{{Name: "Own"}}}, want: append(slices.Clip(builtIn), "Own")},
 		"OwnOnly":  {reason: "Nothing built in.", plugins: Plugins{Disabled: []string{"*"}, Enabled: []Plugin{{Name: "Own"}}}, want: []string{"Own"}},
 	}
 	for name, tc := range cases {

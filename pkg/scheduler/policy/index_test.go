@@ -309,8 +309,8 @@ func TestCostOfMatching(t *testing.T) {
 	for _, n := range []int{0, 10, 10_000} {
 		x := NewPropagations()
 		for i := range n {
-			for _, make := range other {
-				if _, err := x.Set(make(i)); err != nil {
+			for _, policyOf := range other {
+				if _, err := x.Set(policyOf(i)); err != nil {
 					t.Fatal(err)
 				}
 			}

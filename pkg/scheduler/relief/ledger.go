@@ -4,6 +4,7 @@
 package relief
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -96,9 +97,7 @@ func (l *Ledger) Moved(workload template.Key, left map[string]int32, now time.Ti
 	}
 	e.moves++
 	e.last, e.stuck = now, now
-	for member, room := range left {
-		e.left[member] = room
-	}
+	maps.Copy(e.left, left)
 }
 
 // Forget drops a workload that does not exist any more.

@@ -175,6 +175,7 @@ func settled(f *fixture) []string {
 
 func TestWatchesWhatIsServed(t *testing.T) {
 	run(t, func(t *testing.T, f *fixture) {
+		t.Helper()
 		want := []string{
 			"added ConfigMap other/config",
 			"added ConfigMap shop/config",
@@ -226,6 +227,7 @@ func (i *interpretations) answer(replicas string) {
 
 func TestReadsByCustomizations(t *testing.T) {
 	run(t, func(t *testing.T, f *fixture) {
+		t.Helper()
 		widget := &unstructured.Unstructured{Object: map[string]any{
 			"apiVersion": "example.com/v1", "kind": "Widget", "metadata": map[string]any{"name": "a", "namespace": "shop"},
 			"spec": map[string]any{"size": int64(3)},
@@ -266,6 +268,7 @@ func TestReadsByCustomizations(t *testing.T) {
 
 func TestFailedGroupsAreKept(t *testing.T) {
 	run(t, func(t *testing.T, f *fixture) {
+		t.Helper()
 		f.discovery.serve(nil, core, extensions, widgets)
 		f.Discover()
 		settled(f)
@@ -280,6 +283,7 @@ func TestFailedGroupsAreKept(t *testing.T) {
 
 func TestDefinitionIsFollowedUntilServed(t *testing.T) {
 	run(t, func(t *testing.T, f *fixture) {
+		t.Helper()
 		settled(f)
 		definition := object("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", "widgets.example.com")
 		if _, err := fakeOf(f, definitions, "").CreateFake(definition, metav1.CreateOptions{}); err != nil {
@@ -307,6 +311,7 @@ func TestTellsOfKindsThatGoWithTheirDefinition(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(t *testing.T, f *fixture) {
+				t.Helper()
 				settled(f)
 				definitions := fakeOf(f, definitions, "")
 				if tc.defined {
@@ -334,6 +339,7 @@ func TestTellsOfKindsThatGoWithTheirDefinition(t *testing.T) {
 
 func TestLookups(t *testing.T) {
 	run(t, func(t *testing.T, f *fixture) {
+		t.Helper()
 		settled(f)
 		key := template.Key{Kind: "ConfigMap", Namespace: "shop", Name: "config"}
 		if got := f.Get(key); got == nil || got.Key() != key {
@@ -387,6 +393,7 @@ func TestLive(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(t *testing.T, f *fixture) {
+				t.Helper()
 				f.dynamic = dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), listKinds, crd, aggregated)
 				_, err := f.Live(t.Context(), tc.key, "v1")
 				if tc.notFound != apierrors.IsNotFound(err) || tc.err != nil && !errors.Is(err, tc.err) || !tc.notFound && tc.err == nil && err != nil {

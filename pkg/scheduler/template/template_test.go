@@ -27,7 +27,7 @@ import (
 func TestStays(t *testing.T) {
 	controlled := func(apiVersion, kind string) metav1.ObjectMeta {
 		return metav1.ObjectMeta{Namespace: "shop", Name: "x", OwnerReferences: []metav1.OwnerReference{
-			{APIVersion: apiVersion, Kind: kind, Name: "owner", Controller: ptr.To(true)},
+			{APIVersion: apiVersion, Kind: kind, Name: "owner", Controller: new(true)},
 		}}
 	}
 	in := func(namespace, name string) metav1.ObjectMeta {

@@ -147,7 +147,10 @@ var automaticCases = map[string]testCase{
 			apply(daemonSet("agent"), manifest(autoscaler), manifest(lease), manifest(helmRelease), manifest(role), manifest(userGrant), manifest(grant), manifest(account)),
 			see(placed("role/reader", everywhere), placed("rolebinding/reader", everywhere)),
 			stays(nowhere("horizontalpodautoscaler/web", "lease/leader", "secret/sh.helm.release.v1.web.v1", "rolebinding/people")),
-			func(t *testing.T, s *story) { s.keepsOwn(t, "configmap/kube-root-ca.crt", "serviceaccount/default") },
+			func(t *testing.T, s *story) {
+				t.Helper()
+				s.keepsOwn(t, "configmap/kube-root-ca.crt", "serviceaccount/default")
+			},
 		},
 	},
 	"NamedByPolicy": {

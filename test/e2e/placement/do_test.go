@@ -135,7 +135,7 @@ func remove(refs ...string) step {
 	}
 }
 
-// runs runs a program of the binaries directory in the namespace of the case. It
+// runs has a program run of the binaries directory in the namespace of the case. It
 // has to succeed and to print all of what is wanted.
 func runs(command string, want ...string) step {
 	return func(t *testing.T, s *story) {

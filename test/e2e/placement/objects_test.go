@@ -6,6 +6,7 @@ package placement
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,7 +27,7 @@ func manifest(text string) object { return object{manifest: text} }
 
 // with is the object with more merged into it, as by "kubectl patch --type=merge".
 func (o object) with(more ...string) object {
-	return object{manifest: o.manifest, merged: append(o.merged[:len(o.merged):len(o.merged)], more...)}
+	return object{manifest: o.manifest, merged: append(slices.Clip(o.merged), more...)}
 }
 
 // in is the object in the namespace of a case. It panics on what is no YAML.
@@ -173,7 +174,7 @@ const (
 // byWeight weighs members, for example "alpha=1 bravo=2".
 func byWeight(weights string) string {
 	var list []string
-	for _, item := range strings.Fields(weights) {
+	for item := range strings.FieldsSeq(weights) {
 		name, weight, _ := strings.Cut(item, "=")
 		list = append(list, fmt.Sprintf("{targetCluster: {clusterNames: [%s]}, weight: %s}", name, weight))
 	}

@@ -107,6 +107,7 @@ func (tc testCase) turn() int {
 }
 
 func (tc testCase) run(t *testing.T, name string) {
+	t.Helper()
 	s := &story{namespace: namespaceOf(name), dir: t.TempDir(), fleetDir: bed.fleet.DataDir()}
 	s.kubeconfig = s.writeKubeconfig(t)
 	_, err := bed.fleetKube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}}, metav1.CreateOptions{})
@@ -174,7 +175,7 @@ func (tc testCase) awaitNodes(t *testing.T, s *story) {
 // resources reads "cpu=4,example.com/gpu=1".
 func resources(size string) corev1.ResourceList {
 	out := corev1.ResourceList{}
-	for _, item := range strings.Split(size, ",") {
+	for item := range strings.SplitSeq(size, ",") {
 		name, quantity, _ := strings.Cut(item, "=")
 		out[corev1.ResourceName(name)] = resource.MustParse(quantity)
 	}

@@ -30,6 +30,7 @@ func testOrphan(t *testing.T, fleet *harness.APIServer) {
 		"orphan": {
 			reason: "kubectl delete --cascade=orphan leaves what runs in members",
 			delete: func(t *testing.T, name string) {
+				t.Helper()
 				deleteConfigMap(t, fleet, namespace, name, metav1.DeletePropagationOrphan)
 			},
 			orphan: true,
@@ -37,6 +38,7 @@ func testOrphan(t *testing.T, fleet *harness.APIServer) {
 		"held": {
 			reason: "the wish outlives the finalizer that said it, while another one holds the template",
 			delete: func(t *testing.T, name string) {
+				t.Helper()
 				configMaps := fleet.Kube.CoreV1().ConfigMaps(namespace)
 				held := must[*corev1.ConfigMap](t)(configMaps.Get(t.Context(), name, metav1.GetOptions{}))
 				held.Finalizers = []string{"example.com/hold"}
@@ -57,12 +59,14 @@ func testOrphan(t *testing.T, fleet *harness.APIServer) {
 		"background": {
 			reason: "a plain deletion deletes in members",
 			delete: func(t *testing.T, name string) {
+				t.Helper()
 				deleteConfigMap(t, fleet, namespace, name, metav1.DeletePropagationBackground)
 			},
 		},
 		"foreground": {
 			reason: "waiting for dependents is no wish to keep them",
 			delete: func(t *testing.T, name string) {
+				t.Helper()
 				deleteConfigMap(t, fleet, namespace, name, metav1.DeletePropagationForeground)
 			},
 		},
