@@ -46,13 +46,13 @@ test-integration: ## Run the tests with an API server and etcd in the process.
 	@echo "==> integration tests"
 	go test -timeout 10m ./test/integration/...
 
-# Two at a time, but the one with four members for itself: each program of
-# Kubernetes takes inotify instances, of which a user has 128 by default.
+# Not all at once: each program of Kubernetes takes inotify instances, of which a
+# user has 128 by default.
 .PHONY: test-e2e
 test-e2e: build binaries ## Run the tests against real member clusters.
 	@echo "==> end-to-end tests against real members (logs of all processes: _run/e2e)"
-	go test -timeout 20m -v -p 2 -parallel 6 ./test/e2e ./test/testbed/... $$(go list ./test/e2e/... | grep -vE '/test/e2e(/placement)?$$')
-	go test -timeout 20m -v ./test/e2e/placement
+	go test -timeout 20m -v -parallel 6 ./test/e2e
+	go test -timeout 20m -v -p 2 ./test/e2e/placement $$(go list ./test/testbed/... ./test/e2e/... | grep -vE '/test/e2e(/placement)?$$')
 
 .PHONY: bench
 bench: build binaries ## Measure against direct writes to the members; writes _run/bench/.
