@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,6 +20,7 @@ import (
 	"k8s.io/apiserver/pkg/admission/initializer"
 	"k8s.io/apiserver/pkg/warning"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
 
 	"fleet.dev/fleet/pkg/scheduler"
 	"fleet.dev/fleet/pkg/scheduler/source"
@@ -30,6 +32,9 @@ const PluginName = "PlacementPreview"
 
 // patience is how long a dry run waits for its preview.
 const patience = 2 * time.Second
+
+// errPanicked says that a preview ran into a defect; the log has it.
+var errPanicked = errors.New("the preview failed")
 
 // Register adds the plugin to those that can be enabled.
 func Register(plugins *admission.Plugins, fleet *Fleet) {
@@ -94,7 +99,9 @@ func targetOf(a admission.Attributes, o admission.ObjectInterfaces) (*target, er
 	if err != nil {
 		return nil, fmt.Errorf("read the object: %w", err)
 	}
-	object := &unstructured.Unstructured{Object: content}
+	// Neither step above has to copy, and the request goes on to change its object
+	// while a preview that was given up still reads.
+	object := &unstructured.Unstructured{Object: runtime.DeepCopyJSON(content)}
 	return &target{kind: source.KindOf(a.GetKind(), a.GetResource(), object.GetNamespace() != ""), object: object}, nil
 }
 
@@ -103,20 +110,29 @@ func (p *Plugin) preview(ctx context.Context, t *target) string {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	done := make(chan string, 1)
-	go func() {
-		explanation, err := p.explain(ctx, t)
-		if err != nil {
-			done <- unknown(err)
-			return
-		}
-		done <- describe(explanation)
-	}()
+	go func() { done <- p.text(ctx, t) }()
 	select {
 	case text := <-done:
 		return text
 	case <-ctx.Done():
 		return unknown(fmt.Errorf("it took more than %s to find out", patience))
 	}
+}
+
+// text is the warning for a target, however long it takes. A panic is one more reason not
+// to know: in a goroutine of its own it would end the server.
+func (p *Plugin) text(ctx context.Context, t *target) (text string) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			klog.FromContext(ctx).Error(nil, "Preview of a placement panicked", "cause", cause, "stack", string(debug.Stack()))
+			text = unknown(errPanicked)
+		}
+	}()
+	explanation, err := p.explain(ctx, t)
+	if err != nil {
+		return unknown(err)
+	}
+	return describe(explanation)
 }
 
 func (p *Plugin) explain(ctx context.Context, t *target) (*scheduler.Explanation, error) {

@@ -209,6 +209,35 @@ func TestFailuresAreWarnings(t *testing.T) {
 	}
 }
 
+// TestPanic: a defect of the preview is a warning, and does not end the server.
+func TestPanic(t *testing.T) {
+	p, client := rig(t.Context(), member("berlin", "prod", 30), automatic())
+	client.PrependReactor("list", "resourcebindings", func(clienttesting.Action) (bool, runtime.Object, error) { panic("a defect") })
+	want := []string{"placement: not known: the preview failed"}
+	if diff := cmp.Diff(want, validate(t, p, attributes(deployment(4), deployments, "deployments", "", true))); diff != "" {
+		t.Errorf("warnings: -want, +got:\n%s", diff)
+	}
+}
+
+// TestTargetIsACopy: the object of a request changes while a preview that was given up
+// still reads it.
+func TestTargetIsACopy(t *testing.T) {
+	widget := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "example.com/v1", "kind": "Widget", "metadata": map[string]any{"namespace": "shop", "name": "w"},
+		"spec": map[string]any{"size": int64(1)},
+	}}
+	want := widget.DeepCopy()
+	got, err := targetOf(attributes(widget, widget.GroupVersionKind(), "widgets", "", true), interfaces)
+	if err != nil {
+		t.Fatalf("targetOf(...): unexpected error: %v", err)
+	}
+	widget.SetResourceVersion("1")
+	widget.Object["spec"].(map[string]any)["size"] = int64(2)
+	if diff := cmp.Diff(want, got.object); diff != "" {
+		t.Errorf("targetOf(...): -want, +got:\n%s", diff)
+	}
+}
+
 // TestWatchesAreLazy: nothing is watched before the first dry run, nor long after the
 // last, and the next one has it watched again.
 func TestWatchesAreLazy(t *testing.T) {
