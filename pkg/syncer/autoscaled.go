@@ -5,6 +5,7 @@ package syncer
 
 import (
 	"encoding/json"
+	"fmt"
 	"sync"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/cache"
 
+	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 )
 
@@ -82,12 +84,20 @@ func scaleTargetOf(work *workv1alpha1.Work) (objectIdentity, bool) {
 	return objectIdentity{kind: kind, key: work.Spec.Template.Namespace + "/" + ref.Name}, ref.Name != ""
 }
 
-// spareReplicas has an object with an autoscaler keep the replicas it has.
+// spareReplicas has an object whose number of replicas is an autoscaler's keep those it
+// has. The object says so (wellknown.AnnotationAutoscaled): as in one cluster, they stay
+// when the autoscaler goes, until the fleet wants another number.
 func (s *session) spareReplicas(t target, desired *unstructured.Unstructured, live *observed) error {
-	if live == nil || !s.autoscaled.has(t.identity()) {
+	value, set, _ := unstructured.NestedFieldNoCopy(desired.Object, "spec", "replicas")
+	if !set {
 		return nil
 	}
-	if _, wanted, _ := unstructured.NestedFieldNoCopy(desired.Object, "spec", "replicas"); !wanted {
+	wanted := fmt.Sprint(value)
+	if !s.autoscaled.has(t.identity()) && !wasAutoscaled(owned(live, s.fleetID), desired, wanted) {
+		return nil
+	}
+	annotate(desired, wellknown.AnnotationAutoscaled, wanted)
+	if live == nil {
 		return nil
 	}
 	running, err := live.decode()
@@ -99,6 +109,13 @@ func (s *session) spareReplicas(t target, desired *unstructured.Unstructured, li
 		return err
 	}
 	return unstructured.SetNestedField(desired.Object, replicas, "spec", "replicas")
+}
+
+// wasAutoscaled reports whether the replicas of an object of the same template are an
+// autoscaler's that went, and the fleet has wanted the same number since.
+func wasAutoscaled(live *observed, desired *unstructured.Unstructured, wanted string) bool {
+	return live != nil && live.Annotations[wellknown.AnnotationAutoscaled] == wanted &&
+		live.templateUID() == desired.GetAnnotations()[wellknown.AnnotationTemplateUID]
 }
 
 // workMirror is the mirror of a member's works. Those of autoscalers are known

@@ -5,13 +5,18 @@ package syncer
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/interpreter/store"
+	"fleet.dev/fleet/pkg/member/fake"
 )
 
 const webAutoscaler = `
@@ -42,7 +47,8 @@ func (r *rig) replicas(want int64, reason string) {
 }
 
 // TestAutoscalerSetsReplicas: where an autoscaler was sent, the number of replicas is
-// its to say, also after a restart, until it is taken away.
+// its to say, also after a restart; when it is taken away its number stays until the
+// fleet wants another.
 func TestAutoscalerSetsReplicas(t *testing.T) {
 	r := newIdleRig(t)
 	stop := r.start()
@@ -71,7 +77,73 @@ func TestAutoscalerSetsReplicas(t *testing.T) {
 	r.replicas(9, "A syncer that starts knows of the autoscaler before it looks at anything.")
 
 	r.want("autoscaler", webAutoscaler, tombstone)
-	r.replicas(3, "It is to go.")
+	r.await("autoscaler", "that it is gone", deleted)
+	r.replicas(9, "It is gone; as in one cluster its number stays.")
+	r.want("web", strings.Replace(webDeployment, "nginx", "httpd", 1))
+	r.await("web", "that it is applied", applied)
+	r.replicas(9, "Another image is not another number.")
+	r.want("web", strings.Replace(webDeployment, "replicas: 3", "replicas: 4", 1))
+	r.replicas(4, "Another number of the fleet's counts.")
+	scale(5)
+	r.replicas(4, "The number is the fleet's alone again.")
+}
+
+// TestSpareReplicas: which number of replicas is left alone, and what the object says
+// about it.
+func TestSpareReplicas(t *testing.T) {
+	const beside = wellknown.AnnotationAutoscaled
+	object := func(fleet, template, said string, replicas int64) *unstructured.Unstructured {
+		o := fake.Manifest(t, webDeployment)
+		o.SetLabels(map[string]string{wellknown.LabelManagedBy: fleet})
+		o.SetAnnotations(map[string]string{wellknown.AnnotationTemplateUID: template})
+		if said != "" {
+			annotate(o, beside, said)
+		}
+		put(t, o, replicas, "spec", "replicas")
+		return o
+	}
+	type result struct {
+		Replicas int64
+		Said     string
+	}
+	cases := map[string]struct {
+		reason     string
+		autoscaled bool
+		live       *unstructured.Unstructured
+		want       result
+	}{
+		"New":       {reason: "What is created with an autoscaler says so at once.", autoscaled: true, want: result{Replicas: 3, Said: "3"}},
+		"Running":   {reason: "The autoscaler's number stays.", autoscaled: true, live: object(testFleet, "uid-1", "", 20), want: result{Replicas: 20, Said: "3"}},
+		"Without":   {reason: "Without an autoscaler the number is the fleet's.", live: object(testFleet, "uid-1", "", 20), want: result{Replicas: 3}},
+		"Gone":      {reason: "The autoscaler is gone, its number stays.", live: object(testFleet, "uid-1", "3", 20), want: result{Replicas: 20, Said: "3"}},
+		"Changed":   {reason: "The fleet wants another number since.", live: object(testFleet, "uid-1", "2", 20), want: result{Replicas: 3}},
+		"Recreated": {reason: "Another template has not had the autoscaler.", live: object(testFleet, "uid-0", "3", 20), want: result{Replicas: 3}},
+		"Foreign":   {reason: "A copy that is not the fleet's says nothing.", live: object("", "uid-1", "3", 20), want: result{Replicas: 3}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := &session{fleetID: testFleet, autoscaled: newAutoscaled()}
+			if tc.autoscaled {
+				s.autoscaled.count[webTarget]++
+			}
+			var live *observed
+			if tc.live != nil {
+				var err error
+				if live, err = observe(tc.live, store.New(nil).Interpreter()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			desired := object(testFleet, "uid-1", "", 3)
+			if err := s.spareReplicas(targetOfObject(desired), desired, live); err != nil {
+				t.Fatalf("spareReplicas(...): unexpected error: %v", err)
+			}
+			got := result{Said: desired.GetAnnotations()[beside]}
+			got.Replicas, _, _ = unstructured.NestedInt64(desired.Object, "spec", "replicas")
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("\n%s\nspareReplicas(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
 }
 
 func TestAutoscaled(t *testing.T) {

@@ -103,7 +103,7 @@ func decodeDesired(work *workv1alpha1.Work, fleetID string) (*unstructured.Unstr
 		unstructured.RemoveNestedField(desired.Object, "metadata", field)
 	}
 	// A template may be a copy of an object of a member; these are not its to say.
-	for _, key := range []string{wellknown.AnnotationAdopted, wellknown.AnnotationCreatedBy, wellknown.AnnotationUnstamped} {
+	for _, key := range []string{wellknown.AnnotationAdopted, wellknown.AnnotationCreatedBy, wellknown.AnnotationUnstamped, wellknown.AnnotationAutoscaled} {
 		unstructured.RemoveNestedField(desired.Object, "metadata", "annotations", key)
 	}
 	annotate(desired, wellknown.AnnotationContentHash, work.Spec.ContentHash)

@@ -92,6 +92,11 @@ const (
 	// over, and holds the value of LabelTemplate that their Pod template lacks: to add
 	// it would restart the Pods. It goes with the next change of the Pod template.
 	AnnotationUnstamped = "fleet.dev/unstamped"
+	// AnnotationAutoscaled is on workloads whose number of replicas an autoscaler sent
+	// to the same member sets or set last, and holds the number the fleet wanted
+	// beside. The replicas stay as they are until that number changes, whether or not
+	// the autoscaler is there still.
+	AnnotationAutoscaled = "fleet.dev/autoscaled"
 	// AnnotationCreatedBy is left on objects the fleet created and then released,
 	// and holds the fleet id: to that fleet they are its own when their template,
 	// named by AnnotationTemplateUID, comes to the member again.
