@@ -285,6 +285,7 @@ func (s *Scheduler) tellNeeded(d *decision) {
 	switch {
 	case d.template == nil && s.templates.Get(d.key) == nil && (left == nil || left.Holders().Len() == 0):
 		s.add(s.needs.Forget(d.key))
+		s.add(s.unsure.take(d.key.GroupKind()))
 	case d.spec != nil && (d.spec.PropagateDeps || d.binding != nil && d.binding.GetSpec().PropagateDeps):
 		s.add(s.needs.Along(d.key))
 	}

@@ -165,8 +165,10 @@ func (s *Scheduler) setBinding(binding workv1alpha1.Binding) {
 }
 
 func (s *Scheduler) removeBinding(binding workv1alpha1.Binding) {
+	key := template.KeyOf(binding.GetSpec().Resource)
 	s.cache.RemoveBinding(binding)
-	s.queue.Add(template.KeyOf(binding.GetSpec().Resource))
+	s.queue.Add(key)
+	s.add(s.unsure.take(key.GroupKind()))
 }
 
 // OnTemplate implements source.Handler.
@@ -234,6 +236,7 @@ func (s *Scheduler) OnListed(kind schema.GroupKind) {
 		}
 	}
 	s.add(s.cache.OfKind(kind))
+	s.add(s.unsure.take(kind))
 }
 
 // OnUnserved implements source.Handler: with the kind its templates went, and the

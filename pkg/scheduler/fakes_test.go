@@ -237,6 +237,13 @@ func (f *fakeBindings) confirm(key template.Key) {
 	f.storeLocked(updated)
 }
 
+// remove takes a binding away.
+func (f *fakeBindings) remove(key template.Key) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.bindings, bindingKey(key.Namespace, workv1alpha1.BindingNameForGroupKind(key.GroupKind(), key.Name)))
+}
+
 // ask asks for a decision anew, as whoever rebalances does.
 func (f *fakeBindings) ask(key template.Key) {
 	f.mu.Lock()

@@ -330,6 +330,7 @@ type fakeTemplates struct {
 	templates map[template.Key]*template.Template
 	crds      map[schema.GroupKind]source.Kind
 	unserved  map[schema.GroupKind]bool
+	unlisted  map[schema.GroupKind]bool
 	liveErr   error
 }
 
@@ -376,7 +377,7 @@ func (f *fakeTemplates) Kind(kind schema.GroupKind) (source.Kind, bool) {
 	return source.Kind{Kind: template.KindOf(known, namespaced, false), Version: known, Namespaced: namespaced}, true
 }
 
-func (f *fakeTemplates) Listed(schema.GroupKind) bool { return true }
+func (f *fakeTemplates) Listed(kind schema.GroupKind) bool { return !f.unlisted[kind] }
 
 func (f *fakeTemplates) InNamespace(namespace string) []*template.Template {
 	f.mu.Lock()

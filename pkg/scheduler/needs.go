@@ -7,8 +7,11 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
@@ -46,13 +49,13 @@ func (k known) Find(match template.Match) []template.Key {
 // along, the members that have that or are to have it. A member that is being
 // unjoined is not among them unless it was before.
 func (s *Scheduler) requiredBy(subject *subject) []workv1alpha1.BindingSnapshot {
-	users := s.needs.With(subject.key)
+	users := sets.New(s.needs.With(subject.key)...).Insert(s.unseen(subject)...)
 	if len(users) == 0 {
 		return nil
 	}
 	members := s.cache.Members()
 	var out []workv1alpha1.BindingSnapshot
-	for _, key := range users {
+	for key := range users {
 		spec := s.specOf(key)
 		if spec == nil || !spec.PropagateDeps {
 			continue
@@ -76,6 +79,55 @@ func (s *Scheduler) requiredBy(subject *subject) []workv1alpha1.BindingSnapshot 
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 	return out
+}
+
+// unseen returns the templates that need a template as its binding says, of kinds that
+// are not listed: whether they still do is not known. It is decided about again when
+// that may be.
+func (s *Scheduler) unseen(subject *subject) []template.Key {
+	if subject.recreated() || subject.binding == nil {
+		return nil
+	}
+	var out []template.Key
+	for _, snapshot := range subject.binding.GetSpec().RequiredBy {
+		user, ok := s.cache.Carrier(types.NamespacedName{Namespace: snapshot.Namespace, Name: snapshot.Name})
+		if !ok || s.templates.Listed(user.GroupKind()) {
+			continue
+		}
+		s.unsure.add(user.GroupKind(), subject.key)
+		if s.templates.Listed(user.GroupKind()) {
+			s.queue.Add(subject.key) // nobody may have seen that it waits
+		}
+		out = append(out, user)
+	}
+	return out
+}
+
+// unsure are the templates that are kept where a template needs them whose kind is
+// not listed, by that kind. It is safe for concurrent use.
+type unsure struct {
+	mu   sync.Mutex
+	keys map[schema.GroupKind]sets.Set[template.Key]
+}
+
+func newUnsure() *unsure { return &unsure{keys: map[schema.GroupKind]sets.Set[template.Key]{}} }
+
+func (u *unsure) add(kind schema.GroupKind, key template.Key) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.keys[kind] == nil {
+		u.keys[kind] = sets.New[template.Key]()
+	}
+	u.keys[kind].Insert(key)
+}
+
+// take returns those of a kind, and forgets them.
+func (u *unsure) take(kind schema.GroupKind) []template.Key {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	keys := u.keys[kind].UnsortedList()
+	delete(u.keys, kind)
+	return keys
 }
 
 // specOf returns what the binding of a template says, or is about to say; nil when

@@ -13,9 +13,11 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	"fleet.dev/fleet/pkg/scheduler/policy"
+	"fleet.dev/fleet/pkg/scheduler/source"
 	"fleet.dev/fleet/pkg/scheduler/template"
 )
 
@@ -203,4 +205,104 @@ func TestBelongsTravels(t *testing.T) {
 			h.want(along, "none", "Nothing is left of it.")
 		}
 	})
+}
+
+// rollout stores a custom workload that needs a ConfigMap.
+func (h *harness) rollout(config string) template.Key {
+	links := &template.Links{Needs: []template.Key{{Kind: "ConfigMap", Namespace: "shop", Name: config}}}
+	return h.put(rollouts, &metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "web"}, template.Traits{Links: links})
+}
+
+// withRolloutDeps has a policy put Rollouts on a member with what they need.
+func (h *harness) withRolloutDeps() {
+	h.fleet.define(rollouts, "rollouts", true)
+	h.member("m1", withRollouts)
+	affinity := named("m1")
+	p := &policyv1alpha1.ClusterPropagationPolicy{ObjectMeta: metav1.ObjectMeta{Name: "mine", UID: "mine"}}
+	p.Spec.ResourceSelectors = []policyv1alpha1.ResourceSelector{{APIVersion: "argoproj.io/v1alpha1", Kind: "Rollout"}}
+	p.Spec.Placement.ClusterAffinity = &affinity
+	p.Spec.PropagateDeps = true
+	h.setPropagation(h.ctx, p)
+}
+
+// TestNeededByUnlisted: a scheduler that starts knows the bindings before it knows
+// custom workloads.
+func TestNeededByUnlisted(t *testing.T) {
+	kind := rollouts.GroupKind()
+	cases := map[string]struct {
+		reason string
+		then   func(h *harness, rollout template.Key)
+		want   string
+	}{
+		"NotDiscovered": {
+			reason: "Its kind is not even known to be served.",
+			then: func(h *harness, _ template.Key) {
+				h.fleet.liveErr = source.ErrNotServed
+				h.fleet.unserved = map[schema.GroupKind]bool{kind: true}
+				h.OnUnserved(kind)
+			},
+			want: "+m1",
+		},
+		"StillNeeded": {
+			reason: "It is listed and needs it.",
+			then: func(h *harness, _ template.Key) {
+				h.rollout("config")
+				h.fleet.unlisted = nil
+				h.OnListed(kind)
+			},
+			want: "+m1",
+		},
+		"NotNeeded": {
+			reason: "It needs another since nobody looked.",
+			then: func(h *harness, _ template.Key) {
+				h.rollout("other")
+				h.fleet.unlisted = nil
+				h.OnListed(kind)
+			},
+			want: "-m1",
+		},
+		"Deleted": {
+			reason: "It was deleted while nobody looked.",
+			then: func(h *harness, _ template.Key) {
+				h.fleet.unlisted = nil
+				h.OnListed(kind)
+			},
+			want: "-m1",
+		},
+		"Gone": {
+			reason: "Its kind never comes back and its binding is gone.",
+			then: func(h *harness, rollout template.Key) {
+				binding := h.store.of(rollout)
+				h.store.remove(rollout)
+				h.removeBinding(binding)
+			},
+			want: "-m1",
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(h *harness) {
+				h.withRolloutDeps()
+				config := h.create(configMap("config"))
+				rollout := h.rollout("config")
+				h.settle()
+				h.want(config, "+m1", "It is needed.")
+
+				again := newHarness(t)
+				defer again.queue.ShutDown()
+				again.store, again.bindings, again.uids = h.store, h.store, 100
+				again.fleet.unlisted = map[schema.GroupKind]bool{kind: true}
+				again.withRolloutDeps()
+				for _, key := range []template.Key{config, rollout} {
+					again.setBinding(again.store.of(key))
+				}
+				again.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "config", UID: h.fleet.Get(config).UID}})
+				again.settle()
+				again.want(config, "+m1", "Nobody knows of the workload yet.")
+				tc.then(again, rollout)
+				again.settle()
+				again.want(config, tc.want, tc.reason)
+			})
+		})
+	}
 }

@@ -65,6 +65,7 @@ type Scheduler struct {
 	mounts    mounts
 	groups    *groups
 	needs     *dependency.Index
+	unsure    *unsure
 	changes   *changes
 
 	preemptions *preemptions
@@ -139,6 +140,7 @@ func newScheduler(c Config) (*Scheduler, error) {
 		mounts:    newMounts(),
 		groups:    newGroups(),
 		changes:   newChanges(),
+		unsure:    newUnsure(),
 
 		preemptions: newPreemptions(),
 		choices:     newPrepared(choiceOf),

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/utils/clock"
 
@@ -37,8 +38,9 @@ type Cache struct {
 	placements map[template.Key]*placement
 	byMember   map[string]sets.Set[*placement]
 	byPolicy   map[policy.Ref]sets.Set[template.Key]
-	footprints map[string]counts // by namespace: members and templates there that run Pods
-	landings   map[string]counts // by namespace: members and templates there
+	carriers   map[types.NamespacedName]template.Key // by their binding: those that take along what they need
+	footprints map[string]counts                     // by namespace: members and templates there that run Pods
+	landings   map[string]counts                     // by namespace: members and templates there
 	// visited are, by namespace, the members where it had a template and is not placed
 	// itself yet: a syncer makes the namespace with the first object in it.
 	visited map[string]sets.Set[string]
@@ -79,6 +81,7 @@ func New(clock clock.PassiveClock, promised time.Duration) *Cache {
 		placements: map[template.Key]*placement{},
 		byMember:   map[string]sets.Set[*placement]{},
 		byPolicy:   map[policy.Ref]sets.Set[template.Key]{},
+		carriers:   map[types.NamespacedName]template.Key{},
 		footprints: map[string]counts{},
 		landings:   map[string]counts{},
 		visited:    map[string]sets.Set[string]{},
@@ -198,6 +201,7 @@ func (c *Cache) setBindingLocked(binding workv1alpha1.Binding, confirmed bool) C
 	}
 	if p.binding == nil || !older(binding, p.binding) {
 		c.indexPolicyLocked(key, p.binding, binding)
+		c.indexCarrierLocked(key, p.binding, binding)
 		p.binding = binding
 	}
 	if p.assumed {
@@ -216,6 +220,7 @@ func (c *Cache) RemoveBinding(binding workv1alpha1.Binding) {
 		return
 	}
 	c.indexPolicyLocked(key, p.binding, nil)
+	c.indexCarrierLocked(key, p.binding, nil)
 	p.binding = nil
 	if !p.assumed {
 		c.placeLocked(key, p, nil)
@@ -376,6 +381,15 @@ func (c *Cache) Following(ref policy.Ref) []template.Key {
 	return c.byPolicy[ref].UnsortedList()
 }
 
+// Carrier returns the template whose binding has the name and says that what it needs
+// goes along, false when none does.
+func (c *Cache) Carrier(binding types.NamespacedName) (template.Key, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	key, ok := c.carriers[binding]
+	return key, ok
+}
+
 // OfKind returns the templates of a kind that have a binding. It looks at all
 // placements: for what happens once per kind.
 func (c *Cache) OfKind(kind schema.GroupKind) []template.Key {
@@ -519,6 +533,19 @@ func (c *Cache) indexPolicyLocked(key template.Key, before, after workv1alpha1.B
 	if ref, ok := PolicyOf(after); ok {
 		insert(c.byPolicy, ref, key)
 	}
+}
+
+func (c *Cache) indexCarrierLocked(key template.Key, before, after workv1alpha1.Binding) {
+	if before != nil && before.GetSpec().PropagateDeps {
+		delete(c.carriers, nameOf(before))
+	}
+	if after != nil && after.GetSpec().PropagateDeps {
+		c.carriers[nameOf(after)] = key
+	}
+}
+
+func nameOf(binding workv1alpha1.Binding) types.NamespacedName {
+	return types.NamespacedName{Namespace: binding.GetNamespace(), Name: binding.GetName()}
 }
 
 // PolicyOf returns the policy a binding follows, false when it follows none.

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	testclock "k8s.io/utils/clock/testing"
 
@@ -179,6 +180,31 @@ func TestIndexes(t *testing.T) {
 	c.SetBinding(binding(web, "2", "m1"))
 	if got := len(c.Following(ref)) + len(c.PlacedOn("m2")); got != 0 || len(c.byMember) != 1 || len(c.byPolicy) != 0 {
 		t.Errorf("indexes keep what is no more: %v, %v", c.byMember, c.byPolicy)
+	}
+}
+
+func TestCarrier(t *testing.T) {
+	c, _ := newCache()
+	name := types.NamespacedName{Namespace: "shop", Name: "web"}
+	carrying := binding(web, "1", "m1")
+	carrying.Spec.PropagateDeps = true
+	steps := []struct {
+		reason string
+		do     func()
+		want   bool
+	}{
+		{reason: "Its needs stay behind.", do: func() { c.SetBinding(binding(web, "1", "m1")) }},
+		{reason: "They go along.", do: func() { c.SetBinding(carrying) }, want: true},
+		{reason: "They do no more.", do: func() { c.SetBinding(binding(web, "1", "m1")) }},
+		{reason: "They do again.", do: func() { c.SetBinding(carrying) }, want: true},
+		{reason: "The binding is gone.", do: func() { c.RemoveBinding(carrying) }},
+	}
+	for _, step := range steps {
+		step.do()
+		key, got := c.Carrier(name)
+		if got != step.want || got && key != web {
+			t.Errorf("\n%s\nCarrier(...): want %v, got %v, %v", step.reason, step.want, key, got)
+		}
 	}
 }
 
