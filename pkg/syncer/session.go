@@ -286,7 +286,7 @@ func (s *session) look(ctx context.Context, next item) {
 	record.revisit = o.reason == "" || o.reason == workv1alpha1.AppliedReasonKindNotServed || len(record.trimmed) > 0
 	s.mu.Unlock()
 	pods, again := s.unschedulable.of(record.target.identity())
-	if o.unschedulable = pods; again > 0 {
+	if o.unschedulable = notRunning(pods, o.object); again > 0 {
 		s.queue.AddAfter(next, again)
 	}
 	if o.reason != "" {

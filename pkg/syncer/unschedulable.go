@@ -4,6 +4,7 @@
 package syncer
 
 import (
+	"encoding/json"
 	"strings"
 	"sync"
 	"time"
@@ -85,6 +86,43 @@ func (u *unschedulable) of(object objectIdentity) (pods *workv1alpha1.Unschedula
 		}
 	}
 	return pods, again
+}
+
+// notRunning returns of the Pods of an object that find no node those that it lacks: one
+// that is to replace another, or that comes on top of those wanted, is no replica that
+// does not run. Nil when it lacks none, or the object is not known.
+func notRunning(pods *workv1alpha1.UnschedulablePods, object *observed) *workv1alpha1.UnschedulablePods {
+	if pods == nil || object == nil {
+		return nil
+	}
+	lacking, ok := object.lacking(pods.Count)
+	switch {
+	case !ok || lacking >= pods.Count:
+		return pods
+	case lacking <= 0:
+		return nil
+	default:
+		return &workv1alpha1.UnschedulablePods{Count: lacking, Since: pods.Since}
+	}
+}
+
+// lacking returns how many replicas the object wants beyond those that have a node or
+// are ready, when so many of its Pods have none; false when it does not count replicas
+// as workloads of Kubernetes do.
+func (o *observed) lacking(waiting int32) (int32, bool) {
+	var manifest struct {
+		Spec struct {
+			Replicas *int32 `json:"replicas"`
+		} `json:"spec"`
+	}
+	var status struct {
+		Replicas      int32 `json:"replicas"`
+		ReadyReplicas int32 `json:"readyReplicas"`
+	}
+	if json.Unmarshal(o.manifest, &manifest) != nil || manifest.Spec.Replicas == nil || json.Unmarshal(o.status, &status) != nil {
+		return 0, false
+	}
+	return *manifest.Spec.Replicas - max(status.Replicas-waiting, status.ReadyReplicas), true
 }
 
 // unschedulableSince returns since when the member's scheduler finds no node for a

@@ -189,3 +189,60 @@ func TestReportUnschedulable(t *testing.T) {
 	r.session.podChanged(again, cut(t, podOf("a", on("n1"))))
 	r.await("web", "that all have a node", func(item workv1alpha1.FeedbackItem) bool { return item.Unschedulable == nil })
 }
+
+func TestNotRunning(t *testing.T) {
+	since := metav1.NewTime(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))
+	waiting := func(count int32) *workv1alpha1.UnschedulablePods {
+		if count == 0 {
+			return nil
+		}
+		return &workv1alpha1.UnschedulablePods{Count: count, Since: since}
+	}
+	cases := map[string]struct {
+		reason   string
+		manifest string
+		status   string
+		waiting  int32
+		want     int32
+	}{
+		"None":     {reason: "All have a node.", manifest: `{"spec":{"replicas":2}}`, status: `{"replicas":2,"readyReplicas":2}`},
+		"Starting": {reason: "None runs.", manifest: `{"spec":{"replicas":2}}`, status: `{"replicas":2}`, waiting: 2, want: 2},
+		"Surge": {
+			reason:   "The only Pod serves while the one that is to replace it waits.",
+			manifest: `{"spec":{"replicas":1}}`, status: `{"replicas":2,"readyReplicas":1}`, waiting: 1,
+		},
+		"SurgeOfUnready": {
+			reason:   "A Pod that is not ready for a moment has a node.",
+			manifest: `{"spec":{"replicas":1}}`, status: `{"replicas":2}`, waiting: 1,
+		},
+		"StaleStatus": {
+			reason:   "The status does not count the replacement yet.",
+			manifest: `{"spec":{"replicas":1}}`, status: `{"replicas":1,"readyReplicas":1}`, waiting: 1,
+		},
+		"InPart": {
+			reason:   "Three of five are replaced, one of those is down.",
+			manifest: `{"spec":{"replicas":5}}`, status: `{"replicas":7,"readyReplicas":4}`, waiting: 3, want: 1,
+		},
+		"Crashing": {
+			reason:   "What has a node and is not ready does not want another.",
+			manifest: `{"spec":{"replicas":3}}`, status: `{"replicas":3}`, waiting: 1, want: 1,
+		},
+		"Uncounted": {reason: "A Job has no replicas.", manifest: `{"spec":{"parallelism":2}}`, status: `{"active":2}`, waiting: 2, want: 2},
+		"Custom":    {reason: "Its replicas are no number.", manifest: `{"spec":{"replicas":[{"zone":"a"}]}}`, status: `{}`, waiting: 2, want: 2},
+		"NoStatus":  {reason: "Nobody says how many there are.", manifest: `{"spec":{"replicas":2}}`, waiting: 2, want: 2},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			object := &observed{manifest: []byte(tc.manifest)}
+			if tc.status != "" {
+				object.status = []byte(tc.status)
+			}
+			if diff := cmp.Diff(waiting(tc.want), notRunning(waiting(tc.waiting), object)); diff != "" {
+				t.Errorf("\n%s\nnotRunning(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+	if got := notRunning(waiting(1), nil); got != nil {
+		t.Errorf("notRunning(...): nothing is known of an object that is not there: got %+v", got)
+	}
+}
