@@ -66,6 +66,8 @@ func (s *Scheduler) write(ctx context.Context, d *decision) error {
 	if err != nil {
 		return err
 	}
+	d.written = d.spec != nil
+	s.tellLoss(d)
 
 	// 3. The reason, when the template cannot be placed, or could not before.
 	if d.scheduled != nil {
@@ -250,11 +252,14 @@ func (s *Scheduler) finish(ctx context.Context, d *decision, err error) {
 	defer s.ahead.end(d.key)
 	logger := klog.FromContext(ctx)
 	if err == nil {
-		s.tellLoss(d)
 		s.finished(logger, d)
 		return
 	}
-	if d.spec != nil {
+	switch {
+	case d.written:
+		s.tellNeeded(d)
+		s.relieved(d)
+	case d.spec != nil:
 		s.apply(d.key, s.cache.Forget(d.key))
 		if d.spec.PropagateDeps {
 			s.add(s.needs.Along(d.key))

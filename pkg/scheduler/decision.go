@@ -32,6 +32,8 @@ type decision struct {
 	why string
 	// spec the binding is to have; nil leaves it as it is.
 	spec *workv1alpha1.BindingSpec
+	// written says that the binding has that spec, whatever fails after.
+	written bool
 	// remove the binding.
 	remove bool
 	// confirmGone is to be true in the fleet before anything is written: that the
@@ -47,8 +49,8 @@ type decision struct {
 	wakeOn framework.Event
 	// choice of members the decision was made by; nil when it was not made by one.
 	choice *strategy.Choice
-	// losses are the replicas that others of lower priority lose for it, by member;
-	// claim is the room that makes, with what there is.
+	// losses are what others of lower priority keep that lose replicas for it, in the
+	// members they lose them in; claim is the room that makes, with what there is.
 	losses map[template.Key]map[string]int32
 	claim  map[string]int32
 	// diagnosis of the cycle, for who asks why.

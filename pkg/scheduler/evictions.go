@@ -85,11 +85,13 @@ func newTasks(subject *subject, before, after []workv1alpha1.TargetCluster) []wo
 	}
 	var tasks []workv1alpha1.GracefulEvictionTask
 	for _, cluster := range before {
-		if listed(after, cluster.Name) || slices.Contains(subject.missing, cluster.Name) || subject.stuck.emptied(cluster.Name, cluster.Replicas) ||
-			subject.loss.takes(cluster.Name, cluster.Replicas) {
+		if listed(after, cluster.Name) || slices.Contains(subject.missing, cluster.Name) || subject.stuck.emptied(cluster.Name, cluster.Replicas) {
 			continue
 		}
-		tasks = append(tasks, newTask(cluster.Name, cluster.Replicas))
+		// Not those that make room for others.
+		if keeps := subject.placed[cluster.Name]; keeps > 0 || cluster.Replicas == 0 {
+			tasks = append(tasks, newTask(cluster.Name, keeps))
+		}
 	}
 	return tasks
 }

@@ -48,6 +48,9 @@ type fakeBindings struct {
 	writes   int
 	created  []string // kinds, in the order of their bindings
 	fail     error    // of the next write
+	// failStatus is the error of the next status of a binding, lose that of its next
+	// patch, which is stored all the same; both by name.
+	failStatus, lose map[string]error
 	// beforeWrite is called once, ahead of the next write.
 	beforeWrite func()
 }
@@ -164,7 +167,12 @@ func (f *fakeBindings) Patch(_ context.Context, binding workv1alpha1.Binding, pa
 	if err := json.Unmarshal(after, updated); err != nil {
 		return nil, err
 	}
-	return f.updateLocked(updated, old), nil
+	stored := f.updateLocked(updated, old)
+	if err := f.lose[binding.GetName()]; err != nil {
+		delete(f.lose, binding.GetName())
+		return nil, err
+	}
+	return stored, nil
 }
 
 // updateLocked is the strategy of bindings, in short.
@@ -318,6 +326,10 @@ func (f *fakeBindings) UpdateStatus(_ context.Context, binding workv1alpha1.Bind
 	}
 	if old.GetResourceVersion() != binding.GetResourceVersion() {
 		return nil, apierrors.NewConflict(workv1alpha1.Resource("resourcebindings"), binding.GetName(), nil)
+	}
+	if err := f.failStatus[binding.GetName()]; err != nil {
+		delete(f.failStatus, binding.GetName())
+		return nil, err
 	}
 	*old.GetStatus() = *binding.GetStatus()
 	return f.storeLocked(old), nil

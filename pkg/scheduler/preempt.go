@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/utils/ptr"
@@ -38,8 +39,12 @@ import (
 
 const (
 	// claimLifetime is how long a template waits for the room it had others make
-	// before it may have more of them do so.
-	claimLifetime = 30 * time.Second
+	// before it may have more of them do so. A member reports the room of a Pod when
+	// the Pod has ended, for which it has 30 seconds by default, and may ask for more.
+	claimLifetime = 5 * time.Minute
+	// keptOffLifetime is how long those who made room are held back after it was
+	// taken.
+	keptOffLifetime = 30 * time.Second
 	// preemptedReason is the reason of the Event on what lost replicas.
 	preemptedReason = "Preempted"
 )
@@ -47,11 +52,15 @@ const (
 // loss is what a template loses to one of higher priority.
 type loss struct {
 	to template.Key
-	// replicas that are to go, by member; nil when they have gone.
+	// keeps is what it has when that is over, in the members it loses replicas in. It
+	// gets no more there until then. That it is no difference makes it safe to decide
+	// about it twice.
+	keeps map[string]int32
+	until time.Time
+	// gone says that the rest has gone.
+	gone bool
+	// replicas that are to go, by member, of those that a subject has.
 	replicas map[string]int32
-	// members it gets no more replicas in until then.
-	members map[string]int32
-	until   time.Time
 }
 
 // preemptions are those under way.
@@ -86,17 +95,24 @@ func (p *preemptions) lost(key template.Key) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if found, ok := p.losses[key]; ok {
-		found.replicas = nil
+		found.gone = true
 	}
 }
 
-// begin notes what others lose to a template.
+// forget drops what a template was to lose.
+func (p *preemptions) forget(key template.Key) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.losses, key)
+}
+
+// begin notes what others keep that make room for a template.
 func (p *preemptions) begin(by template.Key, losses map[template.Key]map[string]int32, until time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.claims[by] = until
-	for key, replicas := range losses {
-		p.losses[key] = &loss{to: by, replicas: replicas, members: replicas, until: until}
+	for key, keeps := range losses {
+		p.losses[key] = &loss{to: by, keeps: keeps, until: until}
 	}
 }
 
@@ -113,33 +129,47 @@ func (p *preemptions) claiming(key template.Key, now time.Time) bool {
 	return ok
 }
 
-// end ends the claim of a template. Those who made room are held back a little
-// longer when it got it, until its Pods are there.
-func (p *preemptions) end(by template.Key, placed bool) {
+// end ends the claim of a template: what has not gone stays. Those who made room are
+// held back a little longer when it got it, until its Pods are there.
+func (p *preemptions) end(by template.Key, placed bool, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, ok := p.claims[by]; !ok {
 		return
 	}
 	delete(p.claims, by)
-	if !placed {
-		maps.DeleteFunc(p.losses, func(_ template.Key, l *loss) bool { return l.to == by && l.replicas == nil })
+	maps.DeleteFunc(p.losses, func(_ template.Key, l *loss) bool { return l.to == by && !(placed && l.gone) })
+	until := now.Add(keptOffLifetime)
+	for _, l := range p.losses {
+		if l.to == by && l.until.After(until) {
+			l.until = until
+		}
 	}
 }
 
 // losing has a subject see what it has as if what it loses had gone.
 func (s *Scheduler) losing(found *subject) {
 	if found.placed == nil {
+		s.preemptions.forget(found.key)
 		return
 	}
 	found.loss = s.preemptions.lossOf(found.key, s.clock.Now())
-	if found.loss == nil {
+	if found.loss == nil || found.loss.gone {
 		return
 	}
-	for member, n := range found.loss.replicas {
-		if found.placed[member] -= n; found.placed[member] <= 0 {
+	found.loss.replicas = map[string]int32{}
+	for member, keeps := range found.loss.keeps {
+		n := found.placed[member] - keeps
+		if n <= 0 {
+			continue
+		}
+		found.loss.replicas[member] = n
+		if found.placed[member] = keeps; keeps == 0 {
 			delete(found.placed, member)
 		}
+	}
+	if len(found.loss.replicas) == 0 {
+		s.preemptions.lost(found.key)
 	}
 }
 
@@ -148,16 +178,19 @@ func (l *loss) keptOff(member string) bool {
 	if l == nil {
 		return false
 	}
-	_, ok := l.members[member]
+	_, ok := l.keeps[member]
 	return ok
 }
 
 // loses reports whether replicas are to go.
 func (l *loss) loses() bool { return l != nil && len(l.replicas) > 0 }
 
-// takes reports whether all replicas of a member are to go.
-func (l *loss) takes(member string, replicas int32) bool {
-	return l != nil && replicas > 0 && l.replicas[member] >= replicas
+// gives reports whether replicas have gone in a placement.
+func (l *loss) gives(clusters []workv1alpha1.TargetCluster) bool {
+	return !slices.ContainsFunc(clusters, func(cluster workv1alpha1.TargetCluster) bool {
+		keeps, loses := l.keeps[cluster.Name]
+		return loses && cluster.Replicas > keeps
+	})
 }
 
 // leftover is what a template has when its losses have gone.
@@ -183,7 +216,7 @@ func (s *Scheduler) preempt(d *decision, plan *strategy.Plan) {
 	if !mayPreempt(d, plan) || s.preemptions.claiming(d.key, s.clock.Now()) {
 		return
 	}
-	short := int64(d.template.Workload.Pods)
+	short := int64(d.wanted)
 	for _, candidate := range d.considered {
 		short -= int64(candidate.Replicas) + int64(candidate.Room)
 	}
@@ -242,7 +275,7 @@ func (v victim) lose(n int32, d *decision) {
 	}
 	for _, share := range v.members {
 		of := min(n, share.replicas)
-		d.losses[v.key][share.member] += of
+		d.losses[v.key][share.member] = share.replicas - of
 		d.claim[share.member] += of * share.yield
 		n -= of
 	}
@@ -255,7 +288,8 @@ func (s *Scheduler) victimsOn(d *decision, candidate *framework.Candidate) []vic
 	slices.SortFunc(keys, template.Key.Compare)
 	for _, key := range keys {
 		binding, t := s.cache.Binding(key), s.templates.Get(key)
-		if key == d.key || binding == nil || t == nil || !yields(binding, t) || priorityOf(binding) >= d.priority.Value || s.preemptions.lossOf(key, s.clock.Now()) != nil {
+		if key == d.key || binding == nil || t == nil || !yields(binding, t) || priorityOf(binding) >= d.priority.Value || s.preemptions.lossOf(key, s.clock.Now()) != nil ||
+			s.autoscaled(key) {
 			continue
 		}
 		if v := s.victimOn(d, candidate, t, binding); v.Replicas > 0 && (v.Yield > 0 || v.Whole) {
@@ -332,6 +366,21 @@ func yields(binding workv1alpha1.Binding, t *template.Template) bool {
 	return spec.Placement != nil && len(spec.Placement.SpreadConstraints) == 0 && byCapacity(spec.Placement)
 }
 
+// autoscaled reports whether an autoscaler goes along with a workload to some of its
+// members: the replicas there are its to say.
+func (s *Scheduler) autoscaled(key template.Key) bool {
+	on := s.cache.MembersOf(key)
+	for _, user := range s.needs.Targeting(key) {
+		if user.Group != autoscalingv2.GroupName || user.Kind != "HorizontalPodAutoscaler" {
+			continue
+		}
+		if spec := s.specOf(user); spec != nil && spec.Holders().HasAny(sets.List(on)...) {
+			return true
+		}
+	}
+	return false
+}
+
 // byCapacity reports whether a placement divides by capacity.
 func byCapacity(placement *policyv1alpha1.Placement) bool {
 	how := placement.ReplicaScheduling
@@ -367,14 +416,15 @@ func (s *Scheduler) claim(d *decision) {
 	case d.result == metrics.Unschedulable && s.preemptions.claiming(d.key, now):
 		s.cache.ClaimAgain(d.key)
 	default:
-		s.preemptions.end(d.key, d.result == metrics.Placed)
+		s.preemptions.end(d.key, d.result == metrics.Placed, now)
 		s.cache.Unclaim(d.key)
 	}
 }
 
-// tellLoss tells a template that replicas went, after it was written.
+// tellLoss tells a template that replicas went, after a binding without them was
+// written.
 func (s *Scheduler) tellLoss(d *decision) {
-	if d.spec == nil || !d.loss.loses() {
+	if d.spec == nil || !d.loss.loses() || !d.loss.gives(d.spec.Clusters) {
 		return
 	}
 	s.preemptions.lost(d.key)

@@ -4,15 +4,21 @@
 package scheduler
 
 import (
+	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/policy"
 	"fleet.dev/fleet/pkg/scheduler/template"
 )
 
@@ -154,10 +160,12 @@ func TestPreemptionOnce(t *testing.T) {
 		h.report(map[string]int64{"m1": 0})
 		high := h.create(deployment("high", 4))
 		h.settle()
-		time.Sleep(20 * time.Second)
-		h.settle()
-		if lost := 20 - replicasIn(h, low) - replicasIn(h, other); lost != 4 {
-			t.Errorf("replicas that made room before any was reported: want 4, got %d", lost)
+		for range 12 {
+			time.Sleep(20 * time.Second)
+			h.settle()
+			if lost := 20 - replicasIn(h, low) - replicasIn(h, other); lost != 4 {
+				t.Fatalf("replicas that made room before any was reported: want 4, got %d", lost)
+			}
 		}
 
 		h.delete(high)
@@ -169,4 +177,183 @@ func TestPreemptionOnce(t *testing.T) {
 			t.Errorf("who made room gets it back when nobody needs it: %d replicas are missing", lost)
 		}
 	})
+}
+
+// TestLossOnce has something fail after the replicas went.
+func TestLossOnce(t *testing.T) {
+	failure := errors.New("connection reset by peer")
+	cases := map[string]struct {
+		reason string
+		fail   func(f *fakeBindings, binding string)
+	}{
+		"Status": {
+			reason: "What was written is not taken away again because the complaint was not.",
+			fail:   func(f *fakeBindings, binding string) { f.failStatus = map[string]error{binding: failure} },
+		},
+		"Answer": {
+			reason: "Nor because nobody heard that it was written.",
+			fail:   func(f *fakeBindings, binding string) { f.lose = map[string]error{binding: failure} },
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(h *harness) {
+				h.classes()
+				h.member("m1", pods(10))
+				h.prioritized("low", byRoom(), class("low"))
+				h.prioritized("high", byRoom(), class("high"))
+				low := h.create(deployment("low", 8))
+				h.settle()
+				h.report(map[string]int64{"m1": 2})
+				tc.fail(h.store, h.store.of(low).GetName())
+				h.create(deployment("high", 5))
+				h.settle()
+				h.settle()
+				if len(h.store.failStatus)+len(h.store.lose) > 0 {
+					t.Fatal("nothing failed")
+				}
+				h.want(low, "m1=5", tc.reason)
+				want := "Unschedulable: preempted by Deployment.apps shop/high: 1/1 clusters are available: not enough capacity for 3 more replicas"
+				if diff := cmp.Diff(want, h.message(low)); diff != "" {
+					t.Errorf("\n%s\nmessage: -want, +got:\n%s", tc.reason, diff)
+				}
+			})
+		})
+	}
+}
+
+// TestClaimEndsEarly has a template need no room any more before others made it.
+func TestClaimEndsEarly(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		happen func(h *harness, high template.Key)
+	}{
+		"Placed": {reason: "It got other room.", happen: func(h *harness, high template.Key) {
+			h.member("m2", pods(50))
+			h.queue.Add(high)
+		}},
+		"Smaller": {reason: "It fits now.", happen: func(h *harness, _ template.Key) { h.create(deployment("high", 2)) }},
+		"Deleted": {reason: "It is gone.", happen: func(h *harness, high template.Key) { h.delete(high) }},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(h *harness) {
+				h.classes()
+				h.member("m1", pods(10))
+				h.prioritized("low", byRoom(), class("low"))
+				h.prioritized("high", byRoom(), class("high"))
+				low := h.create(deployment("low", 8))
+				h.settle()
+				h.report(map[string]int64{"m1": 2})
+				high := h.create(deployment("high", 5))
+				h.scheduleOne(h.ctx)
+				synctest.Wait()
+				if h.preemptions.lossOf(low, h.clock.Now()) == nil {
+					t.Fatal("nobody is to make room")
+				}
+				tc.happen(h, high)
+				h.settle()
+				h.want(low, "m1=8", tc.reason)
+			})
+		})
+	}
+}
+
+// TestAutoscaledStay: who has an autoscaler in a member has as many replicas there as
+// that says, whatever its binding gives it.
+func TestAutoscaledStay(t *testing.T) {
+	inBubble(t, func(h *harness) {
+		h.classes()
+		h.member("m1", pods(10))
+		h.prioritized("low", byRoom(), class("low"))
+		p := h.policies.Get(policy.Ref{Name: "low"}).DeepCopyObject().(policyv1alpha1.Propagation)
+		p.GetSpec().PropagateDeps = true
+		h.setPropagation(h.ctx, p)
+		h.prioritized("high", byRoom(), class("high"))
+		autoscaler := &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "low"}}
+		autoscaler.Spec.ScaleTargetRef = autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "low"}
+		scales, low := h.create(autoscaler), h.create(deployment("low", 8))
+		h.settle()
+		h.want(scales, "+m1", "It goes along.")
+		h.report(map[string]int64{"m1": 2})
+		h.create(deployment("high", 5))
+		h.settle()
+		h.want(low, "m1=8", "The member would keep all of them.")
+	})
+}
+
+// TestPreemptionWithFrozen has a part of who asks for room on a member that is being
+// unjoined.
+func TestPreemptionWithFrozen(t *testing.T) {
+	inBubble(t, func(h *harness) {
+		h.classes()
+		h.member("m1", pods(10))
+		h.member("m2", pods(5))
+		h.prioritized("low", within(byRoom(), "m1"), class("low"))
+		h.prioritized("high", byRoom(), class("high"))
+		low := h.create(deployment("low", 10))
+		h.settle()
+		h.report(map[string]int64{"m1": 0})
+		high := h.create(deployment("high", 5))
+		h.settle()
+		h.want(high, "m2=5", "There is room.")
+		h.report(map[string]int64{"m2": 0})
+		h.member("m2", pods(0), leaving)
+		h.settle()
+		h.create(deployment("high", 7))
+		h.settle()
+		h.want(low, "m1=8", "The others are still counted where they are.")
+	})
+}
+
+// TestTasksOfVictims: a member that is left keeps up what moves, not what makes room.
+func TestTasksOfVictims(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		placed map[string]int32
+		want   []workv1alpha1.GracefulEvictionTask
+	}{
+		"None": {reason: "Nobody takes anything.", placed: map[string]int32{"m1": 5}, want: []workv1alpha1.GracefulEvictionTask{newTask("m1", 5)}},
+		"Some": {reason: "What makes room does not wait for a replacement.", placed: map[string]int32{"m1": 2}, want: []workv1alpha1.GracefulEvictionTask{newTask("m1", 2)}},
+		"All":  {reason: "Nothing is kept when all make room.", placed: map[string]int32{}},
+	}
+	before, after := []workv1alpha1.TargetCluster{{Name: "m1", Replicas: 5}}, []workv1alpha1.TargetCluster{{Name: "m2", Replicas: 5}}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			of := &subject{template: &template.Template{Workload: &template.Workload{Divisible: true}}, placed: tc.placed}
+			if diff := cmp.Diff(tc.want, newTasks(of, before, after)); diff != "" {
+				t.Errorf("\n%s\nnewTasks(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestTellLoss: replicas went when the binding that was written has them no more.
+func TestTellLoss(t *testing.T) {
+	cases := map[string]struct {
+		reason   string
+		clusters []workv1alpha1.TargetCluster
+		want     bool
+	}{
+		"Less":  {reason: "They went.", clusters: []workv1alpha1.TargetCluster{{Name: "m1", Replicas: 3}, {Name: "m2", Replicas: 9}}, want: true},
+		"Left":  {reason: "All of them.", want: true},
+		"Stays": {reason: "Something else was written.", clusters: []workv1alpha1.TargetCluster{{Name: "m1", Replicas: 5}}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(h *harness) {
+				low := h.create(deployment("low", 5))
+				keeps := map[string]int32{"m1": 3}
+				h.preemptions.begin(template.Key{Name: "high"}, map[template.Key]map[string]int32{low: keeps}, h.clock.Now().Add(time.Minute))
+				of := &subject{key: low, template: h.fleet.Get(low), loss: &loss{keeps: keeps, replicas: map[string]int32{"m1": 2}}}
+				h.tellLoss(&decision{subject: of, spec: &workv1alpha1.BindingSpec{Clusters: tc.clusters}})
+				if diff := cmp.Diff(tc.want, h.preemptions.lossOf(low, h.clock.Now()).gone); diff != "" {
+					t.Errorf("\n%s\ngone: -want, +got:\n%s", tc.reason, diff)
+				}
+				if diff := cmp.Diff(tc.want, len(h.events.Events) > 0); diff != "" {
+					t.Errorf("\n%s\ntold: -want, +got:\n%s", tc.reason, diff)
+				}
+			})
+		})
+	}
 }

@@ -39,6 +39,7 @@ type subject struct {
 	priority   *template.Priority     // nil when its policy asks for none
 	loss       *loss                  // to one of higher priority, nil when there is none
 	considered []*framework.Candidate // with their room, of the last term tried
+	wanted     int32                  // replicas that those are to have together
 	stuck      *stuck                 // replicas that find no node, nil when nobody looked
 	anew       bool                   // somebody asked to decide regardless of where the replicas are
 
@@ -407,7 +408,7 @@ func runCycle(ctx context.Context, profile *runtime.Framework, request *framewor
 			}
 		}
 		feasible = field.subject.stuck.relieve(request, feasible, field.freed)
-		field.subject.considered = feasible
+		field.subject.considered, field.subject.wanted = feasible, request.Replicas
 	}
 	if len(field.subject.components) > 0 {
 		parallelize.Until(ctx, len(feasible), func(i int) {

@@ -122,6 +122,13 @@ func (i *Index) Needed(key template.Key) []template.Key {
 	return reach(key, i.neededLocked).UnsortedList()
 }
 
+// Targeting returns what is of use to a template by its name.
+func (i *Index) Targeting(key template.Key) []template.Key {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	return i.targeting[key].UnsortedList()
+}
+
 // With returns the templates a template goes along with.
 func (i *Index) With(key template.Key) []template.Key {
 	i.mu.RLock()
