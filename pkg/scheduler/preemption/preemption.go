@@ -57,6 +57,10 @@ func (c Candidate) yield() int64 {
 	return int64(c.Yield) * int64(c.Replicas)
 }
 
+// mostChoices bounds the choices of candidates that go as a whole which are looked
+// at: decisions wait for each other.
+const mostChoices = 50_000
+
 // whole is a choice of candidates that go as a whole.
 type whole struct {
 	yield  int64
@@ -105,8 +109,11 @@ func split(candidates []Candidate, level []int) (singles, wholes []int) {
 }
 
 // combine returns the choice of wholes that makes most room for each number of
-// replicas that they have together.
+// replicas that they have together. Of very many it returns some good ones.
 func combine(candidates []Candidate, wholes []int) map[int]whole {
+	if choicesOf(candidates, wholes) > mostChoices {
+		return prefer(candidates, wholes)
+	}
 	choices := map[int]whole{0: {}}
 	for _, i := range wholes {
 		next := maps.Clone(choices)
@@ -118,6 +125,44 @@ func combine(candidates []Candidate, wholes []int) map[int]whole {
 			}
 		}
 		choices = next
+	}
+	return choices
+}
+
+// choicesOf is how many choices combine looks at, at most.
+func choicesOf(candidates []Candidate, wholes []int) int64 {
+	var replicas int64
+	for _, i := range wholes {
+		replicas += int64(candidates[i].Replicas)
+	}
+	count := int64(len(wholes))
+	if count < 32 {
+		replicas = min(replicas, 1<<count)
+	}
+	return count * replicas
+}
+
+// prefer returns each whole by itself, and those that make most room for a replica
+// together: the first of them, the first two, and so on to all.
+func prefer(candidates []Candidate, wholes []int) map[int]whole {
+	order := slices.Clone(wholes)
+	slices.SortStableFunc(order, func(a, b int) int {
+		x, y := candidates[a], candidates[b]
+		return cmp.Compare(int64(y.Yield)*int64(x.Replicas), int64(x.Yield)*int64(y.Replicas))
+	})
+	choices := map[int]whole{0: {}}
+	offer := func(cost int, choice whole) {
+		if known, ok := choices[cost]; !ok || choice.yield > known.yield {
+			choices[cost] = choice
+		}
+	}
+	var cost int
+	var yield int64
+	for n, i := range order {
+		c := candidates[i]
+		cost, yield = cost+int(c.Replicas), yield+int64(c.Yield)
+		offer(cost, whole{yield: yield, chosen: order[:n+1]})
+		offer(int(c.Replicas), whole{yield: int64(c.Yield), chosen: order[n : n+1]})
 	}
 	return choices
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -105,5 +106,75 @@ func TestChooseEqualsSearch(t *testing.T) {
 		if again := Choose(short, candidates); !slices.Equal(again, got) {
 			t.Fatalf("Choose(%d, %+v) gives %v and %v", short, candidates, got, again)
 		}
+	}
+}
+
+// TestChooseOfMany: very many gangs, and very large ones, are chosen among in no time.
+func TestChooseOfMany(t *testing.T) {
+	many := func(count int, of func(i int) Candidate) (out []Candidate) {
+		for i := range count {
+			out = append(out, of(i))
+		}
+		return out
+	}
+	cases := map[string]struct {
+		reason     string
+		short      int64
+		candidates []Candidate
+		want       int32 // replicas that go
+	}{
+		"Equal": {
+			reason: "As many as are needed go.", short: 101, want: 150,
+			candidates: many(1000, func(int) Candidate { return Candidate{Replicas: 50, Yield: 50, Whole: true} }),
+		},
+		"One": {
+			reason: "One that is enough goes alone.", short: 30, want: 40,
+			candidates: many(1000, func(i int) Candidate {
+				if i == 500 {
+					return Candidate{Replicas: 40, Yield: 30, Whole: true}
+				}
+				return Candidate{Replicas: 25, Yield: 20, Whole: true}
+			}),
+		},
+		"Best": {
+			reason: "Those that make most room for a replica go.", short: 200, want: 20,
+			candidates: many(1000, func(i int) Candidate {
+				if i%100 == 7 {
+					return Candidate{Replicas: 10, Yield: 100, Whole: true}
+				}
+				return Candidate{Replicas: 50, Yield: 50, Whole: true}
+			}),
+		},
+		"Singles": {
+			reason: "What is left to make is made by single ones.", short: 110, want: 110,
+			candidates: append(many(1000, func(int) Candidate { return Candidate{Replicas: 50, Yield: 50, Whole: true} }), Candidate{Replicas: 10, Yield: 1}),
+		},
+		"Large": {
+			reason: "So many sums are no reason to look at all of them.", short: 20, want: 1<<20 - 1,
+			candidates: many(40, func(i int) Candidate { return Candidate{Replicas: 1 << min(i, 30), Yield: 1, Whole: true} }),
+		},
+		"All": {
+			reason: "All go when all are needed.", short: 50_000, want: 50_000,
+			candidates: many(1000, func(int) Candidate { return Candidate{Replicas: 50, Yield: 50, Whole: true} }),
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			gone := Choose(tc.short, tc.candidates)
+			if took := time.Since(start); took > time.Second {
+				t.Errorf("\n%s\nChoose(...) took %s", tc.reason, took)
+			}
+			var got int32
+			for _, n := range gone {
+				got += n
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("\n%s\nreplicas that go: -want, +got:\n%s", tc.reason, diff)
+			}
+			if gone != nil && made(tc.candidates, gone) < tc.short {
+				t.Errorf("\n%s\nroom: want %d, got %d", tc.reason, tc.short, made(tc.candidates, gone))
+			}
+		})
 	}
 }
