@@ -60,9 +60,13 @@ func (s *Scheduler) stuckOf(subject *subject) *stuck {
 }
 
 // waitingLong returns the replicas of a template, by member, that have found no node
-// for the grace period.
+// for the grace period. None are known of one that is autoscaled in a member: its Pods
+// there are others than the decision says.
 func (s *Scheduler) waitingLong(subject *subject, now time.Time) map[string]int32 {
 	waiting := map[string]int32{}
+	if s.autoscaled(subject.key) {
+		return waiting
+	}
 	for _, item := range subject.binding.GetStatus().AggregatedStatus {
 		replicas := subject.placed[item.ClusterName]
 		if replicas == 0 || item.Unschedulable == nil || !current(subject.binding, &item) {

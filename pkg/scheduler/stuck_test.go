@@ -11,6 +11,8 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/wellknown"
@@ -127,6 +129,26 @@ func TestStuckReplicasStay(t *testing.T) {
 			},
 			stuck: map[string]int32{"m2": 2},
 			want:  "m1=3 m2=3",
+		},
+		"Autoscaled": {
+			reason: "A member has more Pods than the decision says, and as many as that wait.",
+			setUp: func(h *harness) template.Key {
+				affinity := named("m2")
+				h.clusterPolicy("scalers", "autoscaling/v2", "HorizontalPodAutoscaler", policyv1alpha1.Placement{ClusterAffinity: &affinity})
+				h.create(autoscaler("web"))
+				return h.create(deployment("web", 6))
+			},
+			stuck: map[string]int32{"m2": 3},
+			want:  "m1=3 m2=3",
+		},
+		"AutoscaledNowhere": {
+			reason: "The autoscaler stays in the fleet.",
+			setUp: func(h *harness) template.Key {
+				h.create(autoscaler("web"))
+				return h.create(deployment("web", 6))
+			},
+			stuck: map[string]int32{"m2": 3},
+			want:  "m1=6 -m2",
 		},
 		"StatefulSet": {
 			reason: "Its volumes may hold data.",
@@ -329,4 +351,11 @@ func TestStaticWeightsStayGraceful(t *testing.T) {
 			t.Errorf("want no Event about replicas that moved for want of a node, got %s", <-h.events.Events)
 		}
 	})
+}
+
+// autoscaler scales a Deployment.
+func autoscaler(name string) *autoscalingv2.HorizontalPodAutoscaler {
+	object := &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}}
+	object.Spec.ScaleTargetRef = autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: name}
+	return object
 }

@@ -172,6 +172,29 @@ func TestAlong(t *testing.T) {
 	}
 }
 
+func TestTargeting(t *testing.T) {
+	w, i := world{}, New(nil)
+	i.templates = w
+	for _, made := range shop() {
+		w.put(i, made)
+	}
+	cases := map[string]struct {
+		reason string
+		key    template.Key
+		want   string
+	}{
+		"Named":    {reason: "The autoscaler names it; what selects its Pods does not.", key: key("Deployment", "web"), want: "autoscaler/web"},
+		"Selected": {reason: "Nothing names it.", key: key("Deployment", "api")},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, names(i.Targeting(tc.key))); diff != "" {
+				t.Errorf("\n%s\nTargeting(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
 func TestNeeded(t *testing.T) {
 	w, i := world{}, New(nil)
 	i.templates = w
