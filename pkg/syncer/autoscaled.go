@@ -86,29 +86,35 @@ func scaleTargetOf(work *workv1alpha1.Work) (objectIdentity, bool) {
 
 // spareReplicas has an object whose number of replicas is an autoscaler's keep those it
 // has. The object says so (wellknown.AnnotationAutoscaled): as in one cluster, they stay
-// when the autoscaler goes, until the fleet wants another number.
-func (s *session) spareReplicas(t target, desired *unstructured.Unstructured, live *observed) error {
+// when the autoscaler goes, until the fleet wants another number. It returns true when
+// desired says how many those are, which is right of this very version of the object
+// only: what the fleet owns cannot be left out.
+func (s *session) spareReplicas(t target, desired *unstructured.Unstructured, live *observed) (bool, error) {
 	value, set, _ := unstructured.NestedFieldNoCopy(desired.Object, "spec", "replicas")
 	if !set {
-		return nil
+		return false, nil
 	}
 	wanted := fmt.Sprint(value)
 	if !s.autoscaled.has(t.identity()) && !wasAutoscaled(owned(live, s.fleetID), desired, wanted) {
-		return nil
+		return false, nil
 	}
 	annotate(desired, wellknown.AnnotationAutoscaled, wanted)
-	if live == nil {
-		return nil
+	switch {
+	case live == nil:
+		return false, nil
+	case live.scaledByOthers:
+		unstructured.RemoveNestedField(desired.Object, "spec", "replicas")
+		return false, nil
 	}
 	running, err := live.decode()
 	if err != nil {
-		return err
+		return false, err
 	}
 	replicas, set, err := unstructured.NestedInt64(running.Object, "spec", "replicas")
 	if err != nil || !set {
-		return err
+		return false, err
 	}
-	return unstructured.SetNestedField(desired.Object, replicas, "spec", "replicas")
+	return true, unstructured.SetNestedField(desired.Object, replicas, "spec", "replicas")
 }
 
 // wasAutoscaled reports whether the replicas of an object of the same template are an

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -102,9 +103,20 @@ func TestSpareReplicas(t *testing.T) {
 		put(t, o, replicas, "spec", "replicas")
 		return o
 	}
+	// ownedBy has managers own the replicas of an object.
+	ownedBy := func(o *unstructured.Unstructured, managers ...metav1.ManagedFieldsEntry) *unstructured.Unstructured {
+		for i := range managers {
+			managers[i].FieldsV1 = metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`)
+		}
+		o.SetManagedFields(managers)
+		return o
+	}
+	autoscaler := metav1.ManagedFieldsEntry{Manager: "kube-controller-manager", Operation: metav1.ManagedFieldsOperationUpdate, Subresource: "scale"}
+	ours := metav1.ManagedFieldsEntry{Manager: wellknown.FieldManager, Operation: metav1.ManagedFieldsOperationApply}
 	type result struct {
 		Replicas int64
 		Said     string
+		Pinned   bool
 	}
 	cases := map[string]struct {
 		reason     string
@@ -113,9 +125,11 @@ func TestSpareReplicas(t *testing.T) {
 		want       result
 	}{
 		"New":       {reason: "What is created with an autoscaler says so at once.", autoscaled: true, want: result{Replicas: 3, Said: "3"}},
-		"Running":   {reason: "The autoscaler's number stays.", autoscaled: true, live: object(testFleet, "uid-1", "", 20), want: result{Replicas: 20, Said: "3"}},
+		"Running":   {reason: "The autoscaler's number stays.", autoscaled: true, live: object(testFleet, "uid-1", "", 20), want: result{Replicas: 20, Said: "3", Pinned: true}},
+		"Scaled":    {reason: "What the autoscaler owns is left out.", autoscaled: true, live: ownedBy(object(testFleet, "uid-1", "", 20), autoscaler), want: result{Said: "3"}},
+		"Shared":    {reason: "What the fleet owns too cannot be left out.", autoscaled: true, live: ownedBy(object(testFleet, "uid-1", "", 20), autoscaler, ours), want: result{Replicas: 20, Said: "3", Pinned: true}},
 		"Without":   {reason: "Without an autoscaler the number is the fleet's.", live: object(testFleet, "uid-1", "", 20), want: result{Replicas: 3}},
-		"Gone":      {reason: "The autoscaler is gone, its number stays.", live: object(testFleet, "uid-1", "3", 20), want: result{Replicas: 20, Said: "3"}},
+		"Gone":      {reason: "The autoscaler is gone, its number stays.", live: object(testFleet, "uid-1", "3", 20), want: result{Replicas: 20, Said: "3", Pinned: true}},
 		"Changed":   {reason: "The fleet wants another number since.", live: object(testFleet, "uid-1", "2", 20), want: result{Replicas: 3}},
 		"Recreated": {reason: "Another template has not had the autoscaler.", live: object(testFleet, "uid-0", "3", 20), want: result{Replicas: 3}},
 		"Foreign":   {reason: "A copy that is not the fleet's says nothing.", live: object("", "uid-1", "3", 20), want: result{Replicas: 3}},
@@ -134,13 +148,65 @@ func TestSpareReplicas(t *testing.T) {
 				}
 			}
 			desired := object(testFleet, "uid-1", "", 3)
-			if err := s.spareReplicas(targetOfObject(desired), desired, live); err != nil {
+			pinned, err := s.spareReplicas(targetOfObject(desired), desired, live)
+			if err != nil {
 				t.Fatalf("spareReplicas(...): unexpected error: %v", err)
 			}
-			got := result{Said: desired.GetAnnotations()[beside]}
+			got := result{Said: desired.GetAnnotations()[beside], Pinned: pinned}
 			got.Replicas, _, _ = unstructured.NestedInt64(desired.Object, "spec", "replicas")
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("\n%s\nspareReplicas(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestApplyPinned: what is right of one version of an object only is not forced upon
+// another.
+func TestApplyPinned(t *testing.T) {
+	r := newRig(t)
+	desired := fake.Manifest(t, webDeployment)
+	r.member.Put(t, fake.Manifest(t, "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}"))
+	r.member.Put(t, desired)
+	cases := map[string]struct {
+		reason string
+		pinned bool
+		stale  bool
+		want   int64
+	}{
+		"Pinned":  {reason: "The number has changed since it was read.", pinned: true, stale: true, want: 20},
+		"Current": {reason: "It has not.", pinned: true, want: 3},
+		"Free":    {reason: "The fleet's own number wins.", stale: true, want: 3},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			scale := func(n int64) {
+				r.member.Edit(t, "Deployment", "shop", "web", func(o *unstructured.Unstructured) { put(t, o, n, "spec", "replicas") })
+			}
+			scale(5)
+			live, err := observe(r.member.Get("Deployment", "shop", "web").DeepCopy(), store.New(nil).Interpreter())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tc.stale {
+				scale(20)
+			}
+			p := &propagation{session: r.session, work: &workv1alpha1.Work{}, target: targetOfObject(desired), pinned: tc.pinned}
+			p.record = &record{target: p.target}
+			r.eventually("the member to be known", func() error {
+				var known bool
+				if p.resource, known = r.session.member.APIs().Resource(p.target.kind); !known {
+					return fmt.Errorf("it is not known to serve %s", p.target.kind)
+				}
+				return nil
+			})
+			o := p.apply(t.Context(), schemaOfApps(t), desired.DeepCopy(), application{uid: live.UID, force: true, live: live})
+			if applied := tc.want == 3; o.applied != applied || o.reason == workv1alpha1.AppliedReasonConflict || !applied && o.retry != soon {
+				t.Errorf("\n%s\napply(...): want applied %t, and no conflict, got %+v", tc.reason, applied, o)
+			}
+			got, _, _ := unstructured.NestedInt64(r.member.Get("Deployment", "shop", "web").Object, "spec", "replicas")
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("\n%s\nreplicas in the member: -want, +got:\n%s", tc.reason, diff)
 			}
 		})
 	}

@@ -140,7 +140,10 @@ func (s *session) driftOf(ctx context.Context, work *workv1alpha1.Work, live *ob
 	defer cancel()
 	t := targetOf(work)
 	schema, err := s.member.Schema(ctx, t.kind)
-	if err != nil || spareRestart(schema, update, desired, live) != nil || s.spareReplicas(t, desired, live) != nil {
+	if err != nil || spareRestart(schema, update, desired, live) != nil {
+		return nil
+	}
+	if _, err := s.spareReplicas(t, desired, live); err != nil {
 		return nil
 	}
 	diff, err := compare(schema, desired, live)

@@ -38,6 +38,9 @@ type observed struct {
 	owned []byte
 	// ownedVersion is the apiVersion owned refers to.
 	ownedVersion string
+	// scaledByOthers is true when others own the number of replicas and the fleet does
+	// not: what it leaves out there stays as it is.
+	scaledByOthers bool
 	// observedGeneration is that of the status, -1 when the status has none.
 	observedGeneration int64
 	// health of the object.
@@ -93,6 +96,7 @@ func cutDown(object *unstructured.Unstructured, by *interpreter.Interpreter) (*o
 	if o.owned, o.ownedVersion, err = ownedFields(object); err != nil {
 		return nil, err
 	}
+	o.scaledByOthers = scaledByOthers(object)
 	object.SetManagedFields(nil)
 	if status, ok := object.Object["status"]; ok {
 		if o.status, err = json.Marshal(status); err != nil {
@@ -180,6 +184,25 @@ func ownedFields(object *unstructured.Unstructured) ([]byte, string, error) {
 		return fields, version, nil
 	}
 	return nil, "", nil
+}
+
+// scaledByOthers returns true when managers own the replicas of an object of which
+// server-side apply by the fleet is none.
+func scaledByOthers(object *unstructured.Unstructured) bool {
+	metadata, _ := object.Object["metadata"].(map[string]any)
+	entries, _ := metadata["managedFields"].([]any)
+	others := false
+	for _, item := range entries {
+		entry, _ := item.(map[string]any)
+		if _, owns, _ := unstructured.NestedFieldNoCopy(entry, "fieldsV1", "f:spec", "f:replicas"); !owns {
+			continue
+		}
+		if isOurs(entry) {
+			return false
+		}
+		others = true
+	}
+	return others
 }
 
 // isOurs tells our entry of metadata.managedFields from those of others.

@@ -37,6 +37,8 @@ type propagation struct {
 	target   target
 	resource member.Resource
 	hash     uint64 // of what the work wants
+	// pinned is true when what is desired is so for one version of the object only.
+	pinned bool
 }
 
 // propagate makes the member's object as the work says.
@@ -80,7 +82,7 @@ func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record
 	if err != nil {
 		return refused(workv1alpha1.AppliedReasonInvalid, err.Error(), owned(live, s.fleetID), never)
 	}
-	if err := s.spareReplicas(p.target, desired, live); err != nil {
+	if p.pinned, err = s.spareReplicas(p.target, desired, live); err != nil {
 		return refused(workv1alpha1.AppliedReasonInvalid, err.Error(), owned(live, s.fleetID), later)
 	}
 	if p.target.isNamespace() && (live == nil || live.createdNamespace()) {
@@ -230,6 +232,10 @@ func (p *propagation) apply(ctx context.Context, schema *member.Schema, desired 
 	object, err := p.send(ctx, desired, how)
 	applyDuration.Observe(p.clock.Since(started).Seconds())
 	if err != nil {
+		if p.pinned && how.force && apierrors.IsConflict(err) {
+			// It changed meanwhile: look again when that is seen.
+			return outcome{object: owned(how.live, p.fleetID), retry: soon}
+		}
 		applies.WithLabelValues("error").Inc()
 		if apierrors.IsNotFound(err) {
 			p.member.Refresh()
@@ -264,6 +270,10 @@ func (p *propagation) send(ctx context.Context, desired *unstructured.Unstructur
 		// Should the object be replaced meanwhile, the replacement is not ours.
 		desired.SetUID(how.uid)
 		defer unstructured.RemoveNestedField(desired.Object, "metadata", "uid")
+	}
+	if p.pinned && how.live != nil {
+		desired.SetResourceVersion(how.live.ResourceVersion)
+		defer unstructured.RemoveNestedField(desired.Object, "metadata", "resourceVersion")
 	}
 	body, err := json.Marshal(desired.Object)
 	if err != nil {

@@ -5,6 +5,7 @@ package fake
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -145,6 +146,9 @@ func decode(body []byte) (*unstructured.Unstructured, *apierrors.StatusError) {
 	return decoded, nil
 }
 
+// errModified is what an API server says of a resourceVersion that is not the latest.
+var errModified = errors.New("the object has been modified")
+
 // apply is server-side apply.
 func (m *Member) apply(kind Kind, namespace, name string, body []byte, manager string, force bool) (int, any, *apierrors.StatusError) {
 	desired := &unstructured.Unstructured{Object: map[string]any{}}
@@ -165,6 +169,9 @@ func (m *Member) apply(kind Kind, namespace, name string, body []byte, manager s
 	}
 	if uid := desired.GetUID(); uid != "" && uid != live.GetUID() {
 		return 0, nil, apierrors.NewConflict(resource, name, fmt.Errorf("uid mismatch: the provided object specified uid %s, and the existing one has %q", uid, live.GetUID()))
+	}
+	if version := desired.GetResourceVersion(); version != "" && version != live.GetResourceVersion() {
+		return 0, nil, apierrors.NewConflict(resource, name, errModified)
 	}
 	fields, err := m.fieldManager(kind)
 	if err != nil {
@@ -195,7 +202,7 @@ func (m *Member) patch(kind Kind, live *unstructured.Unstructured, body []byte, 
 		return 0, nil, apierrors.NewBadRequest(err.Error())
 	}
 	if patched.GetResourceVersion() != live.GetResourceVersion() {
-		return 0, nil, apierrors.NewConflict(schema.GroupResource{Group: kind.Group, Resource: kind.Resource}, live.GetName(), fmt.Errorf("the object has been modified"))
+		return 0, nil, apierrors.NewConflict(schema.GroupResource{Group: kind.Group, Resource: kind.Resource}, live.GetName(), errModified)
 	}
 	stored, err := m.replace(kind, patched, manager, true)
 	if err != nil {
