@@ -18,6 +18,7 @@ import (
 
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/capacity"
 	"fleet.dev/fleet/pkg/scheduler/policy"
 	"fleet.dev/fleet/pkg/scheduler/template"
 )
@@ -356,4 +357,33 @@ func TestTellLoss(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWrittenCounts has the status of a decision fail whose spec was written: what it
+// adds to a member still counts.
+func TestWrittenCounts(t *testing.T) {
+	inBubble(t, func(h *harness) {
+		h.member("m1")
+		h.member("m2")
+		h.prioritized("web", within(byRoom(), "m1"), nil)
+		web := h.create(deployment("web", 4))
+		h.settle()
+		h.store.ask(web)
+		h.store.deliver(h)
+		h.prioritized("web", within(byRoom(), "m2"), nil)
+		h.store.failStatus = map[string]error{h.store.of(web).GetName(): errors.New("connection reset by peer")}
+		h.scheduleOne(h.ctx)
+		synctest.Wait()
+		if len(h.store.failStatus) > 0 {
+			t.Fatal("nothing failed")
+		}
+		h.want(web, "m2=4 !m1", "It was written.")
+		demand, err := capacity.NewDemand(nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(int32(96), find(h.cache.Members(), "m2").Free.Room(demand, 0)); diff != "" {
+			t.Errorf("room of m2: -want, +got:\n%s", diff)
+		}
+	})
 }
