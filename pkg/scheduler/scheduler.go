@@ -190,6 +190,7 @@ func (s *Scheduler) connect(restConfig *rest.Config, httpClient *http.Client) er
 	s.interpretations = store.New(customizations)
 	s.source, err = source.New(source.Config{
 		REST: restConfig, HTTPClient: httpClient, Handler: s, Clock: s.clock, Interpretations: s.interpretations,
+		Placed: func(key template.Key) bool { return s.cache.Binding(key) != nil },
 	})
 	if err != nil {
 		return err

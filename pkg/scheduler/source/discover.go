@@ -104,13 +104,13 @@ func (s *Source) stopMissing(ctx context.Context, found map[schema.GroupKind]Kin
 		s.mu.Unlock()
 		w.stop()
 		w.done.Wait()
-		if !ok && w.defined {
+		if !ok && s.sawDefined(w.Version.GroupKind()) {
 			s.handler.OnUnserved(w.Version.GroupKind())
 		}
 	}
 }
 
-// noteDefined marks the kinds that CustomResourceDefinitions define. The others are
+// noteDefined remembers the kinds that CustomResourceDefinitions define. The others are
 // the fleet's own or those of aggregated API servers, whose objects go on existing
 // when they are not served.
 func (s *Source) noteDefined() {
@@ -119,8 +119,19 @@ func (s *Source) noteDefined() {
 		return
 	}
 	for _, w := range s.watchedKinds() {
-		w.defined = w.defined || w.Custom && definitions.get("", w.Definition().Name) != nil
+		if w.Custom && definitions.get("", w.Definition().Name) != nil {
+			s.mu.Lock()
+			s.defined[w.Version.GroupKind()] = true
+			s.mu.Unlock()
+		}
 	}
+}
+
+// sawDefined reports whether this process saw the CustomResourceDefinition of a kind.
+func (s *Source) sawDefined(kind schema.GroupKind) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.defined[kind]
 }
 
 // same reports whether templates of a kind are watched and read alike.
@@ -149,11 +160,11 @@ func (s *Source) definitionsServed(found map[schema.GroupKind]Kind) bool {
 
 // Definition returns the CustomResourceDefinition that would define a kind.
 func (k Kind) Definition() template.Key {
-	return template.Key{
-		Group: customResourceDefinition.Group,
-		Kind:  customResourceDefinition.Kind,
-		Name:  k.Resource.GroupResource().String(),
-	}
+	return definitionOf(k.Resource.GroupResource())
+}
+
+func definitionOf(resource schema.GroupResource) template.Key {
+	return template.Key{Group: customResourceDefinition.Group, Kind: customResourceDefinition.Kind, Name: resource.String()}
 }
 
 // DefinedGroup returns the group of the kind that a template defines, empty when it

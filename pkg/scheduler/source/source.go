@@ -50,6 +50,9 @@ type Config struct {
 	Clock clock.Clock
 	// Interpretations of custom kinds. Nil knows none.
 	Interpretations Interpretations
+	// Placed reports whether a template has a binding, also one that is gone itself.
+	// Optional.
+	Placed func(template.Key) bool
 }
 
 // Interpretations holds the customizations by which custom kinds are read.
@@ -72,8 +75,13 @@ type Source struct {
 
 	interpretations Interpretations
 
+	// placed reports whether a template has a binding. Nil knows of none.
+	placed func(template.Key) bool
+
 	mu    sync.RWMutex
 	kinds map[schema.GroupKind]*watched
+	// defined are the kinds whose CustomResourceDefinition was seen.
+	defined map[schema.GroupKind]bool
 }
 
 // Kind is a kind that is watched.
@@ -95,10 +103,8 @@ type watched struct {
 	Kind
 	store  cache.Indexer
 	listed func() bool
-	// defined says that a CustomResourceDefinition of it was seen. It belongs to Run.
-	defined bool
-	stop    context.CancelFunc
-	done    sync.WaitGroup
+	stop   context.CancelFunc
+	done   sync.WaitGroup
 }
 
 // New returns a Source that watches nothing yet.
@@ -124,6 +130,8 @@ func New(config Config) (*Source, error) {
 		clock:     config.Clock,
 		trigger:   make(chan struct{}, 1),
 		kinds:     map[schema.GroupKind]*watched{},
+		defined:   map[schema.GroupKind]bool{},
+		placed:    config.Placed,
 
 		interpretations: config.Interpretations,
 	}

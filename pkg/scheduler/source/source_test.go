@@ -148,6 +148,7 @@ func run(t *testing.T, test func(t *testing.T, f *fixture)) {
 			clock:     clock.RealClock{},
 			trigger:   make(chan struct{}, 1),
 			kinds:     map[schema.GroupKind]*watched{},
+			defined:   map[schema.GroupKind]bool{},
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		started := make(chan struct{})
@@ -375,19 +376,25 @@ func TestLive(t *testing.T) {
 	}}
 	aggregated := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": map[string]any{"name": "v1.aggregated.com"},
-		"spec": map[string]any{"service": map[string]any{"name": "x"}},
+		"spec": map[string]any{"group": "aggregated.com", "version": "v1", "service": map[string]any{"name": "x"}},
 	}}
 	cases := map[string]struct {
 		reason   string
 		key      template.Key
+		version  string // v1 when empty
+		seen     bool   // a definition of the kind
+		placed   string // a definition that has a binding
 		notFound bool
 		err      error
 	}{
 		"There":      {reason: "It is there.", key: template.Key{Kind: "ConfigMap", Namespace: "shop", Name: "config"}},
 		"Gone":       {reason: "Its kind is served and it is not there.", key: template.Key{Kind: "ConfigMap", Namespace: "shop", Name: "x"}, notFound: true},
-		"Undefined":  {reason: "Nothing defines its kind any more.", key: template.Key{Group: "example.com", Kind: "Widget", Namespace: "shop", Name: "x"}, notFound: true},
-		"Defined":    {reason: "Its kind is defined and not served yet.", key: template.Key{Group: "example.com", Kind: "Gadget", Namespace: "shop", Name: "x"}, err: ErrNotServed},
-		"Aggregated": {reason: "Somebody else serves its kind.", key: template.Key{Group: "aggregated.com", Kind: "Thing", Namespace: "shop", Name: "x"}, err: ErrNotServed},
+		"Undefined":  {reason: "Nothing defines its kind any more.", seen: true, key: template.Key{Group: "example.com", Kind: "Widget", Namespace: "shop", Name: "x"}, notFound: true},
+		"Placed":     {reason: "The definition of its kind is being removed from members.", placed: "widgets.example.com", key: template.Key{Group: "example.com", Kind: "Widget", Namespace: "shop", Name: "x"}, notFound: true},
+		"Unknown":    {reason: "Nobody knows that a definition defined its kind.", placed: "others.example.com", key: template.Key{Group: "example.com", Kind: "Widget", Namespace: "shop", Name: "x"}, err: ErrNotServed},
+		"Defined":    {reason: "Its kind is defined and not served yet.", seen: true, key: template.Key{Group: "example.com", Kind: "Gadget", Namespace: "shop", Name: "x"}, err: ErrNotServed},
+		"Aggregated": {reason: "Somebody else serves its kind.", seen: true, key: template.Key{Group: "aggregated.com", Kind: "Thing", Namespace: "shop", Name: "x"}, err: ErrNotServed},
+		"Moved":      {reason: "Somebody else serves its kind in another version.", seen: true, version: "v1beta1", key: template.Key{Group: "aggregated.com", Kind: "Thing", Namespace: "shop", Name: "x"}, err: ErrNotServed},
 		"Native":     {reason: "A kind of the fleet itself that it does not serve now.", key: template.Key{Group: "apps", Kind: "Deployment", Namespace: "shop", Name: "x"}, err: ErrNotServed},
 	}
 	for name, tc := range cases {
@@ -395,7 +402,13 @@ func TestLive(t *testing.T) {
 			run(t, func(t *testing.T, f *fixture) {
 				t.Helper()
 				f.dynamic = dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), listKinds, crd, aggregated)
-				_, err := f.Live(t.Context(), tc.key, "v1")
+				version := "v1"
+				if tc.version != "" {
+					version = tc.version
+				}
+				f.defined[tc.key.GroupKind()] = tc.seen
+				f.placed = func(key template.Key) bool { return IsDefinition(key) && key.Name == tc.placed }
+				_, err := f.Live(t.Context(), tc.key, version)
 				if tc.notFound != apierrors.IsNotFound(err) || tc.err != nil && !errors.Is(err, tc.err) || !tc.notFound && tc.err == nil && err != nil {
 					t.Errorf("\n%s\nLive(...): want not found %v or %v, got %v", tc.reason, tc.notFound, tc.err, err)
 				}
