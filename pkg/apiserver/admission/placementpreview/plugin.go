@@ -33,6 +33,13 @@ const PluginName = "PlacementPreview"
 // patience is how long a dry run waits for its preview.
 const patience = 2 * time.Second
 
+// atOnce is how many previews are made at the same time. Each reads all bindings of a
+// namespace, also after the dry run gave it up.
+const atOnce = 4
+
+// errBusy says that so many previews are being made already.
+var errBusy = errors.New("busy with other previews")
+
 // errPanicked says that a preview ran into a defect; the log has it.
 var errPanicked = errors.New("the preview failed")
 
@@ -46,6 +53,8 @@ type Plugin struct {
 	*admission.Handler
 	fleet      *Fleet
 	kubeClient kubernetes.Interface
+	// slots has one entry for each preview that is being made.
+	slots chan struct{}
 }
 
 var (
@@ -56,7 +65,7 @@ var (
 
 // New returns the plugin without a client.
 func New(fleet *Fleet) *Plugin {
-	return &Plugin{Handler: admission.NewHandler(admission.Create, admission.Update), fleet: fleet}
+	return &Plugin{Handler: admission.NewHandler(admission.Create, admission.Update), fleet: fleet, slots: make(chan struct{}, atOnce)}
 }
 
 // SetExternalKubeClientSet implements initializer.WantsExternalKubeClientSet.
@@ -105,12 +114,22 @@ func targetOf(a admission.Attributes, o admission.ObjectInterfaces) (*target, er
 	return &target{kind: source.KindOf(a.GetKind(), a.GetResource(), object.GetNamespace() != ""), object: object}, nil
 }
 
-// preview is the warning for a target. What takes too long is given up.
+// preview is the warning for a target. What takes too long is given up, and when there
+// is too much to do already it is not begun.
 func (p *Plugin) preview(ctx context.Context, t *target) string {
+	select {
+	case p.slots <- struct{}{}:
+	default:
+		return unknown(errBusy)
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	done := make(chan string, 1)
-	go func() { done <- p.text(ctx, t) }()
+	go func() {
+		text := p.text(ctx, t)
+		<-p.slots
+		done <- text
+	}()
 	select {
 	case text := <-done:
 		return text

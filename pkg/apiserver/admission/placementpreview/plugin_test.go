@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,7 +22,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/warning"
+	"k8s.io/client-go/kubernetes"
 	kubefake "k8s.io/client-go/kubernetes/fake"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	"k8s.io/kubernetes/pkg/apis/apps"
@@ -207,6 +210,56 @@ func TestFailuresAreWarnings(t *testing.T) {
 			})
 		})
 	}
+}
+
+// slowClient answers nothing until then, whatever context it is asked with.
+type slowClient struct {
+	kubernetes.Interface
+	until chan struct{}
+}
+
+func (c slowClient) CoreV1() corev1client.CoreV1Interface {
+	<-c.until
+	return c.Interface.CoreV1()
+}
+
+// TestBusy: so many previews are made at the same time, one more is not begun; those
+// that were given up count until they end.
+func TestBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer synctest.Wait()
+		defer stop()
+		p, _ := rig(ctx, member("berlin", "prod", 30), automatic())
+		ended := make(chan struct{})
+		end := sync.OnceFunc(func() { close(ended) })
+		defer end()
+		p.SetExternalKubeClientSet(slowClient{Interface: p.kubeClient, until: ended})
+		ask := attributes(deployment(4), deployments, "deployments", "", true)
+		var asking sync.WaitGroup
+		for range atOnce {
+			asking.Go(func() { validate(t, p, ask) })
+		}
+		steps := []struct {
+			reason string
+			before func()
+			want   string
+		}{
+			{reason: "Enough are being made.", before: synctest.Wait, want: "placement: not known: busy with other previews"},
+			{reason: "They were given up and have not ended.", before: asking.Wait, want: "placement: not known: busy with other previews"},
+			{reason: "They have.", before: func() { end(); synctest.Wait() }, want: "placement: on berlin (4 replicas), by ClusterPropagationPolicy fleet-default"},
+		}
+		for _, step := range steps {
+			step.before()
+			start := time.Now()
+			if diff := cmp.Diff([]string{step.want}, validate(t, p, ask)); diff != "" {
+				t.Errorf("\n%s\nwarnings: -want, +got:\n%s", step.reason, diff)
+			}
+			if took := time.Since(start); took > 0 {
+				t.Errorf("\n%s\nit took %s", step.reason, took)
+			}
+		}
+	})
 }
 
 // TestPanic: a defect of the preview is a warning, and does not end the server.
