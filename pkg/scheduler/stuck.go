@@ -173,7 +173,11 @@ func (s *stuck) note(member string, leaving, room int32) {
 // the template.
 func (s *Scheduler) relieved(d *decision) {
 	if d.template == nil {
-		s.relief.Forget(d.key)
+		// A template that memory does not hold is gone when the fleet said so for a
+		// write, or nothing is left of it.
+		if d.binding == nil || d.confirmGone && !d.idle() {
+			s.relief.Forget(d.key)
+		}
 		return
 	}
 	if d.spec == nil || !d.stuck.leave() {

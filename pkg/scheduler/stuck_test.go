@@ -4,6 +4,7 @@
 package scheduler
 
 import (
+	"errors"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/wellknown"
@@ -351,6 +353,44 @@ func TestStaticWeightsStayGraceful(t *testing.T) {
 			t.Errorf("want no Event about replicas that moved for want of a node, got %s", <-h.events.Events)
 		}
 	})
+}
+
+// TestReliefIsRemembered: a template that memory does not hold for a moment has left
+// members all the same.
+func TestReliefIsRemembered(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		err    error
+		want   bool
+	}{
+		"Unlisted":   {reason: "Its kind is being listed anew.", want: true},
+		"Unanswered": {reason: "The fleet does not say that it is gone.", err: errors.New("no route to host"), want: true},
+		"Gone":       {reason: "The fleet says that it is gone."},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(h *harness) {
+				h.autoPolicy()
+				h.member("m1")
+				h.member("m2")
+				web := h.create(deployment("web", 6))
+				h.settle()
+				h.relief.Moved(web, map[string]int32{"m2": 3}, h.clock.Now())
+				before := h.fleet.Get(web)
+				if name == "Unlisted" {
+					h.fleet.unlisted = map[schema.GroupKind]bool{web.GroupKind(): true}
+				}
+				h.fleet.liveErr = tc.err
+				h.fleet.set(web, nil)
+				h.OnTemplate(before, nil)
+				h.scheduleOne(h.ctx)
+				synctest.Wait()
+				if got := h.relief.Knows(web, h.clock.Now()); got != tc.want {
+					t.Errorf("\n%s\nKnows(...): want %v, got %v", tc.reason, tc.want, got)
+				}
+			})
+		})
+	}
 }
 
 // autoscaler scales a Deployment.
