@@ -42,11 +42,19 @@ func (s *space) pin(t *testing.T, home string, members ...string) {
 	}
 }
 
-// pinToEach pins to every member of the run by its name.
+// pinToEach pins to every member of the run by its name, and waits until that is
+// known: a workload that is stored before may be placed elsewhere first.
 func (s *space) pinToEach(t *testing.T) {
 	t.Helper()
 	for _, m := range bed.members {
 		s.pin(t, m.Name(), m.Name())
+	}
+	for _, m := range bed.members {
+		name := "pinned-to-" + m.Name()
+		if err := s.createConfig(t.Context(), m.Name(), name, ""); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, propagation, "the policy to be known", func(ctx context.Context) error { return s.checkConfig(ctx, m, name, "") })
 	}
 }
 
