@@ -6,7 +6,6 @@ package projection
 import (
 	"context"
 	"fmt"
-	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,12 +42,12 @@ var storedOnly = func() labels.Requirement {
 
 // Get implements storage.Interface.
 func (s *served) Get(ctx context.Context, key string, opts storage.GetOptions, out runtime.Object) error {
-	version, err := s.translate(opts.ResourceVersion)
+	s.find(ctx, key)
+	version, err := s.translate(ctx, opts.ResourceVersion)
 	if err != nil {
 		return err
 	}
 	opts.ResourceVersion = version
-	s.find(ctx, key)
 	return s.Interface.Get(ctx, key, opts, out)
 }
 
@@ -132,7 +131,7 @@ func (s *served) prepare(ctx context.Context, opts *storage.ListOptions) error {
 		}
 		return nil
 	}
-	version, err := s.translate(opts.ResourceVersion)
+	version, err := s.translate(ctx, opts.ResourceVersion)
 	opts.ResourceVersion = version
 	return err
 }
@@ -151,14 +150,14 @@ func wantsMembers(selector labels.Selector) bool {
 	return selectable
 }
 
-// translate makes a resource version that another server gave one of this server:
-// as far as etcd goes both mean the same, and each saw the members by itself.
-func (s *served) translate(resourceVersion string) (string, error) {
+// translate makes a resource version that another server gave one of this server.
+// Each saw the members by itself, so nothing but the latest is sure to be as new.
+func (s *served) translate(ctx context.Context, resourceVersion string) (string, error) {
 	version, err := s.Versioner().ParseResourceVersion(resourceVersion)
 	if err != nil || version == 0 || s.storage.checkServer(version) == nil {
 		return resourceVersion, err
 	}
-	return strconv.FormatUint(versionAt(revisionOf(version), 0, s.storage.server()), 10), nil
+	return "", s.storage.waitNotOlderThan(ctx, resourceVersion, false)
 }
 
 // seesStoredOnly says whether the request is of the fleet itself, for which a
