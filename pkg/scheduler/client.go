@@ -29,7 +29,7 @@ type templates interface {
 	Listed(kind schema.GroupKind) bool
 	InNamespace(namespace string) []*template.Template
 	Matching(selectors []policy.Selector) map[template.Key]*template.Template
-	Live(ctx context.Context, key template.Key, version string) (*metav1.PartialObjectMetadata, error)
+	Live(ctx context.Context, key template.Key) (*metav1.PartialObjectMetadata, error)
 }
 
 // memberReader reads Clusters from the fleet itself.

@@ -13,7 +13,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/util/retry"
 	"k8s.io/klog/v2"
 
@@ -80,8 +79,7 @@ func (s *Scheduler) write(ctx context.Context, d *decision) error {
 // hold.
 func (s *Scheduler) confirm(ctx context.Context, d *decision) error {
 	if d.confirmGone {
-		version := schema.FromAPIVersionAndKind(d.binding.GetSpec().Resource.APIVersion, "").Version
-		switch _, err := s.templates.Live(ctx, d.key, version); {
+		switch _, err := s.templates.Live(ctx, d.key); {
 		case err == nil:
 			return errStale
 		case !apierrors.IsNotFound(err):

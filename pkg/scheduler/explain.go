@@ -204,6 +204,6 @@ func (l lone) InNamespace(string) []*template.Template { return nil }
 func (l lone) Matching([]policy.Selector) map[template.Key]*template.Template { return nil }
 
 // Live implements templates. Nothing is written that would have to be confirmed.
-func (l lone) Live(_ context.Context, key template.Key, _ string) (*metav1.PartialObjectMetadata, error) {
+func (l lone) Live(_ context.Context, key template.Key) (*metav1.PartialObjectMetadata, error) {
 	return nil, fmt.Errorf("get %s: %w", key, source.ErrNotServed)
 }

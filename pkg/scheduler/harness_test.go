@@ -403,7 +403,7 @@ func (f *fakeTemplates) Matching(selectors []policy.Selector) map[template.Key]*
 	return out
 }
 
-func (f *fakeTemplates) Live(_ context.Context, key template.Key, _ string) (*metav1.PartialObjectMetadata, error) {
+func (f *fakeTemplates) Live(_ context.Context, key template.Key) (*metav1.PartialObjectMetadata, error) {
 	if f.liveErr != nil {
 		return nil, f.liveErr
 	}

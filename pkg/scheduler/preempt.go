@@ -116,7 +116,7 @@ func (p *preemptions) begin(by template.Key, losses map[template.Key]map[string]
 	}
 }
 
-// claims reports whether a template waits for room that others make. A claim
+// claiming reports whether a template waits for room that others make. A claim
 // whose time is over is forgotten.
 func (p *preemptions) claiming(key template.Key, now time.Time) bool {
 	p.mu.Lock()
@@ -369,12 +369,11 @@ func yields(binding workv1alpha1.Binding, t *template.Template) bool {
 // autoscaled reports whether an autoscaler goes along with a workload to some of its
 // members: the replicas there are its to say.
 func (s *Scheduler) autoscaled(key template.Key) bool {
-	on := s.cache.MembersOf(key)
 	for _, user := range s.needs.Targeting(key) {
 		if user.Group != autoscalingv2.GroupName || user.Kind != "HorizontalPodAutoscaler" {
 			continue
 		}
-		if spec := s.specOf(user); spec != nil && spec.Holders().HasAny(sets.List(on)...) {
+		if spec := s.specOf(user); spec != nil && spec.Holders().HasAny(sets.List(s.cache.MembersOf(key))...) {
 			return true
 		}
 	}

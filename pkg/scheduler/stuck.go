@@ -64,9 +64,6 @@ func (s *Scheduler) stuckOf(subject *subject) *stuck {
 // there are others than the decision says.
 func (s *Scheduler) waitingLong(subject *subject, now time.Time) map[string]int32 {
 	waiting := map[string]int32{}
-	if s.autoscaled(subject.key) {
-		return waiting
-	}
 	for _, item := range subject.binding.GetStatus().AggregatedStatus {
 		replicas := subject.placed[item.ClusterName]
 		if replicas == 0 || item.Unschedulable == nil || !current(subject.binding, &item) {
@@ -78,6 +75,9 @@ func (s *Scheduler) waitingLong(subject *subject, now time.Time) map[string]int3
 			continue
 		}
 		waiting[item.ClusterName] = min(item.Unschedulable.Count, replicas)
+	}
+	if len(waiting) > 0 && s.autoscaled(subject.key) {
+		return nil
 	}
 	return waiting
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -15,8 +14,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	coordinationlisters "k8s.io/client-go/listers/coordination/v1"
@@ -24,12 +21,11 @@ import (
 	rbaclisters "k8s.io/client-go/listers/rbac/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
-	"k8s.io/client-go/util/workqueue"
-	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/wellknown"
+	"fleet.dev/fleet/pkg/controllers/loop"
 	fleetclient "fleet.dev/fleet/pkg/generated/clientset/versioned"
 	fleetinformers "fleet.dev/fleet/pkg/generated/informers/externalversions"
 	clusterlisters "fleet.dev/fleet/pkg/generated/listers/cluster/v1alpha1"
@@ -75,11 +71,10 @@ type Controller struct {
 	roleBindings rbaclisters.RoleBindingLister
 	// bindings are the informers of both scopes, indexed by byCluster.
 	bindings []cache.SharedIndexInformer
-	synced   []cache.InformerSynced
 
 	heartbeats *heartbeats
 	history    *history
-	queue      workqueue.TypedRateLimitingInterface[string]
+	loop       *loop.Loop // of names of Clusters
 }
 
 // New returns a controller. It adds handlers and indexes to the informers, which
@@ -101,9 +96,8 @@ func New(d Dependencies) (*Controller, error) {
 		bindings:     []cache.SharedIndexInformer{work.ResourceBindings().Informer(), work.ClusterResourceBindings().Informer()},
 		heartbeats:   newHeartbeats(d.Clock),
 		history:      newHistory(d.Clock),
-		queue: workqueue.NewTypedRateLimitingQueueWithConfig(workqueue.DefaultTypedControllerRateLimiter[string](),
-			workqueue.TypedRateLimitingQueueConfig[string]{Name: "cluster", Clock: d.Clock}),
 	}
+	c.loop = loop.New(loop.Config{Name: "cluster", Key: "cluster", Workers: workers, Reconcile: c.reconcile, Clock: d.Clock})
 	watched := map[cache.SharedIndexInformer]cache.ResourceEventHandler{
 		clusterInformer.Informer():     c.onChange(c.enqueueCluster),
 		namespaceInformer.Informer():   c.onChange(c.enqueueNamespace),
@@ -121,59 +115,15 @@ func New(d Dependencies) (*Controller, error) {
 		}
 	}
 	for informer, handler := range watched {
-		registration, err := informer.AddEventHandler(handler)
-		if err != nil {
-			return nil, fmt.Errorf("watch for the cluster controller: %w", err)
+		if err := c.loop.Watch(informer, handler); err != nil {
+			return nil, err
 		}
-		c.synced = append(c.synced, registration.HasSynced)
 	}
 	return c, nil
 }
 
 // Run reconciles until ctx ends.
-func (c *Controller) Run(ctx context.Context) {
-	defer utilruntime.HandleCrashWithContext(ctx)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer c.queue.ShutDown()
-	if !cache.WaitForNamedCacheSyncWithContext(ctx, c.synced...) {
-		return
-	}
-	for range workers {
-		wg.Go(func() { wait.UntilWithContext(ctx, c.work, time.Second) })
-	}
-	<-ctx.Done()
-}
-
-func (c *Controller) work(ctx context.Context) {
-	for {
-		name, shutdown := c.queue.Get()
-		if shutdown {
-			return
-		}
-		c.process(ctx, name)
-	}
-}
-
-func (c *Controller) process(ctx context.Context, name string) {
-	defer c.queue.Done(name)
-	logger := klog.LoggerWithValues(klog.FromContext(ctx), "cluster", name)
-	again, err := c.reconcile(klog.NewContext(ctx, logger), name)
-	switch {
-	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
-		// Somebody wrote in between, which is no error, but its event may have
-		// come before this.
-		c.queue.AddRateLimited(name)
-	case err != nil:
-		utilruntime.HandleErrorWithContext(ctx, err, "Reconcile a Cluster", "cluster", name)
-		c.queue.AddRateLimited(name)
-	default:
-		c.queue.Forget(name)
-		if again > 0 {
-			c.queue.AddAfter(name, again)
-		}
-	}
-}
+func (c *Controller) Run(ctx context.Context) { c.loop.Run(ctx) }
 
 // reconcile brings one Cluster in order and returns after which time to look
 // again without an event; 0 means never.
@@ -371,18 +321,18 @@ func (c *Controller) onChange(handle func(object metav1.Object)) cache.ResourceE
 }
 
 func (c *Controller) enqueueCluster(cluster metav1.Object) {
-	c.queue.Add(cluster.GetName())
+	c.loop.Queue.Add(cluster.GetName())
 }
 
 func (c *Controller) enqueueNamespace(namespace metav1.Object) {
 	if name, ok := clusterv1alpha1.ClusterOfNamespace(namespace.GetName()); ok {
-		c.queue.Add(name)
+		c.loop.Queue.Add(name)
 	}
 }
 
 func (c *Controller) enqueueRoleBinding(binding metav1.Object) {
 	if name, ok := clusterv1alpha1.ClusterOfNamespace(binding.GetNamespace()); ok && binding.GetName() == wellknown.RoleCredentials {
-		c.queue.Add(name)
+		c.loop.Queue.Add(name)
 	}
 }
 
@@ -399,6 +349,6 @@ func (c *Controller) observeLease(object metav1.Object) {
 	}
 	c.heartbeats.observeLease(name, lease)
 	if cluster, err := c.clusters.Get(name); err == nil && unheard(cluster) {
-		c.queue.Add(name)
+		c.loop.Queue.Add(name)
 	}
 }

@@ -98,7 +98,7 @@ func (c *Controller) removeNamespace(ctx context.Context, cluster *clusterv1alph
 			return false, err
 		}
 		if held {
-			c.queue.AddAfter(cluster.Name, progressPeriod)
+			c.loop.Queue.AddAfter(cluster.Name, progressPeriod)
 			return false, nil
 		}
 		if err := c.deleteNamespace(ctx, namespace); err != nil {
@@ -276,7 +276,7 @@ func (c *Controller) enqueueTouched(objects ...any) {
 		for name := range touched(binding.GetSpec()) {
 			cluster, err := c.clusters.Get(name)
 			if err == nil && !cluster.DeletionTimestamp.IsZero() || apierrors.IsNotFound(err) && buried(binding.GetSpec(), name) {
-				c.queue.AddAfter(name, progressPeriod)
+				c.loop.Queue.AddAfter(name, progressPeriod)
 			}
 		}
 	}

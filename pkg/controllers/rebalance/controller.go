@@ -8,22 +8,19 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
 	appsv1alpha1 "fleet.dev/fleet/pkg/apis/apps/v1alpha1"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/controllers/loop"
 	fleetclient "fleet.dev/fleet/pkg/generated/clientset/versioned"
 	fleetinformers "fleet.dev/fleet/pkg/generated/informers/externalversions"
 )
@@ -52,8 +49,7 @@ type Controller struct {
 	rebalancers     cache.Indexer
 	bindings        cache.Store // in namespaces
 	clusterBindings cache.Store // of cluster-scoped templates
-	synced          []cache.InformerSynced
-	queue           workqueue.TypedRateLimitingInterface[string] // names of WorkloadRebalancers
+	loop            *loop.Loop  // of names of WorkloadRebalancers
 
 	// asked and told are the bindings and the WorkloadRebalancers that this
 	// controller wrote.
@@ -72,20 +68,19 @@ func New(d Dependencies) (*Controller, error) {
 	c := &Controller{
 		client: d.FleetClient, clock: d.Clock,
 		rebalancers: rebalancers.GetIndexer(), bindings: bindings.GetStore(), clusterBindings: clusterBindings.GetStore(),
-		queue: workqueue.NewTypedRateLimitingQueueWithConfig(workqueue.DefaultTypedControllerRateLimiter[string](),
-			workqueue.TypedRateLimitingQueueConfig[string]{Name: "rebalance", Clock: d.Clock}),
 		asked: newVersions(), told: newVersions(),
 	}
+	c.loop = loop.New(loop.Config{
+		Name: "rebalance", Key: "rebalancer", Workers: workers, Clock: d.Clock,
+		Reconcile: func(ctx context.Context, name string) (time.Duration, error) { return 0, c.reconcile(ctx, name) },
+		Expects:   apierrors.IsInvalid, // somebody made the binding anew
+	})
 	for informer, enqueue := range map[cache.SharedIndexInformer]func(any){
 		rebalancers: c.enqueue, bindings: c.enqueueBinding, clusterBindings: c.enqueueBinding,
 	} {
-		registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc: enqueue, UpdateFunc: func(_, updated any) { enqueue(updated) }, DeleteFunc: enqueue,
-		})
-		if err != nil {
-			return nil, fmt.Errorf("watch for the rebalance controller: %w", err)
+		if err := c.loop.Watch(informer, loop.Each(enqueue)); err != nil {
+			return nil, err
 		}
-		c.synced = append(c.synced, registration.HasSynced)
 	}
 	return c, nil
 }
@@ -117,7 +112,7 @@ func indexByBinding(object any) ([]string, error) {
 
 func (c *Controller) enqueue(object any) {
 	if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(object); err == nil {
-		c.queue.Add(key)
+		c.loop.Queue.Add(key)
 	}
 }
 
@@ -132,50 +127,12 @@ func (c *Controller) enqueueBinding(object any) {
 		return
 	}
 	for _, name := range names {
-		c.queue.Add(name)
+		c.loop.Queue.Add(name)
 	}
 }
 
 // Run serves until ctx ends.
-func (c *Controller) Run(ctx context.Context) {
-	defer utilruntime.HandleCrashWithContext(ctx)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer c.queue.ShutDown()
-	if !cache.WaitForNamedCacheSyncWithContext(ctx, c.synced...) {
-		return
-	}
-	for range workers {
-		wg.Go(func() { wait.UntilWithContext(ctx, c.work, time.Second) })
-	}
-	<-ctx.Done()
-}
-
-func (c *Controller) work(ctx context.Context) {
-	for {
-		name, shutdown := c.queue.Get()
-		if shutdown {
-			return
-		}
-		c.process(ctx, name)
-	}
-}
-
-func (c *Controller) process(ctx context.Context, name string) {
-	defer c.queue.Done(name)
-	err := c.reconcile(klog.NewContext(ctx, klog.LoggerWithValues(klog.FromContext(ctx), "rebalancer", name)), name)
-	switch {
-	case err == nil:
-		c.queue.Forget(name)
-	case apierrors.IsConflict(err), apierrors.IsNotFound(err), apierrors.IsInvalid(err):
-		// Somebody wrote in between, or made the binding anew; the event may have
-		// come before this.
-		c.queue.AddRateLimited(name)
-	default:
-		utilruntime.HandleErrorWithContext(ctx, err, "Serve a workload rebalancer", "rebalancer", name)
-		c.queue.AddRateLimited(name)
-	}
-}
+func (c *Controller) Run(ctx context.Context) { c.loop.Run(ctx) }
 
 // reconcile brings one WorkloadRebalancer a step further.
 func (c *Controller) reconcile(ctx context.Context, name string) error {
@@ -325,7 +282,7 @@ func (c *Controller) expire(ctx context.Context, r *appsv1alpha1.WorkloadRebalan
 	}
 	end := r.Status.FinishTime.Add(time.Duration(*r.Spec.TTLSecondsAfterFinished) * time.Second)
 	if left := end.Sub(c.clock.Now()); left > 0 {
-		c.queue.AddAfter(r.Name, left)
+		c.loop.Queue.AddAfter(r.Name, left)
 		return nil
 	}
 	// Somebody who changes it now wants something.

@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
@@ -16,18 +15,16 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 
 	"fleet.dev/fleet/pkg/apis/cluster/identity"
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/wellknown"
+	"fleet.dev/fleet/pkg/controllers/loop"
 	fleetclient "fleet.dev/fleet/pkg/generated/clientset/versioned"
 	fleetinformers "fleet.dev/fleet/pkg/generated/informers/externalversions"
 	clusterlisters "fleet.dev/fleet/pkg/generated/listers/cluster/v1alpha1"
@@ -66,10 +63,8 @@ type Controller struct {
 	requests cache.Indexer
 	clusters clusterlisters.ClusterLister
 	indexed  cache.Indexer // the same
-	synced   []cache.InformerSynced
 
-	// queue holds names of Clusters, which may be no valid names.
-	queue workqueue.TypedRateLimitingInterface[string]
+	loop *loop.Loop // of names of Clusters, which may be no valid names
 }
 
 // New returns a controller. It adds handlers and an index to the informers,
@@ -86,60 +81,23 @@ func New(d Dependencies) (*Controller, error) {
 	c := &Controller{
 		kubeClient: d.KubeClient, fleetClient: d.FleetClient, recorder: d.Recorder,
 		requests: requests.GetIndexer(), clusters: clusters.Lister(), indexed: clusters.Informer().GetIndexer(),
-		queue: workqueue.NewTypedRateLimitingQueueWithConfig(workqueue.DefaultTypedControllerRateLimiter[string](),
-			workqueue.TypedRateLimitingQueueConfig[string]{Name: "registration"}),
 	}
+	// There is one worker: two first requests for the same cluster under two names must
+	// not be looked at in the same moment.
+	c.loop = loop.New(loop.Config{
+		Name: "registration", Key: "cluster", Workers: 1,
+		Reconcile: func(ctx context.Context, name string) (time.Duration, error) { return 0, c.reconcile(ctx, name) },
+	})
 	for informer, enqueue := range map[cache.SharedIndexInformer]func(any){requests: c.enqueueRequest, clusters.Informer(): c.enqueueCluster} {
-		registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc: enqueue, UpdateFunc: func(_, updated any) { enqueue(updated) }, DeleteFunc: enqueue,
-		})
-		if err != nil {
-			return nil, fmt.Errorf("watch for the registration controller: %w", err)
+		if err := c.loop.Watch(informer, loop.Each(enqueue)); err != nil {
+			return nil, err
 		}
-		c.synced = append(c.synced, registration.HasSynced)
 	}
 	return c, nil
 }
 
-// Run decides until ctx ends. There is one worker: two first requests for the
-// same cluster under two names must not be looked at in the same moment.
-func (c *Controller) Run(ctx context.Context) {
-	defer utilruntime.HandleCrashWithContext(ctx)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer c.queue.ShutDown()
-	if !cache.WaitForNamedCacheSyncWithContext(ctx, c.synced...) {
-		return
-	}
-	wg.Go(func() { wait.UntilWithContext(ctx, c.work, time.Second) })
-	<-ctx.Done()
-}
-
-func (c *Controller) work(ctx context.Context) {
-	for {
-		name, shutdown := c.queue.Get()
-		if shutdown {
-			return
-		}
-		c.process(ctx, name)
-	}
-}
-
-func (c *Controller) process(ctx context.Context, name string) {
-	defer c.queue.Done(name)
-	err := c.reconcile(klog.NewContext(ctx, klog.LoggerWithValues(klog.FromContext(ctx), "cluster", name)), name)
-	switch {
-	case err == nil:
-		c.queue.Forget(name)
-	case apierrors.IsConflict(err), apierrors.IsNotFound(err), apierrors.IsAlreadyExists(err):
-		// Somebody wrote in between, which is no error, but its event may have
-		// come before this.
-		c.queue.AddRateLimited(name)
-	default:
-		utilruntime.HandleErrorWithContext(ctx, err, "Decide on the registration of a cluster", "cluster", name)
-		c.queue.AddRateLimited(name)
-	}
-}
+// Run decides until ctx ends.
+func (c *Controller) Run(ctx context.Context) { c.loop.Run(ctx) }
 
 // reconcile decides on all that ask to be one cluster and says in the condition
 // Accepted who is left.
@@ -304,7 +262,7 @@ func (c *Controller) tell(ctx context.Context, cached *clusterv1alpha1.Cluster, 
 
 func (c *Controller) enqueueCluster(object any) {
 	if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(object); err == nil {
-		c.queue.Add(key)
+		c.loop.Queue.Add(key)
 	}
 }
 
@@ -317,7 +275,7 @@ func (c *Controller) enqueueRequest(object any) {
 		return
 	}
 	for _, name := range names {
-		c.queue.Add(name)
+		c.loop.Queue.Add(name)
 	}
 }
 

@@ -36,7 +36,7 @@ var definitions = schema.GroupVersionResource{
 // gone: the fleet removes all objects of a kind before the definition. In all other
 // cases the error is ErrNotServed: objects of an aggregated API server go on existing
 // when nobody serves them.
-func (s *Source) Live(ctx context.Context, key template.Key, _ string) (*metav1.PartialObjectMetadata, error) {
+func (s *Source) Live(ctx context.Context, key template.Key) (*metav1.PartialObjectMetadata, error) {
 	if kind, ok := s.Kind(key.GroupKind()); ok {
 		live, err := s.metadata.Resource(kind.Resource).Namespace(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
 		if apierrors.IsUnexpectedServerError(err) {

@@ -381,7 +381,6 @@ func TestLive(t *testing.T) {
 	cases := map[string]struct {
 		reason   string
 		key      template.Key
-		version  string // v1 when empty
 		seen     bool   // a definition of the kind
 		placed   string // a definition that has a binding
 		notFound bool
@@ -394,7 +393,6 @@ func TestLive(t *testing.T) {
 		"Unknown":    {reason: "Nobody knows that a definition defined its kind.", placed: "others.example.com", key: template.Key{Group: "example.com", Kind: "Widget", Namespace: "shop", Name: "x"}, err: ErrNotServed},
 		"Defined":    {reason: "Its kind is defined and not served yet.", seen: true, key: template.Key{Group: "example.com", Kind: "Gadget", Namespace: "shop", Name: "x"}, err: ErrNotServed},
 		"Aggregated": {reason: "Somebody else serves its kind.", seen: true, key: template.Key{Group: "aggregated.com", Kind: "Thing", Namespace: "shop", Name: "x"}, err: ErrNotServed},
-		"Moved":      {reason: "Somebody else serves its kind in another version.", seen: true, version: "v1beta1", key: template.Key{Group: "aggregated.com", Kind: "Thing", Namespace: "shop", Name: "x"}, err: ErrNotServed},
 		"Native":     {reason: "A kind of the fleet itself that it does not serve now.", key: template.Key{Group: "apps", Kind: "Deployment", Namespace: "shop", Name: "x"}, err: ErrNotServed},
 	}
 	for name, tc := range cases {
@@ -402,13 +400,9 @@ func TestLive(t *testing.T) {
 			run(t, func(t *testing.T, f *fixture) {
 				t.Helper()
 				f.dynamic = dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), listKinds, crd, aggregated)
-				version := "v1"
-				if tc.version != "" {
-					version = tc.version
-				}
 				f.defined[tc.key.GroupKind()] = tc.seen
 				f.placed = func(key template.Key) bool { return IsDefinition(key) && key.Name == tc.placed }
-				_, err := f.Live(t.Context(), tc.key, version)
+				_, err := f.Live(t.Context(), tc.key)
 				if tc.notFound != apierrors.IsNotFound(err) || tc.err != nil && !errors.Is(err, tc.err) || !tc.notFound && tc.err == nil && err != nil {
 					t.Errorf("\n%s\nLive(...): want not found %v or %v, got %v", tc.reason, tc.notFound, tc.err, err)
 				}
