@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -352,4 +353,18 @@ func (s *server) create(pod *core.Pod) *core.Pod {
 		s.t.Fatalf("create %s/%s: %v", pod.Namespace, pod.Name, err)
 	}
 	return made.(*core.Pod)
+}
+
+// watch watches Pods and gives them as if they had gone over the network.
+func (s *server) watch(ctx context.Context, options *metainternalversion.ListOptions) (watch.Interface, error) {
+	w, err := s.pods.Pod.Watch(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	return watch.Filter(w, func(event watch.Event) (watch.Event, bool) {
+		if cached, ok := event.Object.(runtime.CacheableObject); ok {
+			event.Object = cached.GetObject()
+		}
+		return event, true
+	}), nil
 }

@@ -54,19 +54,14 @@ func newInformer(ctx context.Context, first *server) *informer {
 			i.watches.Add(1)
 			ctx, cancel := context.WithCancel(as("anna", "", "watch", ""))
 			current := i.server.Load()
-			w, err := current.pods.Pod.Watch(ctx, &metainternalversion.ListOptions{
+			w, err := current.watch(ctx, &metainternalversion.ListOptions{
 				ResourceVersion: options.ResourceVersion, AllowWatchBookmarks: true,
 			})
 			if err != nil {
 				cancel()
 				return nil, err
 			}
-			return &cancelled{Interface: watch.Filter(w, func(event watch.Event) (watch.Event, bool) {
-				if cached, ok := event.Object.(runtime.CacheableObject); ok {
-					event.Object = cached.GetObject() // as if it had gone over the network
-				}
-				return event, true
-			}), cancel: cancel}, nil
+			return &cancelled{Interface: w, cancel: cancel}, nil
 		},
 	}}, &core.Pod{}, i, cache.ReflectorOptions{
 		Backoff: &wait.Backoff{Duration: 20 * time.Millisecond, Factor: 2, Steps: 5, Cap: 300 * time.Millisecond},

@@ -326,7 +326,7 @@ func TestMembersAreFollowedWhileNeeded(t *testing.T) {
 		t.Errorf("listed %v, want the member's Pod", got)
 	}
 	ctx, cancel := context.WithCancel(as("anna", "", "watch", ""))
-	w, err := s.pods.Pod.Watch(ctx, &metainternalversion.ListOptions{ResourceVersion: "0"})
+	w, err := s.watch(ctx, &metainternalversion.ListOptions{ResourceVersion: "0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,7 +339,7 @@ func TestMembersAreFollowedWhileNeeded(t *testing.T) {
 	eventually(t, "members are left alone", asleep)
 	a.Edit(t, "Pod", "default", "web-1", func(o *unstructured.Unstructured) { o.SetAnnotations(map[string]string{"seen": "later"}) })
 	version := first.Object.(*core.Pod).ResourceVersion
-	again, err := s.pods.Pod.Watch(as("anna", "", "watch", ""), &metainternalversion.ListOptions{ResourceVersion: version})
+	again, err := s.watch(as("anna", "", "watch", ""), &metainternalversion.ListOptions{ResourceVersion: version})
 	if err != nil {
 		t.Fatal(err)
 	}
