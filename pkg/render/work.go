@@ -185,6 +185,7 @@ func emptyWork(fleetID string, binding workv1alpha1.Binding, cluster string) *wo
 			SuspendDispatching:          suspended(spec.Suspension, cluster),
 			PreserveResourcesOnDeletion: copied(spec.PreserveResourcesOnDeletion),
 			ConflictResolution:          cmp.Or(spec.ConflictResolution, policyv1alpha1.ConflictIfNoDiff),
+			RecreatePolicy:              spec.RecreatePolicy,
 			Template: workv1alpha1.TemplateReference{
 				APIVersion: spec.Resource.APIVersion,
 				Kind:       spec.Resource.Kind,

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/render"
 )
@@ -28,6 +29,13 @@ func TestWorkOfOneMember(t *testing.T) {
 	got, err := render.Work(fleetID, template, binding, "member-1")
 	if err != nil || got == nil || got.Namespace != "fleet-cluster-member-1" {
 		t.Errorf("Work(member-1) = %v, %v, want the work in the member's namespace", got, err)
+	}
+	if got.Spec.RecreatePolicy != "" {
+		t.Errorf("recreatePolicy of the work is %q, want none: the binding has none", got.Spec.RecreatePolicy)
+	}
+	binding.GetSpec().RecreatePolicy = policyv1alpha1.RecreateOnImmutableChange
+	if got, err = render.Work(fleetID, template, binding, "member-1"); err != nil || got.Spec.RecreatePolicy != policyv1alpha1.RecreateOnImmutableChange {
+		t.Errorf("Work(member-1) = %v, %v, want the binding's recreatePolicy", got, err)
 	}
 	got, err = render.Work(fleetID, template, binding, "elsewhere")
 	if err != nil || got != nil {

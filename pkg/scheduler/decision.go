@@ -167,6 +167,7 @@ func renewed(subject *subject) *workv1alpha1.BindingSpec {
 		Tombstones:                  old.Tombstones,
 		SchedulerName:               old.SchedulerName,
 		ConflictResolution:          old.ConflictResolution,
+		RecreatePolicy:              old.RecreatePolicy,
 		PreserveResourcesOnDeletion: old.PreserveResourcesOnDeletion,
 		Suspension:                  old.Suspension,
 	}

@@ -4,6 +4,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"maps"
 	"sync"
 
@@ -99,6 +100,7 @@ func recall(p policyv1alpha1.Propagation, from *workv1alpha1.BindingSpec) {
 		SchedulerName:               from.SchedulerName,
 		Failover:                    from.Failover,
 		ConflictResolution:          from.ConflictResolution,
+		RecreatePolicy:              cmp.Or(from.RecreatePolicy, policyv1alpha1.RecreateNever),
 		PreserveResourcesOnDeletion: from.PreserveResourcesOnDeletion,
 	}
 	if from.Placement != nil {

@@ -66,8 +66,17 @@ func follow(spec *workv1alpha1.BindingSpec, from policyv1alpha1.Propagation) {
 	spec.SchedulerName = schedulerName(policy)
 	spec.Failover = policy.Failover
 	spec.ConflictResolution = cmp.Or(policy.ConflictResolution, policyv1alpha1.ConflictIfNoDiff)
+	spec.RecreatePolicy = recreatePolicy(policy.RecreatePolicy)
 	spec.PreserveResourcesOnDeletion = policy.PreserveResourcesOnDeletion
 	spec.Suspension = suspension(spec.Suspension, policy.Suspension)
+}
+
+// recreatePolicy leaves out of a binding what goes without saying.
+func recreatePolicy(from policyv1alpha1.RecreatePolicy) policyv1alpha1.RecreatePolicy {
+	if from == policyv1alpha1.RecreateNever {
+		return ""
+	}
+	return from
 }
 
 func schedulerName(policy *policyv1alpha1.PropagationSpec) string {

@@ -56,6 +56,7 @@ type PropagationSpec struct {
 	SchedulerName               string
 	Failover                    *FailoverBehavior
 	ConflictResolution          ConflictResolution
+	RecreatePolicy              RecreatePolicy
 	ActivationPreference        ActivationPreference
 	Suspension                  *Suspension
 	PreserveResourcesOnDeletion *bool
@@ -95,6 +96,18 @@ const (
 	// ConflictIfNoDiff takes the object over if that would change nothing in it,
 	// and reports the conflict otherwise.
 	ConflictIfNoDiff ConflictResolution = "IfNoDiff"
+)
+
+// RecreatePolicy says whether objects in members are deleted and created anew.
+type RecreatePolicy string
+
+const (
+	// RecreateNever leaves an object as it is that cannot be changed, and reports
+	// that.
+	RecreateNever RecreatePolicy = "Never"
+	// RecreateOnImmutableChange deletes an object that cannot be changed as wanted,
+	// because the member takes a field of it for immutable, and creates it anew.
+	RecreateOnImmutableChange RecreatePolicy = "OnImmutableChange"
 )
 
 // ActivationPreference says when a changed policy takes effect.

@@ -73,6 +73,7 @@ type BindingSpec struct {
 	SchedulePriority            *SchedulePriority
 	Failover                    *policy.FailoverBehavior
 	ConflictResolution          policy.ConflictResolution
+	RecreatePolicy              policy.RecreatePolicy
 	Suspension                  *Suspension
 	PreserveResourcesOnDeletion *bool
 	RescheduleTriggeredAt       *metav1.Time

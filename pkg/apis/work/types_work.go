@@ -39,6 +39,7 @@ type WorkSpec struct {
 	SuspendDispatching          *bool
 	PreserveResourcesOnDeletion *bool
 	ConflictResolution          policy.ConflictResolution
+	RecreatePolicy              policy.RecreatePolicy
 	Template                    TemplateReference
 	Binding                     BindingReference
 	Deleted                     bool
@@ -113,7 +114,7 @@ const (
 	AppliedReasonNotInterpreted = "NotInterpreted"
 	// AppliedReasonPruned says that the work was applied without fields the
 	// member does not know; the message names them.
-	AppliedReasonPruned = "FieldsPruned"
+	AppliedReasonPruned = "Pruned"
 	// AppliedReasonNotEmpty says that a namespace which the fleet created was
 	// released instead of deleted, because others put something into it.
 	AppliedReasonNotEmpty = "NamespaceNotEmpty"

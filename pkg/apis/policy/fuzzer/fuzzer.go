@@ -26,6 +26,7 @@ func Funcs(_ serializer.CodecFactory) []any {
 			orElse(&spec.Preemption, policy.PreemptNever)
 			orElse(&spec.SchedulerName, "default-scheduler")
 			orElse(&spec.ConflictResolution, policy.ConflictIfNoDiff)
+			orElse(&spec.RecreatePolicy, policy.RecreateNever)
 		},
 		func(behavior *policy.ApplicationFailoverBehavior, c randfill.Continue) {
 			c.FillNoCustom(behavior)

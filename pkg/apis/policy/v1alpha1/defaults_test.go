@@ -17,19 +17,19 @@ func TestDefaults(t *testing.T) {
 	}{
 		"Empty": {
 			reason: "a policy that says nothing is as careful as can be",
-			want:   PropagationSpec{Preemption: PreemptNever, SchedulerName: "default-scheduler", ConflictResolution: ConflictIfNoDiff},
+			want:   PropagationSpec{Preemption: PreemptNever, SchedulerName: "default-scheduler", ConflictResolution: ConflictIfNoDiff, RecreatePolicy: RecreateNever},
 		},
 		"Placement": {
 			reason: "replicas are divided by weight, members counted, unless more is said",
 			in: PropagationSpec{
-				Preemption: PreemptAlways, SchedulerName: "other", ConflictResolution: ConflictAbort,
+				Preemption: PreemptAlways, SchedulerName: "other", ConflictResolution: ConflictAbort, RecreatePolicy: RecreateOnImmutableChange,
 				Placement: Placement{
 					SpreadConstraints: []SpreadConstraint{{}, {SpreadByLabel: "rack", MinGroups: 2}},
 					ReplicaScheduling: &ReplicaSchedulingStrategy{},
 				},
 			},
 			want: PropagationSpec{
-				Preemption: PreemptAlways, SchedulerName: "other", ConflictResolution: ConflictAbort,
+				Preemption: PreemptAlways, SchedulerName: "other", ConflictResolution: ConflictAbort, RecreatePolicy: RecreateOnImmutableChange,
 				Placement: Placement{
 					SpreadConstraints: []SpreadConstraint{{SpreadByField: SpreadByFieldCluster, MinGroups: 1}, {SpreadByLabel: "rack", MinGroups: 2}},
 					ReplicaScheduling: &ReplicaSchedulingStrategy{ReplicaSchedulingType: Divided, ReplicaDivisionPreference: Weighted},
@@ -39,11 +39,11 @@ func TestDefaults(t *testing.T) {
 		"Failover": {
 			reason: "only a graceful purge has a grace period",
 			in: PropagationSpec{
-				Preemption: PreemptNever, SchedulerName: "default-scheduler", ConflictResolution: ConflictIfNoDiff,
+				Preemption: PreemptNever, SchedulerName: "default-scheduler", ConflictResolution: ConflictIfNoDiff, RecreatePolicy: RecreateNever,
 				Failover: &FailoverBehavior{Application: &ApplicationFailoverBehavior{PurgeMode: PurgeDirectly}, Cluster: &ClusterFailoverBehavior{}},
 			},
 			want: PropagationSpec{
-				Preemption: PreemptNever, SchedulerName: "default-scheduler", ConflictResolution: ConflictIfNoDiff,
+				Preemption: PreemptNever, SchedulerName: "default-scheduler", ConflictResolution: ConflictIfNoDiff, RecreatePolicy: RecreateNever,
 				Failover: &FailoverBehavior{
 					Application: &ApplicationFailoverBehavior{PurgeMode: PurgeDirectly, DecisionConditions: DecisionConditions{TolerationSeconds: new(int32(300))}},
 					Cluster:     &ClusterFailoverBehavior{PurgeMode: PurgeGracefully},

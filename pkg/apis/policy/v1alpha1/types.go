@@ -128,6 +128,18 @@ type PropagationSpec struct {
 	// +default="IfNoDiff"
 	ConflictResolution ConflictResolution `json:"conflictResolution,omitempty"`
 
+	// recreatePolicy says what happens when the object in a member cannot be
+	// changed as wanted because the member takes a field for immutable: Never
+	// (leave it and report) or OnImmutableChange (delete the object in that member
+	// and create it anew, which ends its Pods). Kinds that hold data are never
+	// recreated (PersistentVolumeClaim, PersistentVolume, CustomResourceDefinition,
+	// Namespace), nor is what was there before the fleet or is protected against
+	// deletion. The Pods of a StatefulSet go on running and are taken over.
+	// Defaults to Never.
+	// +optional
+	// +default="Never"
+	RecreatePolicy RecreatePolicy `json:"recreatePolicy,omitempty"`
+
 	// activationPreference says when a changed policy takes effect on templates
 	// it already placed: at once when empty, with the next change of the
 	// template when Lazy.
@@ -193,6 +205,19 @@ const (
 	// ConflictIfNoDiff takes the object over if that would change nothing in it,
 	// and reports the conflict otherwise.
 	ConflictIfNoDiff ConflictResolution = "IfNoDiff"
+)
+
+// RecreatePolicy says whether objects in members are deleted and created anew.
+// +enum
+type RecreatePolicy string
+
+const (
+	// RecreateNever leaves an object as it is that cannot be changed, and reports
+	// that.
+	RecreateNever RecreatePolicy = "Never"
+	// RecreateOnImmutableChange deletes an object that cannot be changed as wanted,
+	// because the member takes a field of it for immutable, and creates it anew.
+	RecreateOnImmutableChange RecreatePolicy = "OnImmutableChange"
 )
 
 // ActivationPreference says when a changed policy takes effect.

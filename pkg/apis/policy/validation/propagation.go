@@ -45,6 +45,7 @@ func validatePropagationSpec(p policy.Propagation, path *field.Path) field.Error
 	errs = append(errs, fieldcheck.Subdomain(spec.SchedulerName, path.Child("schedulerName"))...)
 	errs = append(errs, ValidateFailover(spec.Failover, path.Child("failover"))...)
 	errs = append(errs, ValidateConflictResolution(spec.ConflictResolution, path.Child("conflictResolution"))...)
+	errs = append(errs, fieldcheck.Enum(spec.RecreatePolicy, path.Child("recreatePolicy"), policy.RecreateNever, policy.RecreateOnImmutableChange)...)
 	errs = append(errs, fieldcheck.OptionalEnum(spec.ActivationPreference, path.Child("activationPreference"), policy.ActivateLazily)...)
 	if s := spec.Suspension; s != nil {
 		errs = append(errs, ValidateSuspendDispatching(s.Dispatching, s.DispatchingOnClusters, path.Child("suspension"))...)

@@ -25,6 +25,7 @@ func newPolicy(change func(*policy.PropagationSpec)) *policy.PropagationPolicy {
 			Preemption:         policy.PreemptNever,
 			SchedulerName:      "default-scheduler",
 			ConflictResolution: policy.ConflictIfNoDiff,
+			RecreatePolicy:     policy.RecreateNever,
 		},
 	}
 	change(&p.Spec)
@@ -72,11 +73,12 @@ func TestValidatePropagation(t *testing.T) {
 		"Enums": {
 			reason: "each enumeration names its values",
 			change: func(s *policy.PropagationSpec) {
-				s.Preemption, s.ConflictResolution, s.ActivationPreference = "Maybe", "Ask", "Eager"
+				s.Preemption, s.ConflictResolution, s.RecreatePolicy, s.ActivationPreference = "Maybe", "Ask", "Always", "Eager"
 			},
 			want: []string{
 				"FieldValueNotSupported spec.preemption",
 				"FieldValueNotSupported spec.conflictResolution",
+				"FieldValueNotSupported spec.recreatePolicy",
 				"FieldValueNotSupported spec.activationPreference",
 			},
 		},

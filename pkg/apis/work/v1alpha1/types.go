@@ -184,6 +184,12 @@ type BindingSpec struct {
 	// +default="IfNoDiff"
 	ConflictResolution policyv1alpha1.ConflictResolution `json:"conflictResolution,omitempty"`
 
+	// recreatePolicy says whether a member's object is deleted and created anew
+	// when it cannot be changed: Never or OnImmutableChange. Empty means Never. From
+	// the policy.
+	// +optional
+	RecreatePolicy policyv1alpha1.RecreatePolicy `json:"recreatePolicy,omitempty"`
+
 	// suspension holds changes back.
 	// +optional
 	Suspension *Suspension `json:"suspension,omitempty"`

@@ -64,6 +64,11 @@ type WorkSpec struct {
 	// already and the fleet did not create it: Abort, Overwrite or IfNoDiff.
 	// +optional
 	ConflictResolution policyv1alpha1.ConflictResolution `json:"conflictResolution,omitempty"`
+	// recreatePolicy says whether the object is deleted and created anew when the
+	// member takes what is to be changed in it for immutable: Never or
+	// OnImmutableChange. Empty means Never.
+	// +optional
+	RecreatePolicy policyv1alpha1.RecreatePolicy `json:"recreatePolicy,omitempty"`
 	// template is the template the work is rendered from. In a tombstone its uid
 	// is that of the template whose object is to be deleted.
 	Template TemplateReference `json:"template"`
@@ -155,9 +160,19 @@ const (
 	AppliedReasonConflict = "Conflict"
 	// AppliedReasonInvalid says that the member's API server refused the object.
 	AppliedReasonInvalid = "Invalid"
-	// AppliedReasonForbidden says that the member does not let the fleet write
+	// AppliedReasonImmutable says that the member takes a field for immutable that
+	// is to be changed; the message says what to do.
+	AppliedReasonImmutable = "Immutable"
+	// AppliedReasonRecreating says that the object is being deleted in the member, to
+	// be created anew, because a field of it is immutable.
+	AppliedReasonRecreating = "Recreating"
+	// AppliedReasonForbidden says that the fleet has no right in the member to write
 	// the object.
 	AppliedReasonForbidden = "Forbidden"
+	// AppliedReasonDenied says that the member's admission does not let the object
+	// in: a webhook, an admission policy, a quota, a limit, or a plugin of its API
+	// server. The message has its words.
+	AppliedReasonDenied = "Denied"
 	// AppliedReasonKindNotServed says that the member does not serve the kind.
 	AppliedReasonKindNotServed = "KindNotServed"
 	// AppliedReasonSuspended says that the work is held back.
@@ -171,7 +186,7 @@ const (
 	AppliedReasonNotInterpreted = "NotInterpreted"
 	// AppliedReasonPruned says that the work was applied without fields the
 	// member does not know; the message names them.
-	AppliedReasonPruned = "FieldsPruned"
+	AppliedReasonPruned = "Pruned"
 	// AppliedReasonNotEmpty says that a namespace which the fleet created was
 	// released instead of deleted, because others put something into it.
 	AppliedReasonNotEmpty = "NamespaceNotEmpty"

@@ -73,6 +73,7 @@ func validateDecision(spec *work.BindingSpec, path *field.Path) field.ErrorList 
 	errs = append(errs, fieldcheck.Subdomain(spec.SchedulerName, path.Child("schedulerName"))...)
 	errs = append(errs, policyvalidation.ValidateFailover(spec.Failover, path.Child("failover"))...)
 	errs = append(errs, policyvalidation.ValidateConflictResolution(spec.ConflictResolution, path.Child("conflictResolution"))...)
+	errs = append(errs, fieldcheck.OptionalEnum(spec.RecreatePolicy, path.Child("recreatePolicy"), policy.RecreateNever, policy.RecreateOnImmutableChange)...)
 	if s := spec.Suspension; s != nil {
 		errs = append(errs, policyvalidation.ValidateSuspendDispatching(s.Dispatching, s.DispatchingOnClusters, path.Child("suspension"))...)
 	}

@@ -24,6 +24,7 @@ func valid(change func(*policy.PropagationSpec)) *policy.PropagationPolicy {
 			Preemption:         policy.PreemptNever,
 			SchedulerName:      "default-scheduler",
 			ConflictResolution: policy.ConflictIfNoDiff,
+			RecreatePolicy:     policy.RecreateNever,
 		},
 	}
 	if change != nil {
