@@ -3310,6 +3310,15 @@ func schema_pkg_apis_policy_v1alpha1_PropagationSpec(ref common.ReferenceCallbac
 							Enum:        []interface{}{"Abort", "IfNoDiff", "Overwrite"},
 						},
 					},
+					"recreatePolicy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "recreatePolicy says what happens when the object in a member cannot be changed as wanted because the member takes a field for immutable: Never (leave it and report) or OnImmutableChange (delete the object in that member and create it anew, which ends its Pods). Kinds that hold data are never recreated (PersistentVolumeClaim, PersistentVolume, CustomResourceDefinition, Namespace), nor is what was there before the fleet or is protected against deletion. The Pods of a StatefulSet go on running and are taken over. Defaults to Never.\n\nPossible enum values:\n - `\"Never\"` leaves an object as it is that cannot be changed, and reports that.\n - `\"OnImmutableChange\"` deletes an object that cannot be changed as wanted, because the member takes a field of it for immutable, and creates it anew.",
+							Default:     "Never",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Never", "OnImmutableChange"},
+						},
+					},
 					"activationPreference": {
 						SchemaProps: spec.SchemaProps{
 							Description: "activationPreference says when a changed policy takes effect on templates it already placed: at once when empty, with the next change of the template when Lazy.\n\nPossible enum values:\n - `\"\"` applies a changed policy at once.\n - `\"Lazy\"` applies a changed policy with the next change of the template.",
@@ -4190,6 +4199,14 @@ func schema_pkg_apis_work_v1alpha1_BindingSpec(ref common.ReferenceCallback) com
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Abort", "IfNoDiff", "Overwrite"},
+						},
+					},
+					"recreatePolicy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "recreatePolicy says whether a member's object is deleted and created anew when it cannot be changed: Never or OnImmutableChange. Empty means Never. From the policy.\n\nPossible enum values:\n - `\"Never\"` leaves an object as it is that cannot be changed, and reports that.\n - `\"OnImmutableChange\"` deletes an object that cannot be changed as wanted, because the member takes a field of it for immutable, and creates it anew.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Never", "OnImmutableChange"},
 						},
 					},
 					"suspension": {
@@ -5905,6 +5922,14 @@ func schema_pkg_apis_work_v1alpha1_WorkSpec(ref common.ReferenceCallback) common
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Abort", "IfNoDiff", "Overwrite"},
+						},
+					},
+					"recreatePolicy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "recreatePolicy says whether the object is deleted and created anew when the member takes what is to be changed in it for immutable: Never or OnImmutableChange. Empty means Never.\n\nPossible enum values:\n - `\"Never\"` leaves an object as it is that cannot be changed, and reports that.\n - `\"OnImmutableChange\"` deletes an object that cannot be changed as wanted, because the member takes a field of it for immutable, and creates it anew.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Never", "OnImmutableChange"},
 						},
 					},
 					"template": {

@@ -1175,6 +1175,7 @@ func autoConvert_v1alpha1_PropagationSpec_To_policy_PropagationSpec(in *Propagat
 	out.SchedulerName = in.SchedulerName
 	out.Failover = (*policy.FailoverBehavior)(unsafe.Pointer(in.Failover))
 	out.ConflictResolution = policy.ConflictResolution(in.ConflictResolution)
+	out.RecreatePolicy = policy.RecreatePolicy(in.RecreatePolicy)
 	out.ActivationPreference = policy.ActivationPreference(in.ActivationPreference)
 	out.Suspension = (*policy.Suspension)(unsafe.Pointer(in.Suspension))
 	out.PreserveResourcesOnDeletion = (*bool)(unsafe.Pointer(in.PreserveResourcesOnDeletion))
@@ -1200,6 +1201,7 @@ func autoConvert_policy_PropagationSpec_To_v1alpha1_PropagationSpec(in *policy.P
 	out.SchedulerName = in.SchedulerName
 	out.Failover = (*FailoverBehavior)(unsafe.Pointer(in.Failover))
 	out.ConflictResolution = ConflictResolution(in.ConflictResolution)
+	out.RecreatePolicy = RecreatePolicy(in.RecreatePolicy)
 	out.ActivationPreference = ActivationPreference(in.ActivationPreference)
 	out.Suspension = (*Suspension)(unsafe.Pointer(in.Suspension))
 	out.PreserveResourcesOnDeletion = (*bool)(unsafe.Pointer(in.PreserveResourcesOnDeletion))

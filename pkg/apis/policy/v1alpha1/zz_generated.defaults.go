@@ -65,6 +65,9 @@ func SetObjectDefaults_ClusterPropagationPolicy(in *ClusterPropagationPolicy) {
 	if in.Spec.ConflictResolution == "" {
 		in.Spec.ConflictResolution = "IfNoDiff"
 	}
+	if in.Spec.RecreatePolicy == "" {
+		in.Spec.RecreatePolicy = "Never"
+	}
 }
 
 func SetObjectDefaults_ClusterPropagationPolicyList(in *ClusterPropagationPolicyList) {
@@ -113,6 +116,9 @@ func SetObjectDefaults_PropagationPolicy(in *PropagationPolicy) {
 	}
 	if in.Spec.ConflictResolution == "" {
 		in.Spec.ConflictResolution = "IfNoDiff"
+	}
+	if in.Spec.RecreatePolicy == "" {
+		in.Spec.RecreatePolicy = "Never"
 	}
 }
 

@@ -537,6 +537,7 @@ func autoConvert_v1alpha1_BindingSpec_To_work_BindingSpec(in *BindingSpec, out *
 	out.SchedulePriority = (*work.SchedulePriority)(unsafe.Pointer(in.SchedulePriority))
 	out.Failover = (*policy.FailoverBehavior)(unsafe.Pointer(in.Failover))
 	out.ConflictResolution = policy.ConflictResolution(in.ConflictResolution)
+	out.RecreatePolicy = policy.RecreatePolicy(in.RecreatePolicy)
 	out.Suspension = (*work.Suspension)(unsafe.Pointer(in.Suspension))
 	out.PreserveResourcesOnDeletion = (*bool)(unsafe.Pointer(in.PreserveResourcesOnDeletion))
 	out.RescheduleTriggeredAt = (*v1.Time)(unsafe.Pointer(in.RescheduleTriggeredAt))
@@ -578,6 +579,7 @@ func autoConvert_work_BindingSpec_To_v1alpha1_BindingSpec(in *work.BindingSpec, 
 	out.SchedulePriority = (*SchedulePriority)(unsafe.Pointer(in.SchedulePriority))
 	out.Failover = (*policyv1alpha1.FailoverBehavior)(unsafe.Pointer(in.Failover))
 	out.ConflictResolution = policyv1alpha1.ConflictResolution(in.ConflictResolution)
+	out.RecreatePolicy = policyv1alpha1.RecreatePolicy(in.RecreatePolicy)
 	out.Suspension = (*Suspension)(unsafe.Pointer(in.Suspension))
 	out.PreserveResourcesOnDeletion = (*bool)(unsafe.Pointer(in.PreserveResourcesOnDeletion))
 	out.RescheduleTriggeredAt = (*v1.Time)(unsafe.Pointer(in.RescheduleTriggeredAt))
@@ -1484,6 +1486,7 @@ func autoConvert_v1alpha1_WorkSpec_To_work_WorkSpec(in *WorkSpec, out *work.Work
 	out.SuspendDispatching = (*bool)(unsafe.Pointer(in.SuspendDispatching))
 	out.PreserveResourcesOnDeletion = (*bool)(unsafe.Pointer(in.PreserveResourcesOnDeletion))
 	out.ConflictResolution = policy.ConflictResolution(in.ConflictResolution)
+	out.RecreatePolicy = policy.RecreatePolicy(in.RecreatePolicy)
 	if err := Convert_v1alpha1_TemplateReference_To_work_TemplateReference(&in.Template, &out.Template, s); err != nil {
 		return err
 	}
@@ -1508,6 +1511,7 @@ func autoConvert_work_WorkSpec_To_v1alpha1_WorkSpec(in *work.WorkSpec, out *Work
 	out.SuspendDispatching = (*bool)(unsafe.Pointer(in.SuspendDispatching))
 	out.PreserveResourcesOnDeletion = (*bool)(unsafe.Pointer(in.PreserveResourcesOnDeletion))
 	out.ConflictResolution = policyv1alpha1.ConflictResolution(in.ConflictResolution)
+	out.RecreatePolicy = policyv1alpha1.RecreatePolicy(in.RecreatePolicy)
 	if err := Convert_work_TemplateReference_To_v1alpha1_TemplateReference(&in.Template, &out.Template, s); err != nil {
 		return err
 	}

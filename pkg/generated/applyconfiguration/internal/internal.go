@@ -993,6 +993,10 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: propagateDeps
       type:
         scalar: boolean
+    - name: recreatePolicy
+      type:
+        scalar: string
+      default: Never
     - name: resourceSelectors
       type:
         list:
@@ -1273,6 +1277,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: propagateDeps
       type:
         scalar: boolean
+    - name: recreatePolicy
+      type:
+        scalar: string
     - name: replicaRequirements
       type:
         namedType: dev.fleet.fleet.pkg.apis.work.v1alpha1.ReplicaRequirements

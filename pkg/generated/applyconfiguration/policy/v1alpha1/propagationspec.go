@@ -48,6 +48,15 @@ type PropagationSpecApplyConfiguration struct {
 	// it over) or IfNoDiff (take it over if that changes nothing, else report).
 	// Defaults to IfNoDiff.
 	ConflictResolution *policyv1alpha1.ConflictResolution `json:"conflictResolution,omitempty"`
+	// recreatePolicy says what happens when the object in a member cannot be
+	// changed as wanted because the member takes a field for immutable: Never
+	// (leave it and report) or OnImmutableChange (delete the object in that member
+	// and create it anew, which ends its Pods). Kinds that hold data are never
+	// recreated (PersistentVolumeClaim, PersistentVolume, CustomResourceDefinition,
+	// Namespace), nor is what was there before the fleet or is protected against
+	// deletion. The Pods of a StatefulSet go on running and are taken over.
+	// Defaults to Never.
+	RecreatePolicy *policyv1alpha1.RecreatePolicy `json:"recreatePolicy,omitempty"`
 	// activationPreference says when a changed policy takes effect on templates
 	// it already placed: at once when empty, with the next change of the
 	// template when Lazy.
@@ -151,6 +160,14 @@ func (b *PropagationSpecApplyConfiguration) WithFailover(value *FailoverBehavior
 // If called multiple times, the ConflictResolution field is set to the value of the last call.
 func (b *PropagationSpecApplyConfiguration) WithConflictResolution(value policyv1alpha1.ConflictResolution) *PropagationSpecApplyConfiguration {
 	b.ConflictResolution = &value
+	return b
+}
+
+// WithRecreatePolicy sets the RecreatePolicy field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the RecreatePolicy field is set to the value of the last call.
+func (b *PropagationSpecApplyConfiguration) WithRecreatePolicy(value policyv1alpha1.RecreatePolicy) *PropagationSpecApplyConfiguration {
+	b.RecreatePolicy = &value
 	return b
 }
 

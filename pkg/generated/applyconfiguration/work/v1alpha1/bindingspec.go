@@ -70,6 +70,10 @@ type BindingSpecApplyConfiguration struct {
 	// already: Abort, Overwrite or IfNoDiff. From the policy. Defaults to
 	// IfNoDiff.
 	ConflictResolution *apispolicyv1alpha1.ConflictResolution `json:"conflictResolution,omitempty"`
+	// recreatePolicy says whether a member's object is deleted and created anew
+	// when it cannot be changed: Never or OnImmutableChange. Empty means Never. From
+	// the policy.
+	RecreatePolicy *apispolicyv1alpha1.RecreatePolicy `json:"recreatePolicy,omitempty"`
 	// suspension holds changes back.
 	Suspension *SuspensionApplyConfiguration `json:"suspension,omitempty"`
 	// preserveResourcesOnDeletion leaves the members' objects running when the
@@ -251,6 +255,14 @@ func (b *BindingSpecApplyConfiguration) WithFailover(value *policyv1alpha1.Failo
 // If called multiple times, the ConflictResolution field is set to the value of the last call.
 func (b *BindingSpecApplyConfiguration) WithConflictResolution(value apispolicyv1alpha1.ConflictResolution) *BindingSpecApplyConfiguration {
 	b.ConflictResolution = &value
+	return b
+}
+
+// WithRecreatePolicy sets the RecreatePolicy field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the RecreatePolicy field is set to the value of the last call.
+func (b *BindingSpecApplyConfiguration) WithRecreatePolicy(value apispolicyv1alpha1.RecreatePolicy) *BindingSpecApplyConfiguration {
+	b.RecreatePolicy = &value
 	return b
 }
 
