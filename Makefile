@@ -55,7 +55,7 @@ test-e2e: build binaries ## Run the tests against real member clusters.
 	go test -timeout 20m -v -p 2 ./test/e2e/placement $$(go list ./test/testbed/... ./test/e2e/... | grep -vE '/test/e2e(/placement)?$$')
 
 .PHONY: test-long
-test-long: build binaries ## Run the tests of failures and of every kind that take long (about an hour); not part of "test".
+test-long: build binaries-old ## Run the tests of failures and of every kind that take long (about an hour); not part of "test".
 	@echo "==> long tests against real members"
 	go test -timeout 60m -v -p 1 ./test/long/...
 

@@ -9,7 +9,7 @@ PULL    ?=
 
 PLAYGROUND := _bin/playground
 
-.PHONY: up down status binaries playground
+.PHONY: up down status binaries binaries-old playground
 
 up: playground ## Start a fleet over MEMBERS=2 real clusters of NODES=2 nodes, PULL=0 of which can only dial out.
 	@$(PLAYGROUND) up --members=$(or $(MEMBERS),0) --nodes=$(or $(NODES),0) --pull=$(or $(PULL),0) --ldflags="$(LDFLAGS)"
@@ -22,6 +22,9 @@ status: playground ## Show the processes of the playground and their logs.
 
 binaries: playground ## Build what is missing of the members' programs, kubectl and helm into _bin/.
 	@$(PLAYGROUND) build
+
+binaries-old: playground ## Build also the control plane of Kubernetes 1.31 into _bin/v1.31/, for "test-long".
+	@$(PLAYGROUND) build --old-release
 
 # The go command decides whether anything has to be done; on a cold machine the
 # client libraries are compiled here, once.

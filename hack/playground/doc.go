@@ -5,7 +5,7 @@
 // people: it builds the programs that are missing, starts them detached, joins
 // the members and says how to use them. It is "make up" and "make down".
 //
-//	playground build [-bin DIR]
+//	playground build [-bin DIR] [-old-release]
 //	playground up [-dir DIR] [-bin DIR] [-members N] [-nodes N] [-pull N] [-fleet=false] [-ldflags FLAGS]
 //	playground status [-dir DIR]
 //	playground down [-dir DIR]

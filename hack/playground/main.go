@@ -41,6 +41,7 @@ type options struct {
 	nodes   int
 	pull    int
 	fleet   bool
+	old     bool
 	ldflags string
 }
 
@@ -74,6 +75,9 @@ func parse(args []string, repo string, out io.Writer) (command string, o options
 	flags.SetOutput(out)
 	flags.StringVar(&o.dir, "dir", filepath.Join(repo, "_run"), "directory of the playground")
 	flags.StringVar(&o.bin, "bin", filepath.Join(repo, "_bin"), "directory of the programs")
+	if args[0] == "build" {
+		flags.BoolVar(&o.old, "old-release", false, "build the control plane of an old release of Kubernetes as well")
+	}
 	if args[0] == "up" {
 		flags.IntVar(&o.members, "members", 0, "number of member clusters (default 2, or as many as the playground has)")
 		flags.IntVar(&o.nodes, "nodes", 0, "number of nodes of a new member (default 2)")
@@ -97,6 +101,11 @@ func parse(args []string, repo string, out io.Writer) (command string, o options
 func buildOnly(ctx context.Context, o options, r *report) error {
 	if err := build(ctx, o, r); err != nil {
 		return err
+	}
+	if o.old {
+		if err := toolchain.EnsureOldRelease(ctx, toolchain.Config{Repo: o.repo, Bin: o.bin, Report: r.step}); err != nil {
+			return err
+		}
 	}
 	r.step("all programs are in " + o.bin)
 	return nil

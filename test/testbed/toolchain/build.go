@@ -49,16 +49,9 @@ func Ensure(ctx context.Context, c Config) error {
 	}
 	defer unlock()
 
-	all := programs()
-	pins, err := c.pins(ctx, all)
+	stale, err := c.buildStale(ctx, programs())
 	if err != nil {
 		return err
-	}
-	stale := batches(c.Bin, all, pins)
-	for _, b := range stale {
-		if err := c.build(ctx, b, pins); err != nil {
-			return err
-		}
 	}
 	if err := c.run(ctx, Netns, mainDir, "build", "-v", "-buildvcs=false", "-o", filepath.Join(c.Bin, Netns), "./test/testbed/netns"); err != nil {
 		return err
@@ -70,6 +63,36 @@ func Ensure(ctx context.Context, c Config) error {
 		return c.copyStages(ctx)
 	}
 	return nil
+}
+
+// EnsureOldRelease builds the control plane of an old release of Kubernetes, where it
+// is missing, into the directory OldRelease below c.Bin. No program of Ensure needs
+// it, and a cold machine takes several minutes.
+func EnsureOldRelease(ctx context.Context, c Config) error {
+	c.Bin = filepath.Join(c.Bin, OldRelease)
+	unlock, err := c.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	_, err = c.buildStale(ctx, controlPlane(oldDir))
+	return err
+}
+
+// buildStale builds those of the programs that are missing or not of the pinned
+// version, and returns what it built.
+func (c Config) buildStale(ctx context.Context, all []program) ([]batch, error) {
+	pins, err := c.pins(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	stale := batches(c.Bin, all, pins)
+	for _, b := range stale {
+		if err := c.build(ctx, b, pins); err != nil {
+			return nil, err
+		}
+	}
+	return stale, nil
 }
 
 // EnsureFleet builds cmd/fleet of the repository, and cmd/syncer, which is the agent

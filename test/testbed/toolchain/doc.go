@@ -7,7 +7,7 @@
 //
 // Versions are pinned by go.mod files and nowhere else: the kube programs and
 // etcd by the repository's own module (they then share compiled packages with fleet),
-// kwok and Helm by the modules below hack/tools. A program is built when its
+// kwok, Helm and the control plane of an old release by the modules below hack/tools. A program is built when its
 // file is missing or was built from another version than the pin; the binary's
 // own build information tells, so there are no stamp files to go stale.
 //

@@ -21,7 +21,11 @@ type program struct {
 	ldflags func(pin) string
 }
 
-const kwokModule = "sigs.k8s.io/kwok"
+// Modules of programs.
+const (
+	kubernetes = "k8s.io/kubernetes"
+	kwokModule = "sigs.k8s.io/kwok"
+)
 
 // pin is the version of a module that a go.mod file selects.
 type pin struct {
@@ -36,23 +40,34 @@ const (
 	mainDir = "."
 	kwokDir = "hack/tools/kwok"
 	helmDir = "hack/tools/helm"
+	oldDir  = "hack/tools/kube-1.31"
 )
 
 // programs lists what a test bed needs, in build order. Neighbours with equal
 // directories and linker flags are built by one go command.
 func programs() []program {
-	const kubernetes = "k8s.io/kubernetes"
-	return []program{
-		{"kube-apiserver", kubernetes + "/cmd/kube-apiserver", kubernetes, mainDir, kubeLDFlags},
-		{"kube-controller-manager", kubernetes + "/cmd/kube-controller-manager", kubernetes, mainDir, kubeLDFlags},
-		{"kube-scheduler", kubernetes + "/cmd/kube-scheduler", kubernetes, mainDir, kubeLDFlags},
+	return append(controlPlane(mainDir), []program{
 		{"kubectl", kubernetes + "/cmd/kubectl", kubernetes, mainDir, kubeLDFlags},
 		{"etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3", mainDir, plainLDFlags},
 		{"kwok", kwokModule + "/cmd/kwok", kwokModule, kwokDir, plainLDFlags},
 		{"helm3", "helm.sh/helm/v3/cmd/helm", "helm.sh/helm/v3", helmDir, helmLDFlags},
 		{"helm4", "helm.sh/helm/v4/cmd/helm", "helm.sh/helm/v4", helmDir, helmLDFlags},
+	}...)
+}
+
+// controlPlane lists the programs of a member's control plane, of the release that
+// the module in dir pins.
+func controlPlane(dir string) []program {
+	return []program{
+		{"kube-apiserver", kubernetes + "/cmd/kube-apiserver", kubernetes, dir, kubeLDFlags},
+		{"kube-controller-manager", kubernetes + "/cmd/kube-controller-manager", kubernetes, dir, kubeLDFlags},
+		{"kube-scheduler", kubernetes + "/cmd/kube-scheduler", kubernetes, dir, kubeLDFlags},
 	}
 }
+
+// OldRelease is the directory below the binaries directory that holds the control
+// plane of an old release of Kubernetes, and its minor version. See EnsureOldRelease.
+const OldRelease = "v1.31"
 
 // Netns is the test bed's own program for members in networks of their own.
 const Netns = "netns"
