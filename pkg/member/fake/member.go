@@ -53,11 +53,14 @@ type Member struct {
 	kinds    []Kind
 	objects  map[schema.GroupVersionResource]map[string]*unstructured.Unstructured
 	watchers map[*watcher]struct{}
-	version  int64 // the last resourceVersion
-	requests map[string]int
-	token    string
-	fail     func(Request) *apierrors.StatusError
-	unready  string
+	// changes are the latest, oldest first; forgotten is the version of the last before.
+	changes   []change
+	forgotten int64
+	version   int64 // the last resourceVersion
+	requests  map[string]int
+	token     string
+	fail      func(Request) *apierrors.StatusError
+	unready   string
 	// undiscovered is the version whose discovery fails.
 	undiscovered schema.GroupVersion
 	// normalize is what the server makes of objects it is sent.

@@ -4,9 +4,11 @@
 package fake
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,32 +45,78 @@ func (w *watcher) content(object *unstructured.Unstructured) map[string]any {
 	return map[string]any{"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": object.Object["metadata"]}
 }
 
-// notify tells watchers of a change, in their view: an object that starts or ends
-// to match a selector comes or goes.
+// remembered is how many changes watches can be resumed over at least.
+const remembered = 1000
+
+// change is one of an object.
+type change struct {
+	resource      schema.GroupVersionResource
+	kind          string // of the event
+	before, after *unstructured.Unstructured
+	version       int64
+}
+
+// notify tells watchers of a change and remembers it.
 func (m *Member) notify(resource schema.GroupVersionResource, kind string, before, after *unstructured.Unstructured) {
+	made := change{resource: resource, kind: kind, before: before, after: after, version: m.version}
+	if m.changes = append(m.changes, made); len(m.changes) == 2*remembered {
+		m.forgotten, m.changes = m.changes[remembered-1].version, slices.Clone(m.changes[remembered:])
+	}
 	for w := range m.watchers {
-		if w.resource != resource {
-			continue
-		}
-		was, is := kind != "ADDED" && w.selects(before), kind != "DELETED" && w.selects(after)
-		switch {
-		case is && was:
-			w.events <- event{"MODIFIED", w.content(after)}
-		case is:
-			w.events <- event{"ADDED", w.content(after)}
-		case was:
-			w.events <- event{"DELETED", w.content(after)}
-		}
+		w.tell(made)
 	}
 }
 
-// serveWatch streams changes: from the beginning when initial events are asked
-// for, else from now on, because nothing older is remembered.
+// tell sends a change in the watcher's view: an object that starts or ends to match
+// a selector comes or goes.
+func (w *watcher) tell(c change) {
+	if w.resource != c.resource {
+		return
+	}
+	was, is := c.kind != "ADDED" && w.selects(c.before), c.kind != "DELETED" && w.selects(c.after)
+	switch {
+	case is && was:
+		w.events <- event{"MODIFIED", w.content(c.after)}
+	case is:
+		w.events <- event{"ADDED", w.content(c.after)}
+	case was:
+		w.events <- event{"DELETED", w.content(c.after)}
+	}
+}
+
+// resume sends what a watcher is to see first: all there is when it asks for that,
+// else what changed after the resource version it names.
+func (m *Member) resume(w *watcher, kind Kind, query url.Values) *apierrors.StatusError {
+	if query.Get("sendInitialEvents") == "true" {
+		for _, object := range m.selected(w) {
+			w.events <- event{"ADDED", w.content(object)}
+		}
+		w.events <- m.bookmark(kind, w.metadata)
+		return nil
+	}
+	after, err := strconv.ParseInt(cmp.Or(query.Get("resourceVersion"), "0"), 10, 64)
+	switch {
+	case err != nil:
+		return apierrors.NewBadRequest(err.Error())
+	case after == 0:
+		return nil // from now on
+	case after < m.forgotten:
+		return apierrors.NewResourceExpired("too old resource version")
+	}
+	for _, made := range m.changes {
+		if made.version > after {
+			w.tell(made)
+		}
+	}
+	return nil
+}
+
+// serveWatch streams changes.
 func (m *Member) serveWatch(rw http.ResponseWriter, r *http.Request, kind Kind, namespace string) {
 	query := r.URL.Query()
-	selector, err := labels.Parse(query.Get("labelSelector"))
-	if err != nil {
-		answerError(rw, apierrors.NewBadRequest(err.Error()))
+	selector, invalid := labels.Parse(query.Get("labelSelector"))
+	if invalid != nil {
+		answerError(rw, apierrors.NewBadRequest(invalid.Error()))
 		return
 	}
 	w := &watcher{
@@ -76,14 +124,15 @@ func (m *Member) serveWatch(rw http.ResponseWriter, r *http.Request, kind Kind, 
 		metadata: wantsMetadata(r), events: make(chan event, 10000),
 	}
 	m.mu.Lock()
-	if query.Get("sendInitialEvents") == "true" {
-		for _, object := range m.selected(w) {
-			w.events <- event{"ADDED", w.content(object)}
-		}
-		w.events <- m.bookmark(kind, w.metadata)
+	err := m.resume(w, kind, query)
+	if err == nil {
+		m.watchers[w] = struct{}{}
 	}
-	m.watchers[w] = struct{}{}
 	m.mu.Unlock()
+	if err != nil {
+		answerError(rw, err)
+		return
+	}
 	defer func() {
 		m.mu.Lock()
 		delete(m.watchers, w)
