@@ -9,12 +9,12 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
+
+	"fleet.dev/fleet/pkg/listwatch"
 )
 
 // rediscoverInterval is the time after which the APIs are looked at though
@@ -101,14 +101,7 @@ func (m *Member) discover(ctx context.Context) error {
 // followAPIs rings the bell whenever an object of the resource changes.
 func (m *Member) followAPIs(ctx context.Context, resource schema.GroupVersionResource) {
 	objects := m.metadata.Resource(resource)
-	m.Follow(ctx, resource.Resource, &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			return objects.List(ctx, options)
-		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return objects.Watch(ctx, options)
-		},
-	}, ringing{m.refreshNow})
+	m.Follow(ctx, resource.Resource, listwatch.All(objects), ringing{m.refreshNow})
 }
 
 // ringing is a store that keeps nothing and rings a bell at every change.

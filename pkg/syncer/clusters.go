@@ -10,13 +10,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/generated/clientset/versioned"
+	"fleet.dev/fleet/pkg/listwatch"
 )
 
 // Observer is told what happens to the Clusters a syncer sees. It must not block.
@@ -88,15 +87,6 @@ func (c *clusters) named(name string) (*clusterv1alpha1.Cluster, error) {
 // run mirrors until ctx ends.
 func (c *clusters) run(ctx context.Context, fleet versioned.Interface, clock clock.WithTicker) {
 	api := fleet.ClusterV1alpha1().Clusters()
-	lw := &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			options.FieldSelector = c.watched.String()
-			return api.List(ctx, options)
-		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			options.FieldSelector = c.watched.String()
-			return api.Watch(ctx, options)
-		},
-	}
+	lw := listwatch.Some(api, metav1.ListOptions{FieldSelector: c.watched.String()})
 	followFleet(ctx, "clusters", patient(lw, fleet, clock), &clusterv1alpha1.Cluster{}, c, clock)
 }

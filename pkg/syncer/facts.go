@@ -9,11 +9,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	"fleet.dev/fleet/pkg/listwatch"
 	"fleet.dev/fleet/pkg/member"
 )
 
@@ -64,40 +63,17 @@ func (f *facts) run(ctx context.Context) {
 	defer wg.Wait()
 	nodes, pods := f.member.Core().Nodes(), f.member.Core().Pods(metav1.NamespaceAll)
 	wg.Go(func() {
-		f.member.Follow(ctx, "nodes", cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-			ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-				return nodes.List(ctx, options)
-			},
-			WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-				return nodes.Watch(ctx, options)
-			},
-		}, nodes), f.nodes)
+		f.member.Follow(ctx, "nodes", cache.ToListWatcherWithWatchListSemantics(listwatch.All(nodes), nodes), f.nodes)
 	})
 	wg.Go(func() {
-		f.member.Follow(ctx, "pods", cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-			ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-				options.FieldSelector = livePods
-				return pods.List(ctx, options)
-			},
-			WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-				options.FieldSelector = livePods
-				return pods.Watch(ctx, options)
-			},
-		}, pods), f.pods)
+		f.member.Follow(ctx, "pods", cache.ToListWatcherWithWatchListSemantics(listwatch.Some(pods, metav1.ListOptions{FieldSelector: livePods}), pods), f.pods)
 	})
 	wg.Go(func() { f.followQuotas(ctx) })
 }
 
 func (f *facts) followQuotas(ctx context.Context) {
 	quotas := f.member.Core().ResourceQuotas(metav1.NamespaceAll)
-	f.member.Follow(ctx, "resourcequotas", cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			return quotas.List(ctx, options)
-		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return quotas.Watch(ctx, options)
-		},
-	}, quotas), f.quotas)
+	f.member.Follow(ctx, "resourcequotas", cache.ToListWatcherWithWatchListSemantics(listwatch.All(quotas), quotas), f.quotas)
 }
 
 // summary returns the capacity, false before it is known. Quotas are part of it

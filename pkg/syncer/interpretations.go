@@ -9,14 +9,11 @@ import (
 	"maps"
 	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/tools/cache"
 
 	configv1alpha1 "fleet.dev/fleet/pkg/apis/config/v1alpha1"
 	"fleet.dev/fleet/pkg/interpreter"
+	"fleet.dev/fleet/pkg/listwatch"
 )
 
 // memberRules are the questions a syncer asks about objects in members.
@@ -26,15 +23,7 @@ var memberRules = []interpreter.Rule{interpreter.Retention, interpreter.HealthIn
 // those it knows, the built-in ones at first, while it may not read them.
 func (s *Syncer) followCustomizations(ctx context.Context) {
 	customizations := s.fleet.ConfigV1alpha1().ResourceInterpreterCustomizations()
-	lw := &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			return customizations.List(ctx, options)
-		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return customizations.Watch(ctx, options)
-		},
-	}
-	followFleet(ctx, "customizations", patient(lw, s.fleet, s.clock), &configv1alpha1.ResourceInterpreterCustomization{}, s.customizations, s.clock)
+	followFleet(ctx, "customizations", patient(listwatch.All(customizations), s.fleet, s.clock), &configv1alpha1.ResourceInterpreterCustomization{}, s.customizations, s.clock)
 }
 
 // cutCustomization leaves out of a customization what the syncer does not need.

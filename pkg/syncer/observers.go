@@ -8,13 +8,12 @@ import (
 	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	"fleet.dev/fleet/pkg/interpreter"
+	"fleet.dev/fleet/pkg/listwatch"
 	"fleet.dev/fleet/pkg/member"
 )
 
@@ -139,16 +138,6 @@ func (o *observers) follow(ctx context.Context, started *observer) {
 		}
 	}()
 	objects := o.member.Objects().Resource(started.resource.GroupVersionResource)
-	ours := wellknown.LabelManagedBy + "=" + o.fleetID
-	lw := &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			options.LabelSelector = ours
-			return objects.List(ctx, options)
-		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			options.LabelSelector = ours
-			return objects.Watch(ctx, options)
-		},
-	}
+	lw := listwatch.Some(objects, metav1.ListOptions{LabelSelector: wellknown.LabelManagedBy + "=" + o.fleetID})
 	o.member.Follow(ctx, started.resource.Resource, cache.ToListWatcherWithWatchListSemantics(lw, o.member.Objects()), started.mirror)
 }

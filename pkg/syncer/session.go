@@ -12,13 +12,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -27,6 +23,7 @@ import (
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/generated/clientset/versioned"
 	"fleet.dev/fleet/pkg/interpreter/store"
+	"fleet.dev/fleet/pkg/listwatch"
 	"fleet.dev/fleet/pkg/member"
 )
 
@@ -137,15 +134,7 @@ func (s *session) run(ctx context.Context) error {
 // followWorks mirrors the member's works.
 func (s *session) followWorks(ctx context.Context) {
 	works := s.fleet.WorkV1alpha1().Works(s.namespace)
-	lw := &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			return works.List(ctx, options)
-		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return works.Watch(ctx, options)
-		},
-	}
-	followFleet(ctx, s.cluster+"/works", patient(lw, s.fleet, s.clock), &workv1alpha1.Work{}, workMirror{s.mirror, s.autoscaled}, s.clock)
+	followFleet(ctx, s.cluster+"/works", patient(listwatch.All(works), s.fleet, s.clock), &workv1alpha1.Work{}, workMirror{s.mirror, s.autoscaled}, s.clock)
 }
 
 // cutWork leaves out of a work what the syncer does not need.

@@ -13,14 +13,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
+	"fleet.dev/fleet/pkg/listwatch"
 	"fleet.dev/fleet/pkg/scheduler/template"
 )
 
@@ -106,47 +104,18 @@ func transform(kind Kind) cache.TransformFunc {
 
 // listerFor returns how to list and watch a kind, and an example of what comes.
 func (s *Source) listerFor(kind Kind) (cache.ListerWatcher, runtime.Object, error) {
+	selectors := template.SelectorsFor(kind.Version.GroupKind())
 	switch {
 	case kind.Read != nil && kind.Custom:
-		return customLister(s.dynamic, kind.Resource, template.SelectorsFor(kind.Version.GroupKind())), &unstructured.Unstructured{}, nil
+		return lister(s.dynamic.Resource(kind.Resource), selectors, s.dynamic), &unstructured.Unstructured{}, nil
 	case kind.Read != nil:
 		return s.readers.listerFor(kind)
 	}
-	return metadataLister(s.metadata, kind.Resource, template.SelectorsFor(kind.Version.GroupKind())), &metav1.PartialObjectMetadata{}, nil
+	return lister(s.metadata.Resource(kind.Resource), selectors, s.metadata), &metav1.PartialObjectMetadata{}, nil
 }
 
-func metadataLister(from metadata.Interface, resource schema.GroupVersionResource, selectors template.ListSelectors) cache.ListerWatcher {
-	client := from.Resource(resource)
-	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			narrow(&options, selectors)
-			return client.List(ctx, options)
-		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			narrow(&options, selectors)
-			return client.Watch(ctx, options)
-		},
-	}, from)
-}
-
-// customLister reads whole objects of custom kinds.
-func customLister(from dynamic.Interface, resource schema.GroupVersionResource, selectors template.ListSelectors) cache.ListerWatcher {
-	client := from.Resource(resource)
-	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			narrow(&options, selectors)
-			return client.List(ctx, options)
-		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			narrow(&options, selectors)
-			return client.Watch(ctx, options)
-		},
-	}, from)
-}
-
-func narrow(options *metav1.ListOptions, selectors template.ListSelectors) {
-	options.LabelSelector = selectors.Label
-	options.FieldSelector = selectors.Field
+func lister[List runtime.Object](client listwatch.Client[List], selectors metav1.ListOptions, from any) cache.ListerWatcher {
+	return cache.ToListWatcherWithWatchListSemantics(listwatch.Some(client, selectors), from)
 }
 
 // readers make clients for whole objects of native kinds.
@@ -176,7 +145,7 @@ func (r readers) listerFor(kind Kind) (cache.ListerWatcher, runtime.Object, erro
 	}
 	selectors := template.SelectorsFor(kind.Version.GroupKind())
 	return cache.NewFilteredListWatchFromClient(client, kind.Resource.Resource, metav1.NamespaceAll, func(options *metav1.ListOptions) {
-		narrow(options, selectors)
+		options.LabelSelector, options.FieldSelector = selectors.LabelSelector, selectors.FieldSelector
 	}), example, nil
 }
 
@@ -185,7 +154,7 @@ func (r readers) listerFor(kind Kind) (cache.ListerWatcher, runtime.Object, erro
 func (s *Source) watchAPIServices(ctx context.Context) {
 	changed := func(any) { s.Discover() }
 	_, controller := cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: metadataLister(s.metadata, apiServices, template.ListSelectors{}),
+		ListerWatcher: lister(s.metadata.Resource(apiServices), metav1.ListOptions{}, s.metadata),
 		ObjectType:    &metav1.PartialObjectMetadata{},
 		Handler: cache.ResourceEventHandlerFuncs{
 			AddFunc:    changed,

@@ -55,22 +55,13 @@ func isFleetGroup(group string) bool {
 	return group == wellknown.Domain || strings.HasSuffix(group, "."+wellknown.Domain)
 }
 
-// ListSelectors narrow what is read of a kind to what may travel, so that the
-// rest does not even reach the scheduler.
-type ListSelectors struct {
-	// Label selector for every kind.
-	Label string
-	// Field selector, by kind.
-	Field string
-}
-
-// SelectorsFor returns the selectors to list and watch the kind with. Projected
-// objects are never templates; of Secrets, the types are out that a cluster makes
-// for itself.
-func SelectorsFor(kind schema.GroupKind) ListSelectors {
-	selectors := ListSelectors{Label: "!" + wellknown.LabelCluster}
+// SelectorsFor returns the selectors to list and watch the kind with: what may not
+// travel does not even reach the scheduler. Projected objects are never templates; of
+// Secrets, the types are out that a cluster makes for itself.
+func SelectorsFor(kind schema.GroupKind) metav1.ListOptions {
+	selectors := metav1.ListOptions{LabelSelector: "!" + wellknown.LabelCluster}
 	if kind == (schema.GroupKind{Kind: "Secret"}) {
-		selectors.Field = "type!=helm.sh/release.v1" +
+		selectors.FieldSelector = "type!=helm.sh/release.v1" +
 			",type!=" + string(corev1.SecretTypeServiceAccountToken) +
 			",type!=" + string(corev1.SecretTypeBootstrapToken)
 	}
