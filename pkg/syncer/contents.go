@@ -41,17 +41,20 @@ const (
 // Kubernetes has no way to delete one only if it is empty.
 func (s *session) removeNamespace(ctx context.Context, resource member.Resource, record *record, live *observed) outcome {
 	t := record.target
-	waits, used := s.worksIn(t.name)
+	waits, used := s.occupants.in(t.name)
 	switch {
 	case !s.mirror.hasSynced():
 		return outcome{retry: soon}
 	case waits > 0, used && record.attempts < quietAttempts:
 		return s.awaitContents(record, live, fmt.Sprintf("%s waits for %d objects of the fleet in it to go", t, waits))
-	case used:
+	case used && s.occupants.yield(t.name, record.order):
 		// It was created anew in the fleet and has new objects. What was in the old one
 		// has tombstones of its own.
 		return outcome{reason: workv1alpha1.AppliedReasonSuccess, message: t.String() + " is in use again and stays", deleted: true}
+	case !s.occupants.close(t.name):
+		return outcome{retry: soon}
 	}
+	defer s.occupants.open(t.name)
 	strangers, err := s.strangers(ctx, t.name)
 	if err != nil {
 		err = fmt.Errorf("look what is in %s of member %q: %w", t, s.cluster, err)
@@ -93,22 +96,6 @@ type strangers struct {
 	all []string
 	// unknown is true when some of them have the mark of the fleet.
 	unknown bool
-}
-
-// worksIn returns how many works are about objects in the namespace that are to go,
-// and whether there are any that are to stay.
-func (s *session) worksIn(namespace string) (waits int, used bool) {
-	s.mirror.each(func(_ string, work *workv1alpha1.Work) {
-		if targetOf(work).namespace != namespace {
-			return
-		}
-		if work.Spec.Deleted {
-			waits++
-		} else {
-			used = true
-		}
-	})
-	return waits, used
 }
 
 // strangers looks what is in a namespace of the member. It costs a list per kind.

@@ -61,7 +61,8 @@
 // precondition. A work that vanishes, an empty list, a new or restored etcd
 // delete nothing. Namespaces are shared; only those the fleet created are
 // deleted, after everything with a work in them, and only when nothing of others is
-// there (contents.go). That there is no object is confirmed only by an answer of the
+// there (contents.go). One that no work is about goes with the last object of the
+// fleet in it, whose tombstone is confirmed after that (occupants.go). That there is no object is confirmed only by an answer of the
 // member: a kind it does not serve for a moment may have objects. An object that was there before and was adopted as it was carries
 // fleet.dev/adopted and is released instead: it may hold what the fleet never
 // knew of. What the fleet created and releases keeps fleet.dev/created-by, so

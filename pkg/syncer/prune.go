@@ -35,6 +35,9 @@ func (s *session) prune(ctx context.Context, work *workv1alpha1.Work, record *re
 	}
 	o := s.end(ctx, work, record)
 	if o.deleted {
+		o = s.leave(ctx, work.Name, record, order, o)
+	}
+	if o.deleted {
 		record.ended = &ended{order: order, outcome: o}
 	}
 	return o

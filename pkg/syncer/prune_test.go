@@ -22,6 +22,8 @@ import (
 
 func TestPruneDeletes(t *testing.T) {
 	r := newRig(t)
+	r.want("shop", shop)
+	r.await("shop", "applied", applied)
 	r.want("settings", settings)
 	r.await("settings", "applied", applied)
 	r.countAnew()

@@ -38,6 +38,8 @@ type record struct {
 	// unknownSince is when the namespace, which is to go, was first found to have what
 	// the fleet does not know.
 	unknownSince time.Time
+	// vacating counts the attempts to let go of the namespace the object was last in.
+	vacating int
 	// attempts counts the looks in a row that called for another.
 	attempts int
 	// disputes counts corrections that did not last.

@@ -49,6 +49,8 @@ type session struct {
 	unschedulable *unschedulable
 	// autoscaled are objects whose replicas an autoscaler sets.
 	autoscaled *autoscaled
+	// occupants of namespaces.
+	occupants *occupants
 
 	mu sync.Mutex
 	// records are what is known about each work, by name.
@@ -106,6 +108,7 @@ func newSession(options sessionOptions) *session {
 		sightings:       newSightings(),
 		interpretations: options.interpretations,
 		autoscaled:      newAutoscaled(),
+		occupants:       newOccupants(),
 	}
 	s.queue = workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[item]{
 		Clock: options.clock,
@@ -151,6 +154,7 @@ func cutWork(object any) (*workv1alpha1.Work, error) {
 // workChanged has a work looked at. A work that is gone is forgotten; the object
 // it was about stays as it is.
 func (s *session) workChanged(old, now *workv1alpha1.Work, version string) {
+	s.occupants.note(old, now)
 	if now == nil {
 		s.noteAutoscaler(old.Name, nil)
 		s.enqueueAs(old.Name, rankOf(targetOf(old).kind.GroupKind()))
