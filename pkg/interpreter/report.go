@@ -45,18 +45,21 @@ func (i *Interpreter) Reports(about Situation) []Report {
 		{ReplicaResource, about.Object, nil, func() error { _, _, _, err := i.Replicas(about.Object); return err }},
 		{ComponentResource, about.Object, nil, func() error { _, _, err := i.Components(about.Object); return err }},
 		{
-			ReplicaRevision, about.Object, map[string]any{replicasVariable: int64(about.Replicas)},
+			ReplicaRevision, about.Object,
+			map[string]any{replicasVariable: int64(about.Replicas)},
 			func() error { _, err := i.Revise(about.Object, about.Replicas); return err },
 		},
 		{DependencyInterpretation, about.Object, nil, func() error { _, _, err := i.Dependencies(about.Object); return err }},
 		{
-			Retention, about.Object, map[string]any{observedVariable: about.Observed.Object},
+			Retention, about.Object,
+			map[string]any{observedVariable: about.Observed.Object},
 			func() error { _, err := i.Retain(about.Object, about.Observed); return err },
 		},
 		{HealthInterpretation, about.Observed, nil, func() error { _, _, err := i.Healthy(about.Observed); return err }},
 		{StatusReflection, about.Observed, nil, func() error { _, _, err := i.Reflect(about.Observed); return err }},
 		{
-			StatusAggregation, about.Object, map[string]any{itemsVariable: itemsOf(about.Members)},
+			StatusAggregation, about.Object,
+			map[string]any{itemsVariable: itemsOf(about.Members)},
 			func() error { _, _, err := i.Aggregate(about.Object, about.Members); return err },
 		},
 	}

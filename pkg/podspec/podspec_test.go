@@ -93,8 +93,10 @@ func TestReferences(t *testing.T) {
 		},
 	}
 	want := []Reference{
-		{Kind: "ConfigMap", Name: "env"}, {Kind: "PersistentVolumeClaim", Name: "data"},
-		{Kind: "Secret", Name: "pull"}, {Kind: "ServiceAccount", Name: "robot"},
+		{Kind: "ConfigMap", Name: "env"},
+		{Kind: "PersistentVolumeClaim", Name: "data"},
+		{Kind: "Secret", Name: "pull"},
+		{Kind: "ServiceAccount", Name: "robot"},
 	}
 	if diff := cmp.Diff(want, References(&spec)); diff != "" {
 		t.Errorf("References(...): -want, +got:\n%s", diff)

@@ -138,7 +138,7 @@ func (p *preemptions) end(by template.Key, placed bool, now time.Time) {
 		return
 	}
 	delete(p.claims, by)
-	maps.DeleteFunc(p.losses, func(_ template.Key, l *loss) bool { return l.to == by && !(placed && l.gone) })
+	maps.DeleteFunc(p.losses, func(_ template.Key, l *loss) bool { return l.to == by && (!placed || !l.gone) })
 	until := now.Add(keptOffLifetime)
 	for _, l := range p.losses {
 		if l.to == by && l.until.After(until) {

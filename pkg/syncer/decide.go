@@ -89,7 +89,7 @@ func decideEnd(t target, live *observed, uid, fleetID string, keep bool) (ending
 		return confirm, ""
 	case live.managedBy() != fleetID:
 		return confirm, fmt.Sprintf("%s is not managed by this fleet and stays", t)
-	case live.templateUID() != uid && !(t.isNamespace() && live.createdNamespace() && live.templateUID() == ""):
+	case live.templateUID() != uid && (!t.isNamespace() || !live.createdNamespace() || live.templateUID() != ""):
 		return confirm, fmt.Sprintf("%s comes from another template and stays", t)
 	case keep:
 		return release, ""

@@ -214,7 +214,7 @@ func startServer(t *testing.T, args ...string) *server {
 }
 
 // wait waits for the end of the server.
-func (s *server) wait(within time.Duration) (err error, ended bool) { //nolint:staticcheck // how it ended, then whether
+func (s *server) wait(within time.Duration) (err error, ended bool) {
 	select {
 	case <-s.done:
 		return s.err, true

@@ -66,8 +66,10 @@ func TestConstraintsOf(t *testing.T) {
 			reason: "Hard spread constraints that count Pods like this one bind; the defaults of their policies are upstream's.",
 			spec: corev1.PodSpec{TopologySpreadConstraints: []corev1.TopologySpreadConstraint{
 				{MaxSkew: 2, TopologyKey: "zone", WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: web},
-				{MaxSkew: 1, TopologyKey: "rack", WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: web, MinDomains: ptr.To[int32](3),
-					NodeAffinityPolicy: ptr.To(corev1.NodeInclusionPolicyIgnore), NodeTaintsPolicy: ptr.To(corev1.NodeInclusionPolicyHonor)},
+				{
+					MaxSkew: 1, TopologyKey: "rack", WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: web, MinDomains: ptr.To[int32](3),
+					NodeAffinityPolicy: ptr.To(corev1.NodeInclusionPolicyIgnore), NodeTaintsPolicy: ptr.To(corev1.NodeInclusionPolicyHonor),
+				},
 				{MaxSkew: 1, TopologyKey: "zone", WhenUnsatisfiable: corev1.ScheduleAnyway, LabelSelector: web},
 				{MaxSkew: 1, TopologyKey: "zone", WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: other},
 			}},

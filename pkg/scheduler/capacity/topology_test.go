@@ -140,8 +140,10 @@ func TestRoomEqualsSearch(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	rules := []*Rule{
 		nil,
-		{Key: corev1.LabelHostname, Apart: true}, {Key: "zone", Apart: true},
-		{Key: corev1.LabelHostname}, {Key: "zone"},
+		{Key: corev1.LabelHostname, Apart: true},
+		{Key: "zone", Apart: true},
+		{Key: corev1.LabelHostname},
+		{Key: "zone"},
 		{Key: corev1.LabelHostname, Spread: &Spread{MaxSkew: 1, MinDomains: 1}},
 		{Key: "zone", Spread: &Spread{MaxSkew: 1, MinDomains: 1}},
 		{Key: "zone", Spread: &Spread{MaxSkew: 2, MinDomains: 3}},

@@ -124,9 +124,17 @@ func TestLinks(t *testing.T) {
 func TestLinksEqual(t *testing.T) {
 	web := Key{Kind: "Service", Name: "web"}
 	all := []*Links{
-		nil, {}, {Needs: []Key{web}}, {Targets: []Key{web}}, {Fronts: []Key{web}}, {Pods: labels.Everything()}, {Pods: labels.Nothing()},
-		{Pods: labels.SelectorFromSet(labels.Set{"a": "b"})}, {Matching: []Match{{Selector: labels.Everything()}}},
-		{Matching: []Match{{Selector: labels.Everything(), Namespace: "shop"}}}, {Matching: []Match{{Selector: labels.Nothing()}}},
+		nil,
+		{},
+		{Needs: []Key{web}},
+		{Targets: []Key{web}},
+		{Fronts: []Key{web}},
+		{Pods: labels.Everything()},
+		{Pods: labels.Nothing()},
+		{Pods: labels.SelectorFromSet(labels.Set{"a": "b"})},
+		{Matching: []Match{{Selector: labels.Everything()}}},
+		{Matching: []Match{{Selector: labels.Everything(), Namespace: "shop"}}},
+		{Matching: []Match{{Selector: labels.Nothing()}}},
 	}
 	for i, a := range all {
 		for j, b := range all {
