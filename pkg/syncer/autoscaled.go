@@ -95,7 +95,7 @@ func (s *session) spareReplicas(t target, desired *unstructured.Unstructured, li
 		return false, nil
 	}
 	wanted := fmt.Sprint(value)
-	if !s.autoscaled.has(t.identity()) && !wasAutoscaled(owned(live, s.fleetID), desired, wanted) {
+	if !s.autoscaled.has(t.identity()) && !wasAutoscaled(owned(live, s.fleetID), desired, wanted) && !autoscaledThere(live) {
 		return false, nil
 	}
 	annotate(desired, wellknown.AnnotationAutoscaled, wanted)
@@ -122,6 +122,13 @@ func (s *session) spareReplicas(t target, desired *unstructured.Unstructured, li
 func wasAutoscaled(live *observed, desired *unstructured.Unstructured, wanted string) bool {
 	return live != nil && live.Annotations[wellknown.AnnotationAutoscaled] == wanted &&
 		live.templateUID() == desired.GetAnnotations()[wellknown.AnnotationTemplateUID]
+}
+
+// autoscaledThere reports whether an autoscaler that the fleet did not send set the
+// replicas of an object, which the object does not say yet. Once it does, the fleet
+// sets another number when it wants one, once; the autoscaler has the last word.
+func autoscaledThere(live *observed) bool {
+	return live != nil && live.autoscaled && live.Annotations[wellknown.AnnotationAutoscaled] == ""
 }
 
 // workMirror is the mirror of a member's works. Those of autoscalers are known

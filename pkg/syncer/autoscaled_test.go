@@ -112,6 +112,7 @@ func TestSpareReplicas(t *testing.T) {
 		return o
 	}
 	autoscaler := metav1.ManagedFieldsEntry{Manager: "kube-controller-manager", Operation: metav1.ManagedFieldsOperationUpdate, Subresource: "scale"}
+	person := metav1.ManagedFieldsEntry{Manager: "kubectl", Operation: metav1.ManagedFieldsOperationUpdate, Subresource: "scale"}
 	ours := metav1.ManagedFieldsEntry{Manager: wellknown.FieldManager, Operation: metav1.ManagedFieldsOperationApply}
 	type result struct {
 		Replicas int64
@@ -132,6 +133,11 @@ func TestSpareReplicas(t *testing.T) {
 		"Gone":      {reason: "The autoscaler is gone, its number stays.", live: object(testFleet, "uid-1", "3", 20), want: result{Replicas: 20, Said: "3", Pinned: true}},
 		"Changed":   {reason: "The fleet wants another number since.", live: object(testFleet, "uid-1", "2", 20), want: result{Replicas: 3}},
 		"Recreated": {reason: "Another template has not had the autoscaler.", live: object(testFleet, "uid-0", "3", 20), want: result{Replicas: 3}},
+		"There":     {reason: "An autoscaler that somebody made in the member scales it.", live: ownedBy(object(testFleet, "uid-1", "", 20), autoscaler), want: result{Said: "3"}},
+		"Adopted":   {reason: "It scaled what is adopted, too.", live: ownedBy(object("", "", "", 20), autoscaler), want: result{Said: "3"}},
+		"Still":     {reason: "Its number stays, whatever it becomes.", live: ownedBy(object(testFleet, "uid-1", "3", 21), autoscaler), want: result{Said: "3"}},
+		"Asked":     {reason: "The fleet wants another number; the autoscaler may change it again.", live: ownedBy(object(testFleet, "uid-1", "2", 20), autoscaler), want: result{Replicas: 3}},
+		"Person":    {reason: "Who scales in the member by hand is put right.", live: ownedBy(object(testFleet, "uid-1", "", 20), person), want: result{Replicas: 3}},
 		"Foreign":   {reason: "A copy that is not the fleet's says nothing.", live: object("", "uid-1", "3", 20), want: result{Replicas: 3}},
 	}
 	for name, tc := range cases {

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 	"sigs.k8s.io/structured-merge-diff/v6/typed"
 
@@ -31,9 +32,13 @@ type difference struct {
 	// unowned is true when server-side apply holds nothing for us in that
 	// apiVersion, so that fields could not be dropped later.
 	unowned bool
-	// filled is true when all that differs are values the observed object has
-	// more in: a list or map that is one value to server-side apply, and into
-	// which the member filled fields.
+	// ignored are fields the fleet applied, which server-side apply holds for it, and
+	// which the object has not all the same: the member takes them and drops them.
+	// They are among changed.
+	ignored *fieldpath.Set
+	// filled is true when all that differs are ignored fields, and values the
+	// observed object has more in: a list or map that is one value to server-side
+	// apply, and into which the member filled fields.
 	filled bool
 	// residue identifies the difference, by the fields and by what they are in
 	// the observed object.
@@ -83,13 +88,18 @@ func compare(schema *member.Schema, desired *unstructured.Unstructured, live *ob
 	if err != nil {
 		return difference{}, fmt.Errorf("compare %s %s with what is desired: %w", desired.GetKind(), desired.GetName(), err)
 	}
-	d := difference{changed: comparison.Added.Union(comparison.Modified), dropped: fieldpath.NewSet(), want: want, have: have}
+	d := difference{changed: comparison.Added.Union(comparison.Modified), dropped: fieldpath.NewSet(), ignored: fieldpath.NewSet(), want: want, have: have}
 	if d.unowned = live.owned == nil || live.ownedVersion != desired.GetAPIVersion(); !d.unowned {
-		if d.dropped, err = noLongerDesired(want, live.owned); err != nil {
+		held := fieldpath.NewSet()
+		if err := held.FromJSON(bytes.NewReader(live.owned)); err != nil {
+			return difference{}, fmt.Errorf("decode owned fields: %w", err)
+		}
+		if d.dropped, err = noLongerDesired(want, held); err != nil {
 			return difference{}, err
 		}
+		d.ignored = comparison.Added.Leaves().Intersection(held)
 	}
-	d.filled = !d.unowned && d.dropped.Empty() && filled(d.changed, want, have)
+	d.filled = !d.unowned && d.dropped.Empty() && filled(d.changed.Leaves().Difference(d.ignored), want, have)
 	d.residue = residue(d, have)
 	return d, nil
 }
@@ -130,15 +140,11 @@ func within(inner, outer any) bool {
 	}
 }
 
-// noLongerDesired returns the fields in owned that want does not have.
-func noLongerDesired(want *typed.TypedValue, owned []byte) (*fieldpath.Set, error) {
+// noLongerDesired returns the fields held for us that want does not have.
+func noLongerDesired(want *typed.TypedValue, held *fieldpath.Set) (*fieldpath.Set, error) {
 	wanted, err := want.ToFieldSet()
 	if err != nil {
 		return nil, fmt.Errorf("list desired fields: %w", err)
-	}
-	held := fieldpath.NewSet()
-	if err := held.FromJSON(bytes.NewReader(owned)); err != nil {
-		return nil, fmt.Errorf("decode owned fields: %w", err)
 	}
 	return held.Difference(wanted).Difference(neverOwned), nil
 }
@@ -172,6 +178,25 @@ func (d difference) foreign() []string {
 	var paths []string
 	d.changed.Iterate(func(path fieldpath.Path) {
 		if !isProvenance(path) {
+			paths = append(paths, path.String())
+		}
+	})
+	slices.Sort(paths)
+	return paths
+}
+
+// emptyValues are values, as JSON, that say the same as no value at all. An API server
+// leaves them out of what it stores.
+var emptyValues = sets.New("", "null", "{}", "[]", `""`, "0", "false")
+
+// lost returns the fields that the member ignores and that say something, sorted.
+func (d difference) lost() []string {
+	var paths []string
+	if d.ignored == nil {
+		return nil
+	}
+	d.ignored.Iterate(func(path fieldpath.Path) {
+		if !emptyValues.Has(valueAt(d.want, path)) {
 			paths = append(paths, path.String())
 		}
 	})

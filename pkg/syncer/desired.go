@@ -71,6 +71,7 @@ func (s *session) desiredHash(work *workv1alpha1.Work) uint64 {
 	}
 	_, _ = hash.WriteString(string(work.Spec.Template.UID))
 	_, _ = hash.WriteString(string(work.Spec.ConflictResolution))
+	_, _ = hash.WriteString(string(work.Spec.RecreatePolicy))
 	retained, _ := s.interpretations.Interpreter().Expression(targetOf(work).kind, interpreter.Retention)
 	_, _ = hash.WriteString(retained)
 	if s.autoscaled.has(targetOf(work).identity()) {

@@ -50,13 +50,26 @@
 // keeps undoing what is applied, corrections become rarer, up to five minutes
 // apart, and the dispute is reported, field by field.
 //
+// The number of replicas that an autoscaler of the member set last stays until the
+// fleet wants another (autoscaled.go). Fields that the member does not know are left
+// out, and told, as are those it takes and drops.
+//
+// # What the member refuses
+//
+// Its words are the report (outcome.go). The same is not sent again before its time,
+// however often the object changes meanwhile (refusal.go), and works that the member is
+// slow to refuse take half of the workers at most (lane.go). What cannot be changed
+// because a field is immutable is reported with what to do, and deleted and created
+// anew only where the policy of its template says so (immutable.go).
+//
 // A workload that ran before the fleet took it over keeps its Pods: the stamp in
 // its Pod template is left out until the template changes (stamp.go).
 //
 // # Nothing is deleted by accident
 //
 // What carries the mark of the fleet and has no work is looked for from time to
-// time and told of on the Cluster (unknown.go). Only a tombstone deletes, only an object that carries this fleet's id and the
+// time and told of on the Cluster (unknown.go). Only a tombstone deletes, and a
+// policy that says to recreate what is immutable; only an object that carries this fleet's id and the
 // uid of the tombstone's template, and only with that object's uid as a
 // precondition. A work that vanishes, an empty list, a new or restored etcd
 // delete nothing. Namespaces are shared; only those the fleet created are

@@ -41,6 +41,9 @@ type observed struct {
 	// scaledByOthers is true when others own the number of replicas and the fleet does
 	// not: what it leaves out there stays as it is.
 	scaledByOthers bool
+	// autoscaled is true when a HorizontalPodAutoscaler of the member set the number of
+	// replicas last.
+	autoscaled bool
 	// observedGeneration is that of the status, -1 when the status has none.
 	observedGeneration int64
 	// health of the object.
@@ -79,7 +82,7 @@ func cutDown(object *unstructured.Unstructured, by *interpreter.Interpreter) (*o
 			Generation:        object.GetGeneration(),
 			DeletionTimestamp: object.GetDeletionTimestamp(),
 			Finalizers:        object.GetFinalizers(),
-			Labels:            only(object.GetLabels(), wellknown.LabelManagedBy),
+			Labels:            only(object.GetLabels(), wellknown.LabelManagedBy, wellknown.LabelDeletionProtected),
 			Annotations: only(object.GetAnnotations(), wellknown.AnnotationTemplateUID,
 				wellknown.AnnotationContentHash, wellknown.AnnotationCreatedNamespace,
 				wellknown.AnnotationAdopted, wellknown.AnnotationCreatedBy, wellknown.AnnotationUnstamped,
@@ -96,7 +99,7 @@ func cutDown(object *unstructured.Unstructured, by *interpreter.Interpreter) (*o
 	if o.owned, o.ownedVersion, err = ownedFields(object); err != nil {
 		return nil, err
 	}
-	o.scaledByOthers = scaledByOthers(object)
+	o.scaledByOthers, o.autoscaled = scaledByOthers(object)
 	object.SetManagedFields(nil)
 	if status, ok := object.Object["status"]; ok {
 		if o.status, err = json.Marshal(status); err != nil {
@@ -187,22 +190,28 @@ func ownedFields(object *unstructured.Unstructured) ([]byte, string, error) {
 }
 
 // scaledByOthers returns true when managers own the replicas of an object of which
-// server-side apply by the fleet is none.
-func scaledByOthers(object *unstructured.Unstructured) bool {
+// server-side apply by the fleet is none, and whether an autoscaler is one of them.
+func scaledByOthers(object *unstructured.Unstructured) (others, autoscaled bool) {
 	metadata, _ := object.Object["metadata"].(map[string]any)
 	entries, _ := metadata["managedFields"].([]any)
-	others := false
 	for _, item := range entries {
 		entry, _ := item.(map[string]any)
 		if _, owns, _ := unstructured.NestedFieldNoCopy(entry, "fieldsV1", "f:spec", "f:replicas"); !owns {
 			continue
 		}
 		if isOurs(entry) {
-			return false
+			return false, false
 		}
 		others = true
+		autoscaled = autoscaled || isAutoscaler(entry)
 	}
-	return others
+	return others, autoscaled
+}
+
+// isAutoscaler tells the entry of HorizontalPodAutoscalers: of kube-controller-manager
+// only their controller writes subresource scale.
+func isAutoscaler(entry map[string]any) bool {
+	return entry["manager"] == "kube-controller-manager" && entry["subresource"] == "scale"
 }
 
 // isOurs tells our entry of metadata.managedFields from those of others.

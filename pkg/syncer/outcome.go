@@ -35,6 +35,9 @@ type outcome struct {
 	retry retry
 	// after is the least time until then, when the member asked for it.
 	after time.Duration
+	// waiting says that nothing was tried: a try before was refused, and the next is
+	// due after that time.
+	waiting bool
 }
 
 // retry is how eagerly something is tried again.
@@ -91,6 +94,8 @@ func failed(err error, object *observed) outcome {
 		return outcome{retry: soon}
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		o.reason, o.retry = workv1alpha1.AppliedReasonFailed, soon
+	case isDenied(err):
+		o.reason = workv1alpha1.AppliedReasonDenied
 	case apierrors.IsForbidden(err):
 		o.reason = workv1alpha1.AppliedReasonForbidden
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err),
@@ -102,6 +107,21 @@ func failed(err error, object *observed) outcome {
 		o.reason, o.retry = workv1alpha1.AppliedReasonFailed, soon
 	}
 	return o
+}
+
+// isDenied returns true when the member's admission does not let an object in. An
+// authorizer forbids too; what it says is about a user. A webhook answers with any
+// code it likes.
+func isDenied(err error) bool {
+	words := message(err)
+	switch {
+	case strings.Contains(words, " denied the request"), strings.Contains(words, " denied request: "):
+		return true
+	case !apierrors.IsForbidden(err):
+		return false
+	}
+	words = strings.ToLower(words)
+	return !strings.Contains(words, ": user ") || !strings.Contains(words, " cannot ") && !strings.Contains(words, " attempting ")
 }
 
 // isTooLarge returns true when the member's etcd does not take an object for its
@@ -122,7 +142,25 @@ func spoke(err error) bool {
 func message(err error) string {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) && status.Status().Message != "" {
-		return status.Status().Message
+		return withoutMiddle(status.Status().Message)
 	}
-	return err.Error()
+	return withoutMiddle(err.Error())
+}
+
+const (
+	// longMessage is how long a message may be, in bytes, headOfMessage how much of
+	// the beginning of a longer one is kept, beside its end. API servers print the
+	// values they refuse, and say only then why.
+	longMessage   = 900
+	headOfMessage = 300
+)
+
+// withoutMiddle shortens a long message.
+func withoutMiddle(message string) string {
+	if len(message) <= longMessage {
+		return message
+	}
+	const gap = " ... "
+	tail := message[len(message)-(longMessage-headOfMessage-len(gap)):]
+	return strings.ToValidUTF8(message[:headOfMessage], "") + gap + strings.ToValidUTF8(tail, "")
 }

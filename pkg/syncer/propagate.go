@@ -69,6 +69,12 @@ func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record
 			return failed(err, nil)
 		}
 	}
+	if o, wait := p.heldBack(live); wait {
+		return o
+	}
+	if live != nil && live.DeletionTimestamp != nil && live.UID == record.recreated {
+		return p.recreating(live, endingMessage(p.target, live)+", to be created anew")
+	}
 	// 3. May it be touched?
 	step, why := decide(p.target, work, live, s.fleetID)
 	switch step {
@@ -135,6 +141,7 @@ func (p *propagation) converge(ctx context.Context, step step, schema *member.Sc
 		return p.create(ctx, schema, desired)
 	}
 	diff, err := compare(schema, desired, live)
+	p.record.lost = diff.lost()
 	switch {
 	case err != nil && step != update:
 		return refused(workv1alpha1.AppliedReasonInvalid, err.Error(), nil, later)
@@ -188,7 +195,7 @@ func (p *propagation) create(ctx context.Context, schema *member.Schema, desired
 	}
 	if p.resource.Namespaced {
 		if err := p.ensureNamespace(ctx, p.target.namespace); err != nil {
-			return failed(err, nil)
+			return p.refuse(failed(err, nil), nil)
 		}
 	}
 	o := p.apply(ctx, schema, desired, application{})
@@ -240,9 +247,10 @@ func (p *propagation) apply(ctx context.Context, schema *member.Schema, desired 
 		if apierrors.IsNotFound(err) {
 			p.member.Refresh()
 		}
-		return failed(err, owned(how.live, p.fleetID))
+		return p.turnedDown(ctx, err, how.live)
 	}
 	applies.WithLabelValues("success").Inc()
+	p.record.refusal = nil
 	if p.drifted() {
 		driftCorrections.Inc()
 		p.record.disputes.corrected(p.clock)
@@ -252,6 +260,7 @@ func (p *propagation) apply(ctx context.Context, schema *member.Schema, desired 
 	p.record.keepApplied(object)
 	p.mu.Unlock()
 	diff, err := compare(schema, desired, object)
+	p.record.lost = diff.lost()
 	if err != nil {
 		// The member took it. What cannot be compared is not sent again until it
 		// changes.
@@ -313,9 +322,15 @@ func (p *propagation) settle(object *observed, residue uint64) {
 // done is the outcome of a work whose object is as it says.
 func (p *propagation) done(object *observed) outcome {
 	o := succeeded(object)
+	var pruned []string
 	if len(p.record.trimmed) > 0 {
-		o.reason = workv1alpha1.AppliedReasonPruned
-		o.message = "the member does not know " + strings.Join(p.record.trimmed, ", ")
+		pruned = append(pruned, "the member does not know "+listed(p.record.trimmed))
+	}
+	if len(p.record.lost) > 0 {
+		pruned = append(pruned, "the member takes and drops "+listed(p.record.lost))
+	}
+	if len(pruned) > 0 {
+		o.reason, o.message = workv1alpha1.AppliedReasonPruned, strings.Join(pruned, "; ")
 	}
 	return o
 }

@@ -339,8 +339,13 @@ func TestPropagateReportsErrors(t *testing.T) {
 		},
 		"Forbidden": {
 			reason: "somebody has to grant something",
-			answer: apierrors.NewForbidden(resource, "settings", errors.New("exceeded quota")),
+			answer: apierrors.NewForbidden(resource, "settings", errors.New(`User "syncer" cannot patch resource "configmaps"`)),
 			want:   workv1alpha1.AppliedReasonForbidden,
+		},
+		"Denied": {
+			reason: "the object is not what the member's administrators let in",
+			answer: apierrors.NewForbidden(resource, "settings", errors.New("exceeded quota")),
+			want:   workv1alpha1.AppliedReasonDenied,
 		},
 		"Webhook": {
 			reason: "it may go away",

@@ -173,14 +173,8 @@ func isMissing(err error) bool {
 // remove asks the member to delete the object as it was seen. The mirror tells
 // when it is gone; should it miss that, the object is looked for later.
 func (s *session) remove(ctx context.Context, resource member.Resource, record *record, live *observed) outcome {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	t := record.target
-	background := metav1.DeletePropagationBackground
-	err := s.objects(resource, t).Delete(ctx, t.name, metav1.DeleteOptions{
-		Preconditions:     &metav1.Preconditions{UID: &live.UID, ResourceVersion: &live.ResourceVersion},
-		PropagationPolicy: &background,
-	})
+	err := s.deleteAsSeen(ctx, resource, t, live, metav1.DeletePropagationBackground)
 	switch {
 	case isMissing(err):
 		return outcome{reason: workv1alpha1.AppliedReasonSuccess, deleted: true}

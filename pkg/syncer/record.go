@@ -33,6 +33,8 @@ type record struct {
 	outdated bool
 	// trimmed are the fields left out for the member.
 	trimmed []string
+	// lost are the fields that the member took and dropped.
+	lost []string
 	// unreadSince is when the first look found the kind not mirrored yet.
 	unreadSince time.Time
 	// unknownSince is when the namespace, which is to go, was first found to have what
@@ -42,6 +44,11 @@ type record struct {
 	vacating int
 	// attempts counts the looks in a row that called for another.
 	attempts int
+	// refusal is what the member said when it did not take what was wanted.
+	refusal *refusal
+	// recreated is the object the member was asked to delete because what is wanted
+	// cannot be made of it.
+	recreated types.UID
 	// disputes counts corrections that did not last.
 	disputes disputes
 	// templateGeneration is the generation of the template the status of the
@@ -157,6 +164,9 @@ func upToDate(t target, object *observed) bool {
 // delay returns the time until the next look, false when only a change calls
 // for one.
 func (r *record) delay(o outcome) (time.Duration, bool) {
+	if o.waiting {
+		return o.after, true
+	}
 	if o.retry == never {
 		r.attempts = 0
 		return o.after, o.after > 0

@@ -33,6 +33,8 @@ import (
 const (
 	testFleet = "fleet-1"
 	patience  = 20 * time.Second
+	// rigWorkers is how many works the session of a rig looks at together.
+	rigWorkers = 4
 )
 
 // rig is a session between a fake fleet and a fake member.
@@ -44,8 +46,8 @@ type rig struct {
 	// interpretations of custom resources, none unless a test puts some.
 	interpretations *store.Store
 
-	// sweepDelay is that of the session when it is not 0.
-	sweepDelay time.Duration
+	// sweepDelay and slowLook are those of the session when they are not 0.
+	sweepDelay, slowLook time.Duration
 
 	mu      sync.Mutex
 	items   map[string]workv1alpha1.FeedbackItem // the latest, by work
@@ -94,9 +96,9 @@ func (r *rig) start() (stop func()) {
 		r.Fatalf("Connect(): %v", err)
 	}
 	r.session = newSession(sessionOptions{
-		cluster: "one", fleetID: testFleet, workers: 4, clock: clock.RealClock{},
+		cluster: "one", fleetID: testFleet, workers: rigWorkers, clock: clock.RealClock{},
 		logger: klog.FromContext(ctx), member: connection, fleet: r.fleet,
-		sweepDelay: r.sweepDelay, interpretations: r.interpretations,
+		sweepDelay: r.sweepDelay, slowLook: r.slowLook, interpretations: r.interpretations,
 	})
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = connection.Run(ctx) })

@@ -68,6 +68,8 @@ type session struct {
 	// when unknown changed; nil is allowed.
 	sweepDelay     time.Duration
 	unknownChanged func()
+	// slowLook is the constant, except in tests.
+	slowLook time.Duration
 }
 
 // sessionOptions are what a session is made of.
@@ -83,6 +85,8 @@ type sessionOptions struct {
 	interpretations *store.Store
 	// sweepDelay is 0 except in tests.
 	sweepDelay time.Duration
+	// slowLook is 0 except in tests.
+	slowLook time.Duration
 	// unknownChanged is told when other objects than before are unknown. Optional.
 	unknownChanged func()
 }
@@ -102,6 +106,7 @@ func newSession(options sessionOptions) *session {
 		targets:    map[objectIdentity]string{},
 		namespaces: map[string]struct{}{},
 		sweepDelay: cmp.Or(options.sweepDelay, sweepDelay),
+		slowLook:   cmp.Or(options.slowLook, slowLook),
 
 		unknownChanged:  options.unknownChanged,
 		unschedulable:   newUnschedulable(options.clock),
@@ -239,7 +244,7 @@ func (s *session) process(ctx context.Context) {
 	defer stop()
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	slots := make(chan struct{}, s.workers)
+	slots, slow := make(chan struct{}, s.workers), newLane(s.workers, s.slowLook)
 	depth := queueDepth.WithLabelValues(s.cluster)
 	for {
 		next, shutdown := s.queue.Get()
@@ -247,33 +252,41 @@ func (s *session) process(ctx context.Context) {
 			return
 		}
 		depth.Set(float64(s.queue.Len()))
+		if !slow.enter(next) {
+			s.queue.Done(next)
+			continue
+		}
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
 			defer s.queue.Done(next)
 			defer utilruntime.HandleCrashWithContext(ctx)
-			s.look(ctx, next)
+			started := s.clock.Now()
+			settled := s.look(ctx, next)
+			if parked, ok := slow.leave(next.name, settled, s.clock.Since(started)); ok {
+				s.queue.Add(parked)
+			}
 		})
 	}
 }
 
-// look looks at one work.
-func (s *session) look(ctx context.Context, next item) {
+// look looks at one work. It returns false when the member did not do what was wanted.
+func (s *session) look(ctx context.Context, next item) bool {
 	if ctx.Err() != nil {
-		return
+		return true
 	}
 	work, ok := s.mirror.get(s.namespace + "/" + next.name)
 	if !ok {
 		s.forget(next.name)
-		return
+		return true
 	}
 	record := s.recordOf(work, next.rank)
 	if health, _ := s.member.Health(); !health.Usable {
-		return // watchHealth brings it back
+		return true // watchHealth brings it back
 	}
 	o := s.carry(ctx, work, record)
 	if ctx.Err() != nil {
-		return
+		return true
 	}
 	s.mu.Lock()
 	record.revisit = o.reason == "" || o.reason == workv1alpha1.AppliedReasonKindNotServed || len(record.trimmed) > 0
@@ -290,6 +303,7 @@ func (s *session) look(ctx context.Context, next item) {
 	if delay, again := record.delay(o); again {
 		s.queue.AddAfter(next, delay)
 	}
+	return o.applied || o.deleted
 }
 
 // carry does what the work says.

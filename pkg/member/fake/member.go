@@ -60,6 +60,7 @@ type Member struct {
 	requests  map[string]int
 	token     string
 	fail      func(Request) *apierrors.StatusError
+	hold      func(Request) <-chan struct{}
 	unready   string
 	// undiscovered is the version whose discovery fails.
 	undiscovered schema.GroupVersion
@@ -128,6 +129,14 @@ func (m *Member) FailRequests(fail func(Request) *apierrors.StatusError) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.fail = fail
+}
+
+// HoldRequests makes the Member answer only when the channel is closed that hold
+// returns, unless that is nil. A nil hold makes it answer at once again.
+func (m *Member) HoldRequests(hold func(Request) <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.hold = hold
 }
 
 // FailDiscovery makes discovery of one version fail, as when its aggregated API

@@ -42,6 +42,7 @@ func (m *Member) serveObjects(w http.ResponseWriter, r *http.Request) {
 	if info.Verb == "patch" && r.Header.Get("Content-Type") == string(types.ApplyPatchType) {
 		request.Verb = "apply"
 	}
+	m.await(r, request)
 	m.mu.Lock()
 	kind, failure := m.accept(request, schema.GroupVersion{Group: info.APIGroup, Version: info.APIVersion})
 	m.mu.Unlock()
@@ -57,6 +58,22 @@ func (m *Member) serveObjects(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		answer(w, code, body)
+	}
+}
+
+// await returns when a request may be answered.
+func (m *Member) await(r *http.Request, request Request) {
+	m.mu.Lock()
+	hold := m.hold
+	m.mu.Unlock()
+	if hold == nil {
+		return
+	}
+	if until := hold(request); until != nil {
+		select {
+		case <-until:
+		case <-r.Context().Done():
+		}
 	}
 }
 

@@ -1,0 +1,147 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/klog/v2"
+
+	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
+	"fleet.dev/fleet/pkg/apis/wellknown"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/member"
+)
+
+// immutableWords are by what an API server says that a field cannot be changed. No
+// machine-readable cause tells it from other invalid values.
+var immutableWords = []string{
+	"immutable",              // most kinds: Job, DaemonSet, Deployment selector, Secret type, PersistentVolumeClaim
+	"may not be changed",     // PriorityClass
+	"may not change",         // Service clusterIP, Pod
+	"cannot be changed",      // custom resources
+	"cannot change",          // RoleBinding roleRef
+	"updates to statefulset", // StatefulSet
+	"updates to provisioner", // StorageClass
+	"updates to parameters",  // StorageClass
+	"updates to reclaim",     // StorageClass
+	"oldself",                // transition rules of custom resources without a message
+}
+
+// immutableFields returns the fields that a member refuses to change, sorted, and
+// whether that is all it has against the object.
+func immutableFields(err error) (fields []string, all bool) {
+	var status apierrors.APIStatus
+	if !apierrors.IsInvalid(err) || !errors.As(err, &status) || status.Status().Details == nil {
+		return nil, false
+	}
+	all = true
+	for _, cause := range status.Status().Details.Causes {
+		if saysImmutable(cause.Message) {
+			fields = append(fields, cause.Field)
+		} else {
+			all = false
+		}
+	}
+	slices.Sort(fields)
+	return slices.Compact(fields), all
+}
+
+func saysImmutable(message string) bool {
+	message = strings.ToLower(message)
+	return slices.ContainsFunc(immutableWords, func(words string) bool { return strings.Contains(message, words) })
+}
+
+// orphaning are the kinds whose Pods go on running while the object is recreated: the
+// new one takes them over.
+var orphaning = map[schema.GroupKind]bool{
+	{Group: "apps", Kind: "StatefulSet"}: true,
+}
+
+// holdingData are the kinds that are never deleted to be created anew: with them
+// would go what nobody can bring back.
+var holdingData = map[schema.GroupKind]bool{
+	{Kind: "Namespace"}:             true,
+	{Kind: "PersistentVolume"}:      true,
+	{Kind: "PersistentVolumeClaim"}: true,
+	{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}: true,
+}
+
+// keepsFromRecreating says why an object is not deleted to be created anew, nothing when
+// it may be.
+func (p *propagation) keepsFromRecreating(live *observed, onlyImmutable bool) string {
+	switch {
+	case holdingData[p.target.kind.GroupKind()]:
+		return fmt.Sprintf("a %s is never recreated, with it would go what it holds; put the former value back, or use another name", p.target.kind.Kind)
+	case p.work.Spec.RecreatePolicy != policyv1alpha1.RecreateOnImmutableChange:
+		return "put the former value back, delete the object in the fleet and create it anew, or set recreatePolicy: OnImmutableChange in its policy"
+	case owned(live, p.fleetID) == nil || live.adopted():
+		return "it is not recreated because it was there before the fleet; put the former value back, or delete it in the member"
+	case live.Labels[wellknown.LabelDeletionProtected] == wellknown.DeletionProtectedAlways:
+		return fmt.Sprintf("it is not recreated because of its label %s; put the former value back, or take the label off", wellknown.LabelDeletionProtected)
+	case !onlyImmutable:
+		return "it is not recreated because that is not all the member has against it"
+	case live.contentHash() == p.work.Spec.ContentHash:
+		return "it was created as the fleet wants it, and the member changed that; recreating it would not help"
+	}
+	return ""
+}
+
+// turnedDown says what became of an object that the member did not take. Where the
+// policy says so it is deleted, to be created anew.
+func (p *propagation) turnedDown(ctx context.Context, err error, live *observed) outcome {
+	o := failed(err, owned(live, p.fleetID))
+	if fields, all := immutableFields(err); live != nil && len(fields) > 0 {
+		o.reason = workv1alpha1.AppliedReasonImmutable
+		why := p.keepsFromRecreating(live, all)
+		if why == "" {
+			return p.recreate(ctx, live, fields)
+		}
+		o.message = fmt.Sprintf("%s. The member does not let %s be changed: %s", strings.TrimSuffix(o.message, "."), strings.Join(fields, ", "), why)
+	}
+	return p.refuse(o, live)
+}
+
+// recreate deletes the object. It is created as soon as it is gone.
+func (p *propagation) recreate(ctx context.Context, live *observed, fields []string) outcome {
+	propagation := metav1.DeletePropagationBackground
+	if orphaning[p.target.kind.GroupKind()] {
+		propagation = metav1.DeletePropagationOrphan
+	}
+	err := p.deleteAsSeen(ctx, p.resource, p.target, live, propagation)
+	switch {
+	case isMissing(err), apierrors.IsConflict(err):
+		return outcome{object: live, retry: soon} // it changed meanwhile: look again
+	case err != nil:
+		deletes.WithLabelValues("error").Inc()
+		return p.refuse(failed(fmt.Errorf("delete %s from member %q: %w", p.target, p.cluster, err), live), live)
+	}
+	deletes.WithLabelValues("recreated").Inc()
+	klog.FromContext(ctx).V(2).Info("Deleted from member to be created anew", "kind", p.target.kind.Kind, "object", p.target.key(), "fields", fields)
+	p.record.recreated = live.UID
+	return p.recreating(live, fmt.Sprintf("deleted to be created anew, because the member does not let %s be changed", strings.Join(fields, ", ")))
+}
+
+// recreating is the outcome of a work whose object is being deleted to be created
+// anew.
+func (p *propagation) recreating(live *observed, message string) outcome {
+	return outcome{reason: workv1alpha1.AppliedReasonRecreating, message: message, object: live, retry: soon, after: removalPatience}
+}
+
+// deleteAsSeen asks the member to delete an object, if it still is as it was seen.
+func (s *session) deleteAsSeen(ctx context.Context, resource member.Resource, t target, live *observed, propagation metav1.DeletionPropagation) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return s.objects(resource, t).Delete(ctx, t.name, metav1.DeleteOptions{
+		Preconditions:     &metav1.Preconditions{UID: &live.UID, ResourceVersion: &live.ResourceVersion},
+		PropagationPolicy: &propagation,
+	})
+}
