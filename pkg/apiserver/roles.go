@@ -164,6 +164,11 @@ func clusterRoles() []rbacv1.ClusterRole {
 			rule([]string{"apps.fleet.dev"}, []string{"workloadrebalancers"}, append(readVerbs, "delete")),
 			rule([]string{"apps.fleet.dev"}, []string{"workloadrebalancers/status"}, []string{"update", "patch"}),
 			rule([]string{""}, []string{"namespaces"}, append(readVerbs, "create", "delete")),
+			// Records of the Pod templates that workloads have had.
+			rule([]string{"apps"}, []string{"deployments", "statefulsets", "daemonsets"}, readVerbs),
+			rule([]string{"apps"}, []string{"deployments/finalizers", "statefulsets/finalizers", "daemonsets/finalizers"}, []string{"update"}),
+			rule([]string{"apps"}, []string{"replicasets", "controllerrevisions"}, append(readVerbs, writeVerbs...)),
+			rule([]string{"apps"}, []string{"replicasets/status"}, []string{"update"}),
 			// The syncer's access to the credentials of one member.
 			rule([]string{rbacv1.GroupName}, []string{"rolebindings"}, append(readVerbs, "create")),
 			bindable(wellknown.RoleCredentials),

@@ -23,8 +23,7 @@ func TestHelm(t *testing.T) {
 		program string
 		wait    []string
 	}{
-		// Helm 3 would wait for ReplicaSets, which the fleet does not keep yet.
-		"3": {"rollout status says when it is ready", "helm3", nil},
+		"3": {"waits for ReplicaSets", "helm3", []string{"--wait", "--timeout", "90s"}},
 		"4": {"waits by kstatus", "helm4", []string{"--wait", "--timeout", "90s"}},
 	}
 	for name, tc := range cases {

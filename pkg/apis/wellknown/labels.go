@@ -19,6 +19,10 @@ const (
 	// LabelTemplate is stamped into Pod templates and holds the hash of that Pod
 	// template; it ties members' ReplicaSets and Pods to a revision of the fleet.
 	LabelTemplate = "fleet.dev/template"
+	// LabelRevision is on ReplicaSets and ControllerRevisions by which the fleet records
+	// a Pod template that a workload has, or had, and holds what LabelTemplate of the
+	// Pods is. Nobody makes Pods for them, and they stay in the fleet.
+	LabelRevision = "fleet.dev/revision"
 	// LabelDeletionProtected on a template makes the API server refuse its
 	// deletion while the value is DeletionProtectedAlways.
 	LabelDeletionProtected = "fleet.dev/deletion-protected"
@@ -101,6 +105,12 @@ const (
 	// and holds the fleet id: to that fleet they are its own when their template,
 	// named by AnnotationTemplateUID, comes to the member again.
 	AnnotationCreatedBy = "fleet.dev/created-by"
+)
+
+// Annotations the revision controller writes in the fleet.
+const (
+	// AnnotationRevisionOf on a ReplicaSet that has LabelRevision names the Deployment.
+	AnnotationRevisionOf = "fleet.dev/revision-of"
 )
 
 // Annotations the API server writes on bindings.

@@ -50,6 +50,7 @@ func descriptors() []descriptor {
 		{ClusterController, "", newCluster},
 		{RegistrationController, "", newRegistration},
 		{RebalanceController, "", newRebalance},
+		{RevisionController, "", newRevisions},
 	}
 }
 
@@ -61,6 +62,9 @@ const (
 	RegistrationController = "registration-controller"
 	// RebalanceController names the controller of WorkloadRebalancers.
 	RebalanceController = "rebalance-controller"
+	// RevisionController names the controller that records the Pod templates that
+	// Deployments, StatefulSets and DaemonSets have had.
+	RevisionController = "revision-controller"
 )
 
 // Names returns the canonical names of all controllers, sorted.

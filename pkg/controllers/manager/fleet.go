@@ -18,6 +18,7 @@ import (
 	"fleet.dev/fleet/pkg/controllers/cluster"
 	"fleet.dev/fleet/pkg/controllers/rebalance"
 	"fleet.dev/fleet/pkg/controllers/registration"
+	"fleet.dev/fleet/pkg/controllers/revisions"
 	fleetclient "fleet.dev/fleet/pkg/generated/clientset/versioned"
 	fleetscheme "fleet.dev/fleet/pkg/generated/clientset/versioned/scheme"
 	fleetinformers "fleet.dev/fleet/pkg/generated/informers/externalversions"
@@ -63,6 +64,16 @@ func newRebalance(_ context.Context, d *dependencies) (loop, error) {
 		return nil, err
 	}
 	return controller.Run, nil
+}
+
+// newRevisions builds the controller of ReplicaSets and ControllerRevisions.
+func newRevisions(ctx context.Context, d *dependencies) (loop, error) {
+	recorder, recording := d.recorder(ctx, RevisionController)
+	controller, err := revisions.New(revisions.Dependencies{Client: d.client, Informers: d.informers.typed, Recorder: recorder, Clock: clock.RealClock{}})
+	if err != nil {
+		return nil, err
+	}
+	return together(recording, controller.Run), nil
 }
 
 // useFleet makes the client of the fleet's own kinds and their informers, which

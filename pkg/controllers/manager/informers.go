@@ -35,6 +35,11 @@ var readInFull = map[schema.GroupVersionResource]bool{
 	{Version: "v1", Resource: "serviceaccounts"}:                                                    true,
 	{Version: "v1", Resource: "services"}:                                                           true, // quota
 	{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicies"}: true,
+	{Group: "apps", Version: "v1", Resource: "controllerrevisions"}:                                 true,
+	{Group: "apps", Version: "v1", Resource: "daemonsets"}:                                          true,
+	{Group: "apps", Version: "v1", Resource: "deployments"}:                                         true,
+	{Group: "apps", Version: "v1", Resource: "replicasets"}:                                         true,
+	{Group: "apps", Version: "v1", Resource: "statefulsets"}:                                        true,
 	{Group: "batch", Version: "v1", Resource: "jobs"}:                                               true,
 	{Group: "certificates.k8s.io", Version: "v1", Resource: "certificatesigningrequests"}:           true,
 	{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}:                               true,
@@ -85,7 +90,8 @@ func (f *informerFactory) Start(stopCh <-chan struct{}) {
 // trim drops from an object, before it is cached, what no controller reads:
 // managed fields, and the contents of Secrets and ConfigMaps except those that
 // the token, bootstrap and root CA controllers maintain. Controllers write only
-// what they maintain, so no trimmed object is ever written back.
+// what they maintain, so nothing trimmed is ever written back but managed fields,
+// which the API server keeps.
 func trim(obj any) (any, error) {
 	if accessor, err := meta.Accessor(obj); err == nil {
 		accessor.SetManagedFields(nil)

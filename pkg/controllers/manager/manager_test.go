@@ -155,13 +155,13 @@ func TestInformerFactory(t *testing.T) {
 			t.Errorf("\nControllers share one informer per resource.\nForResource(%s)", resource)
 		}
 	}
-	deployments := schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
-	got, err := factory.ForResource(deployments)
+	ingresses := schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"}
+	got, err := factory.ForResource(ingresses)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Informer() != factory.metadata.ForResource(deployments).Informer() {
-		t.Error("\nA resource that nobody reads in full is watched as metadata.\nForResource(deployments)")
+	if got.Informer() != factory.metadata.ForResource(ingresses).Informer() {
+		t.Error("\nA resource that nobody reads in full is watched as metadata.\nForResource(ingresses)")
 	}
 }
 

@@ -56,10 +56,14 @@ func isFleetGroup(group string) bool {
 }
 
 // SelectorsFor returns the selectors to list and watch the kind with: what may not
-// travel does not even reach the scheduler. Projected objects are never templates; of
-// Secrets, the types are out that a cluster makes for itself.
+// travel does not even reach the scheduler. Projected objects are never templates,
+// and neither are records of revisions; of Secrets, the types are out that a cluster
+// makes for itself.
 func SelectorsFor(kind schema.GroupKind) metav1.ListOptions {
 	selectors := metav1.ListOptions{LabelSelector: "!" + wellknown.LabelCluster}
+	if kind == (schema.GroupKind{Group: "apps", Kind: "ReplicaSet"}) {
+		selectors.LabelSelector += ",!" + wellknown.LabelRevision
+	}
 	if kind == (schema.GroupKind{Kind: "Secret"}) {
 		selectors.FieldSelector = "type!=helm.sh/release.v1" +
 			",type!=" + string(corev1.SecretTypeServiceAccountToken) +
@@ -92,6 +96,12 @@ var rules = []rule{
 		kind:  schema.GroupKind{Kind: "Namespace"},
 		why:   "every member has the default namespace",
 		stays: isPlainDefaultNamespace,
+	},
+	{
+		// Also after an orphaning deletion took its owner away.
+		kind:  schema.GroupKind{Group: "apps", Kind: "ReplicaSet"},
+		why:   "it records a revision of a Deployment",
+		stays: hasLabel(wellknown.LabelRevision),
 	},
 	{
 		kind:  schema.GroupKind{Kind: "Pod"},

@@ -59,6 +59,8 @@ func TestStays(t *testing.T) {
 		"PodOfReplicaSet":       {kind: "Pod", meta: controlled("apps/v1", "ReplicaSet")},
 		"ReplicaSet":            {group: "apps", kind: "ReplicaSet", meta: in("shop", "x"), travels: true},
 		"RevisionOfDeployment":  {group: "apps", kind: "ReplicaSet", meta: controlled("apps/v1", "Deployment")},
+		"OrphanedRevision":      {group: "apps", kind: "ReplicaSet", meta: labelled("shop", "x", wellknown.LabelRevision, "abc")},
+		"ReplicaSetOfMember":    {group: "apps", kind: "ReplicaSet", meta: labelled("shop", "x", wellknown.LabelTemplate, "abc"), travels: true},
 		"Job":                   {group: "batch", kind: "Job", meta: in("shop", "x"), travels: true},
 		"JobOfCronJob":          {group: "batch", kind: "Job", meta: controlled("batch/v1", "CronJob")},
 		"DeploymentOfOperator":  {group: "apps", kind: "Deployment", meta: controlled("example.com/v1", "Shop"), travels: true},

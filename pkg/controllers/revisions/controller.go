@@ -1,0 +1,158 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package revisions
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	appsv1listers "k8s.io/client-go/listers/apps/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/kubernetes/pkg/controller"
+	"k8s.io/kubernetes/pkg/controller/history"
+	"k8s.io/utils/clock"
+
+	"fleet.dev/fleet/pkg/apis/wellknown"
+	"fleet.dev/fleet/pkg/controllers/loop"
+)
+
+const (
+	// workers is how many workloads are looked at together.
+	workers = 4
+	// statusPeriod is how often numbers are written while a rollout goes on.
+	statusPeriod = time.Second
+	// byDeployment is the index of records by namespace/name of their Deployment.
+	byDeployment = "deployment"
+)
+
+// The kinds that have revisions.
+const (
+	kindDeployment  = "Deployment"
+	kindStatefulSet = "StatefulSet"
+	kindDaemonSet   = "DaemonSet"
+)
+
+// Dependencies is what the controller is made from. All are required.
+type Dependencies struct {
+	Client    kubernetes.Interface
+	Informers informers.SharedInformerFactory
+	Recorder  record.EventRecorder
+	Clock     clock.WithTicker
+}
+
+// Controller keeps the records of workloads' revisions.
+type Controller struct {
+	client    kubernetes.Interface
+	rsControl controller.RSControlInterface
+	history   history.Interface
+	clock     clock.WithTicker
+	loop      *loop.Loop // of kind/namespace/name
+	// reconciles are what is done about each kind; they return when to look again.
+	reconciles map[string]func(ctx context.Context, name types.NamespacedName) (time.Duration, error)
+
+	deployments  appsv1listers.DeploymentLister
+	statefulSets appsv1listers.StatefulSetLister
+	daemonSets   appsv1listers.DaemonSetLister
+	replicaSets  cache.Indexer
+
+	mu  sync.Mutex
+	due map[types.NamespacedName]time.Time // when numbers of a Deployment are to be written; guarded by mu
+}
+
+// New returns a controller. It adds handlers and indexes to the informers, which must
+// not run yet.
+func New(d Dependencies) (*Controller, error) {
+	apps := d.Informers.Apps().V1()
+	replicaSets, revisions := apps.ReplicaSets().Informer(), apps.ControllerRevisions().Informer()
+	if err := replicaSets.AddIndexers(cache.Indexers{byDeployment: indexByDeployment}); err != nil {
+		return nil, fmt.Errorf("index replica sets by deployment: %w", err)
+	}
+	if err := history.AddControllerRevisionControllerIndexer(revisions); err != nil {
+		return nil, fmt.Errorf("index controller revisions by owner: %w", err)
+	}
+	c := &Controller{
+		client:      d.Client,
+		rsControl:   controller.RealRSControl{KubeClient: d.Client, Recorder: d.Recorder},
+		history:     history.NewHistory(d.Client, apps.ControllerRevisions().Lister(), revisions.GetIndexer()),
+		clock:       d.Clock,
+		deployments: apps.Deployments().Lister(), statefulSets: apps.StatefulSets().Lister(), daemonSets: apps.DaemonSets().Lister(),
+		replicaSets: replicaSets.GetIndexer(),
+		due:         map[types.NamespacedName]time.Time{},
+	}
+	c.loop = loop.New(loop.Config{
+		Name: "revision", Key: "workload", Workers: workers, Reconcile: c.reconcile, Clock: d.Clock,
+		Expects: func(err error) bool { return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) },
+	})
+	c.reconciles = map[string]func(context.Context, types.NamespacedName) (time.Duration, error){
+		kindDeployment: c.reconcileDeployment, kindStatefulSet: c.reconcileStatefulSet, kindDaemonSet: c.reconcileDaemonSet,
+	}
+	for informer, enqueue := range map[cache.SharedIndexInformer]func(any){
+		apps.Deployments().Informer():  c.enqueue(kindDeployment),
+		apps.StatefulSets().Informer(): c.enqueue(kindStatefulSet),
+		apps.DaemonSets().Informer():   c.enqueue(kindDaemonSet),
+		replicaSets:                    c.enqueueOwner,
+		revisions:                      c.enqueueOwner,
+	} {
+		if err := c.loop.Watch(informer, loop.Each(enqueue)); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func indexByDeployment(object any) ([]string, error) {
+	rs, ok := object.(*appsv1.ReplicaSet)
+	if !ok || rs.Annotations[wellknown.AnnotationRevisionOf] == "" {
+		return nil, nil
+	}
+	return []string{rs.Namespace + "/" + rs.Annotations[wellknown.AnnotationRevisionOf]}, nil
+}
+
+func (c *Controller) enqueue(kind string) func(any) {
+	return func(object any) {
+		if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(object); err == nil {
+			c.loop.Queue.Add(kind + "/" + key)
+		}
+	}
+}
+
+// enqueueOwner has the workload looked at that a record is of.
+func (c *Controller) enqueueOwner(object any) {
+	if gone, ok := object.(cache.DeletedFinalStateUnknown); ok {
+		object = gone.Obj
+	}
+	recorded, ok := object.(metav1.Object)
+	if !ok {
+		return
+	}
+	if owner := metav1.GetControllerOfNoCopy(recorded); owner != nil && c.reconciles[owner.Kind] != nil {
+		c.loop.Queue.Add(owner.Kind + "/" + recorded.GetNamespace() + "/" + owner.Name)
+	} else if name := recorded.GetAnnotations()[wellknown.AnnotationRevisionOf]; name != "" {
+		c.loop.Queue.Add(kindDeployment + "/" + recorded.GetNamespace() + "/" + name)
+	}
+}
+
+// Run serves until ctx ends.
+func (c *Controller) Run(ctx context.Context) { c.loop.Run(ctx) }
+
+// reconcile records the revisions of the workload with a key.
+func (c *Controller) reconcile(ctx context.Context, key string) (time.Duration, error) {
+	kind, key, _ := strings.Cut(key, "/")
+	namespace, name, err := cache.SplitMetaNamespaceKey(key)
+	if err != nil {
+		return 0, err
+	}
+	return c.reconciles[kind](ctx, types.NamespacedName{Namespace: namespace, Name: name})
+}
