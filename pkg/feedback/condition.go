@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 )
@@ -20,7 +21,8 @@ const maxNamed = 5
 // setFullyApplied derives the condition from the decision, the reports on it and
 // what could not be rendered.
 func setFullyApplied(binding workv1alpha1.Binding, failures map[string]error, now metav1.Time) {
-	var refusing, silent []string
+	var silent []string
+	refusing := sets.New[string]()
 	spec, status := binding.GetSpec(), binding.GetStatus()
 	for _, cluster := range targets(spec) {
 		item := reportOf(status, cluster.Name, spec.Resource.UID)
@@ -28,7 +30,7 @@ func setFullyApplied(binding workv1alpha1.Binding, failures map[string]error, no
 		case item == nil || buried(spec, cluster.Name) || outdated(item, binding) || item.AppliedReason == workv1alpha1.AppliedReasonSuspended:
 			silent = append(silent, cluster.Name)
 		case !item.Applied:
-			refusing = append(refusing, cluster.Name)
+			refusing.Insert(cluster.Name)
 		}
 	}
 	condition := metav1.Condition{
@@ -41,7 +43,9 @@ func setFullyApplied(binding workv1alpha1.Binding, failures map[string]error, no
 		condition.Message = unrendered
 	case len(refusing) > 0:
 		condition.Reason = workv1alpha1.ReasonFullyAppliedFailed
-		condition.Message = "not applied in " + named(refusing)
+		condition.Message = "not applied in " + retell(gather(status.AggregatedStatus, func(item *workv1alpha1.AggregatedStatusItem) bool {
+			return refusing.Has(item.ClusterName)
+		}))
 	case len(silent) > 0:
 		condition.Reason = workv1alpha1.ReasonFullyAppliedPending
 		condition.Message = "waiting for " + named(silent)
@@ -52,6 +56,9 @@ func setFullyApplied(binding workv1alpha1.Binding, failures map[string]error, no
 		condition.Status = metav1.ConditionTrue
 		condition.Reason = workv1alpha1.ReasonFullyAppliedSuccess
 		condition.Message = "applied in all members decided upon"
+		if less := gather(status.AggregatedStatus, func(item *workv1alpha1.AggregatedStatusItem) bool { return imperfect.Has(item.AppliedReason) }); len(less) > 0 {
+			condition.Message += "; in " + retell(less)
+		}
 	}
 	meta.SetStatusCondition(&status.Conditions, condition)
 }

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -88,6 +87,7 @@ func (i *Intake) record(ctx context.Context, name types.NamespacedName, batch *b
 			if err != nil {
 				return nil, fmt.Errorf("write status of binding %s: %w", name, err)
 			}
+			i.announce(stored, binding)
 			stored = binding
 		}
 		i.answer(stored, reports, result.verdicts)
@@ -120,9 +120,8 @@ func (i *Intake) tell(template workv1alpha1.ObjectReference, r *report) {
 	if i.options.Events == nil || !r.item.Deleted || r.item.AppliedReason != workv1alpha1.AppliedReasonNotEmpty {
 		return
 	}
-	i.options.Events.Event(&corev1.ObjectReference{
-		APIVersion: template.APIVersion, Kind: template.Kind, Namespace: template.Namespace, Name: template.Name, UID: r.item.TemplateUID,
-	}, corev1.EventTypeWarning, r.item.AppliedReason, cut(fmt.Sprintf("member %q: %s", r.member, r.item.AppliedMessage), maxNote))
+	template.UID = r.item.TemplateUID
+	i.warn(template, r.item.AppliedReason, fmt.Sprintf("member %q: %s", r.member, r.item.AppliedMessage))
 }
 
 // maxNote is the longest message the API takes in an Event, in bytes.

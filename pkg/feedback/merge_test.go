@@ -63,7 +63,13 @@ func TestFullyApplied(t *testing.T) {
 			reason:  "a refusal is worse than silence",
 			spec:    workv1alpha1.BindingSpec{Clusters: to("a", "b")},
 			reports: []*report{said("a", false, workv1alpha1.AppliedReasonInvalid, 3)},
-			want:    metav1.Condition{Status: "False", Reason: "FullyAppliedFailed", Message: "not applied in a"},
+			want:    metav1.Condition{Status: "False", Reason: "FullyAppliedFailed", Message: "not applied in a: Invalid"},
+		},
+		"Pruned": {
+			reason:  "what a member leaves out is applied, and said",
+			spec:    workv1alpha1.BindingSpec{Clusters: to("a", "b")},
+			reports: []*report{said("a", true, workv1alpha1.AppliedReasonPruned, 3), said("b", true, workv1alpha1.AppliedReasonSuccess, 3)},
+			want:    metav1.Condition{Status: "True", Reason: "FullyAppliedSuccess", Message: "applied in all members decided upon; in a: Pruned"},
 		},
 		"Suspended": {
 			reason:  "held back on purpose is no refusal",

@@ -121,7 +121,9 @@ func placed() *workv1alpha1.ResourceBinding {
 	}
 	binding.Status.Conditions = []metav1.Condition{{Type: workv1alpha1.ConditionScheduled, Status: metav1.ConditionTrue, Reason: workv1alpha1.ReasonSuccess, Message: "members have been chosen"}}
 	binding.Status.AggregatedStatus = []workv1alpha1.AggregatedStatusItem{{
-		ClusterName: "paris", Unschedulable: &workv1alpha1.UnschedulablePods{Count: 1, Since: metav1.NewTime(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))},
+		ClusterName: "berlin", AppliedReason: workv1alpha1.AppliedReasonDenied, AppliedMessage: `admission webhook "policy.example.com" denied the request: no latest tags`,
+	}, {
+		ClusterName: "paris", Applied: true, AppliedReason: workv1alpha1.AppliedReasonSuccess, Unschedulable: &workv1alpha1.UnschedulablePods{Count: 1, Since: metav1.NewTime(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))},
 	}}
 	return binding
 }

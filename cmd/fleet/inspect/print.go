@@ -14,6 +14,7 @@ import (
 	"k8s.io/cli-runtime/pkg/printers"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/scheduler"
 )
 
@@ -138,14 +139,28 @@ func (w *writer) conditions(target *Target) {
 		rows = append(rows, []string{"Leaving", task.FromCluster, task.Reason, task.Message})
 	}
 	for _, item := range target.Binding.GetStatus().AggregatedStatus {
-		if pods := item.Unschedulable; pods != nil {
-			rows = append(rows, []string{"Pending", item.ClusterName, "", fmt.Sprintf("%d Pods find no node since %s", pods.Count, pods.Since.UTC().Format(time.RFC3339))})
-		}
+		rows = append(rows, reported(item)...)
 	}
 	for _, needed := range target.Binding.GetSpec().RequiredBy {
 		rows = append(rows, []string{"Needed", needed.Name})
 	}
 	w.table(rows...)
+}
+
+// reported are the rows about what a member reported beside a status.
+func reported(item workv1alpha1.AggregatedStatusItem) [][]string {
+	var rows [][]string
+	switch {
+	case item.AppliedReason == "" || item.AppliedReason == workv1alpha1.AppliedReasonSuccess:
+	case item.Applied:
+		rows = append(rows, []string{"Applied", item.ClusterName, item.AppliedReason, item.AppliedMessage})
+	default:
+		rows = append(rows, []string{"Refused", item.ClusterName, item.AppliedReason, item.AppliedMessage})
+	}
+	if pods := item.Unschedulable; pods != nil {
+		rows = append(rows, []string{"Pending", item.ClusterName, "", fmt.Sprintf("%d Pods find no node since %s", pods.Count, pods.Since.UTC().Format(time.RFC3339))})
+	}
+	return rows
 }
 
 // rendered says for each member what is different there.

@@ -68,7 +68,7 @@ var suspensionCases = map[string]testCase{
 		steps: []step{
 			applyTo(alpha, memberNamespace, configMap("settings")),
 			apply(policy("p", selects("v1", "ConfigMap", "")+", conflictResolution: Abort, "+to(alpha, bravo)), configMap("settings")),
-			see(condition("configmap/settings", "FullyApplied", "False FullyAppliedFailed", "not applied in alpha"), field(bravo, "configmap/settings", ".data.key", "value"), field(alpha, "configmap/settings", `.metadata.labels.fleet\.dev/managed-by`, "")),
+			see(condition("configmap/settings", "FullyApplied", "False FullyAppliedFailed", "not applied in alpha: Conflict: "), field(bravo, "configmap/settings", ".data.key", "value"), field(alpha, "configmap/settings", `.metadata.labels.fleet\.dev/managed-by`, "")),
 		},
 	},
 	"ConflictOverwrites": {
