@@ -179,6 +179,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &applyconfigurationworkv1alpha1.FieldDriftApplyConfiguration{}
 	case workv1alpha1.SchemeGroupVersion.WithKind("GracefulEvictionTask"):
 		return &applyconfigurationworkv1alpha1.GracefulEvictionTaskApplyConfiguration{}
+	case workv1alpha1.SchemeGroupVersion.WithKind("MemberVersion"):
+		return &applyconfigurationworkv1alpha1.MemberVersionApplyConfiguration{}
 	case workv1alpha1.SchemeGroupVersion.WithKind("NodeClaim"):
 		return &applyconfigurationworkv1alpha1.NodeClaimApplyConfiguration{}
 	case workv1alpha1.SchemeGroupVersion.WithKind("ObjectReference"):

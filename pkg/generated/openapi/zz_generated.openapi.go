@@ -113,6 +113,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		workv1alpha1.FieldDrift{}.OpenAPIModelName():                             schema_pkg_apis_work_v1alpha1_FieldDrift(ref),
 		workv1alpha1.GracefulEvictionTask{}.OpenAPIModelName():                   schema_pkg_apis_work_v1alpha1_GracefulEvictionTask(ref),
 		workv1alpha1.ManifestStatus{}.OpenAPIModelName():                         schema_pkg_apis_work_v1alpha1_ManifestStatus(ref),
+		workv1alpha1.MemberVersion{}.OpenAPIModelName():                          schema_pkg_apis_work_v1alpha1_MemberVersion(ref),
 		workv1alpha1.NodeClaim{}.OpenAPIModelName():                              schema_pkg_apis_work_v1alpha1_NodeClaim(ref),
 		workv1alpha1.ObjectReference{}.OpenAPIModelName():                        schema_pkg_apis_work_v1alpha1_ObjectReference(ref),
 		workv1alpha1.OverrideReference{}.OpenAPIModelName():                      schema_pkg_apis_work_v1alpha1_OverrideReference(ref),
@@ -4123,6 +4124,28 @@ func schema_pkg_apis_work_v1alpha1_BindingSpec(ref common.ReferenceCallback) com
 							},
 						},
 					},
+					"versions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"apiVersion",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "versions are the API versions of members that do not serve the one of resource.apiVersion. The server converts the template for them.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(workv1alpha1.MemberVersion{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
 					"gracefulEvictionTasks": {
 						VendorExtensible: spec.VendorExtensible{
 							Extensions: spec.Extensions{
@@ -4233,7 +4256,7 @@ func schema_pkg_apis_work_v1alpha1_BindingSpec(ref common.ReferenceCallback) com
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.FailoverBehavior{}.OpenAPIModelName(), policyv1alpha1.Placement{}.OpenAPIModelName(), workv1alpha1.BindingSnapshot{}.OpenAPIModelName(), workv1alpha1.Component{}.OpenAPIModelName(), workv1alpha1.GracefulEvictionTask{}.OpenAPIModelName(), workv1alpha1.ObjectReference{}.OpenAPIModelName(), workv1alpha1.PolicyReference{}.OpenAPIModelName(), workv1alpha1.ReplicaRequirements{}.OpenAPIModelName(), workv1alpha1.ResolvedOverride{}.OpenAPIModelName(), workv1alpha1.SchedulePriority{}.OpenAPIModelName(), workv1alpha1.Suspension{}.OpenAPIModelName(), workv1alpha1.TargetCluster{}.OpenAPIModelName(), workv1alpha1.Tombstone{}.OpenAPIModelName(), v1.Time{}.OpenAPIModelName()},
+			policyv1alpha1.FailoverBehavior{}.OpenAPIModelName(), policyv1alpha1.Placement{}.OpenAPIModelName(), workv1alpha1.BindingSnapshot{}.OpenAPIModelName(), workv1alpha1.Component{}.OpenAPIModelName(), workv1alpha1.GracefulEvictionTask{}.OpenAPIModelName(), workv1alpha1.MemberVersion{}.OpenAPIModelName(), workv1alpha1.ObjectReference{}.OpenAPIModelName(), workv1alpha1.PolicyReference{}.OpenAPIModelName(), workv1alpha1.ReplicaRequirements{}.OpenAPIModelName(), workv1alpha1.ResolvedOverride{}.OpenAPIModelName(), workv1alpha1.SchedulePriority{}.OpenAPIModelName(), workv1alpha1.Suspension{}.OpenAPIModelName(), workv1alpha1.TargetCluster{}.OpenAPIModelName(), workv1alpha1.Tombstone{}.OpenAPIModelName(), v1.Time{}.OpenAPIModelName()},
 	}
 }
 
@@ -4961,6 +4984,48 @@ func schema_pkg_apis_work_v1alpha1_ManifestStatus(ref common.ReferenceCallback) 
 		},
 		Dependencies: []string{
 			workv1alpha1.ResourceIdentifier{}.OpenAPIModelName(), runtime.RawExtension{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_work_v1alpha1_MemberVersion(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MemberVersion is a version of an API and the members that get a template in it.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "apiVersion of the template in the members, of the group of resource.apiVersion.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"clusters": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "set",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "clusters are the names of the members. At least one.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"apiVersion", "clusters"},
+			},
+		},
 	}
 }
 

@@ -84,6 +84,11 @@ func (in ManifestStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in MemberVersion) OpenAPIModelName() string {
+	return "dev.fleet.fleet.pkg.apis.work.v1alpha1.MemberVersion"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in NodeClaim) OpenAPIModelName() string {
 	return "dev.fleet.fleet.pkg.apis.work.v1alpha1.NodeClaim"
 }

@@ -1324,6 +1324,14 @@ var schemaYAML = typed.YAMLObject(`types:
           keys:
           - clusterName
           - uid
+    - name: versions
+      type:
+        list:
+          elementType:
+            namedType: dev.fleet.fleet.pkg.apis.work.v1alpha1.MemberVersion
+          elementRelationship: associative
+          keys:
+          - apiVersion
 - name: dev.fleet.fleet.pkg.apis.work.v1alpha1.BindingStatus
   map:
     fields:
@@ -1496,6 +1504,19 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: suppressDeletion
       type:
         scalar: boolean
+- name: dev.fleet.fleet.pkg.apis.work.v1alpha1.MemberVersion
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+      default: ""
+    - name: clusters
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
 - name: dev.fleet.fleet.pkg.apis.work.v1alpha1.NodeClaim
   map:
     fields:

@@ -51,6 +51,9 @@ type BindingSpecApplyConfiguration struct {
 	// overrides are the changes to the template that apply to some of the
 	// members, in the order they are applied.
 	Overrides []ResolvedOverrideApplyConfiguration `json:"overrides,omitempty"`
+	// versions are the API versions of members that do not serve the one of
+	// resource.apiVersion. The server converts the template for them.
+	Versions []MemberVersionApplyConfiguration `json:"versions,omitempty"`
 	// gracefulEvictionTasks are the members that lose the template, or replicas of
 	// it, once its replacement is healthy. A member that is in clusters no more is
 	// served still; one that is runs the replicas of its tasks in addition.
@@ -188,6 +191,19 @@ func (b *BindingSpecApplyConfiguration) WithOverrides(values ...*ResolvedOverrid
 			panic("nil value passed to WithOverrides")
 		}
 		b.Overrides = append(b.Overrides, *values[i])
+	}
+	return b
+}
+
+// WithVersions adds the given value to the Versions field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Versions field.
+func (b *BindingSpecApplyConfiguration) WithVersions(values ...*MemberVersionApplyConfiguration) *BindingSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithVersions")
+		}
+		b.Versions = append(b.Versions, *values[i])
 	}
 	return b
 }
