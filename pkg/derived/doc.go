@@ -68,7 +68,8 @@
 //     or in that of the binding when their CRD converts by changing the version
 //     only. Conversion webhooks are never called: the engine must not wait for
 //     the network of a member.
-//   - Native objects are rendered in the version of the binding.
+//   - Native objects are rendered in the version of the binding, or the one it names for
+//     a member that does not serve that.
 //
 // # Failure
 //

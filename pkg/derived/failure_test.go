@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -264,6 +265,31 @@ func TestCustomResources(t *testing.T) {
 		t.Fatalf("%d works after a restart, want 1", len(after.Items))
 	}
 	expectManifest(t, &after.Items[0], `"apiVersion":"example.com/v2"`)
+}
+
+// TestVersionsOfMembers renders for each member the version that the binding names.
+func TestVersionsOfMembers(t *testing.T) {
+	f := newFleet(t)
+	f.put(newDefinition("example.com", "databases", "Database", "v1", "v2"))
+	database := newCustomResource("example.com/v1", "Database", "shop", "main")
+	f.put(database)
+	b := newBinding("Database", "example.com/v2", database, "m1", "m2", "m3")
+	b.Spec.Versions = []workv1alpha1.MemberVersion{{APIVersion: "example.com/v1", Clusters: []string{"m2"}}, {APIVersion: "no/such/version", Clusters: []string{"m3"}}}
+	f.put(b)
+	got := map[string]string{}
+	list := f.list(&metainternalversion.ListOptions{}, "")
+	for i := range list.Items {
+		got[list.Items[i].Namespace] = list.Items[i].Spec.Template.APIVersion
+		expectManifest(t, &list.Items[i], `"apiVersion":"`+list.Items[i].Spec.Template.APIVersion+`"`)
+	}
+	want := map[string]string{memberNamespace("m1"): "example.com/v2", memberNamespace("m2"): "example.com/v1"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("versions of the works: -want, +got:\n%s", diff)
+	}
+	errs, _ := f.engine.Errors(types.NamespacedName{Namespace: "shop", Name: b.Name})
+	if errs.ByCluster["m3"] == nil || len(errs.ByCluster) != 1 {
+		t.Errorf("errors are %v, want one of m3 alone", errs.ByCluster)
+	}
 }
 
 func expectManifest(t *testing.T, w *work.Work, part string) {

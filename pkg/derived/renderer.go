@@ -77,11 +77,7 @@ func (r *renderer) render(ctx context.Context, b *binding) (made rendering) {
 	start := r.engine.options.Clock.Now()
 	defer func() { renderSeconds.Observe(r.engine.options.Clock.Since(start).Seconds()) }()
 	rendersTotal.Inc()
-	object, err := r.state.templateOf(ctx, b)
-	var template *render.Template
-	if err == nil && object != nil {
-		template, err = render.Prepare(object)
-	}
+	template, err := r.prepare(ctx, b)
 	// Tombstones need no template: a member is told to delete even if the
 	// template cannot be read.
 	results := render.Works(r.fleetID, template, b.object)
@@ -94,6 +90,30 @@ func (r *renderer) render(ctx context.Context, b *binding) (made rendering) {
 		}
 	}
 	return rendering{members: members, err: err}
+}
+
+// prepare reads the template of a binding, in the versions its members get it in; nil
+// when there is none.
+func (r *renderer) prepare(ctx context.Context, b *binding) (*render.Template, error) {
+	object, err := r.state.templateOf(ctx, b)
+	if err != nil || object == nil {
+		return nil, err
+	}
+	template, err := render.Prepare(object)
+	if err != nil {
+		return nil, err
+	}
+	versions := map[string]render.Version{}
+	for _, other := range b.object.GetSpec().Versions {
+		var version render.Version
+		converted, err := r.state.templateIn(ctx, b, other.APIVersion)
+		if err == nil {
+			version.Template, err = render.Prepare(converted)
+		}
+		version.Err = err
+		versions[other.APIVersion] = version
+	}
+	return template.WithVersions(versions), nil
 }
 
 // settle compares what a binding was rendered to with what is served and returns

@@ -346,11 +346,16 @@ func (s *state) templateOf(ctx context.Context, b *binding) (*unstructured.Unstr
 	if !b.template.exists() {
 		return nil, nil
 	}
-	version, err := schema.ParseGroupVersion(spec.Resource.APIVersion)
+	return s.templateIn(ctx, b, spec.Resource.APIVersion)
+}
+
+// templateIn decodes the template of a binding, which exists, in a version.
+func (s *state) templateIn(ctx context.Context, b *binding, apiVersion string) (*unstructured.Unstructured, error) {
+	version, err := schema.ParseGroupVersion(apiVersion)
 	if err != nil {
 		return nil, fmt.Errorf("parse apiVersion of template: %w", err)
 	}
-	kind := kindOf(spec)
+	kind := kindOf(b.object.GetSpec())
 	if native := s.capture.kind(kind); native != nil {
 		return native.unstructured(ctx, b.template.key, b.template.value, version)
 	}

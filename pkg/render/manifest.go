@@ -18,14 +18,15 @@ import (
 )
 
 // variant is all that makes the manifest of one member differ from that of
-// another: its replicas, the overrides that name it, and itself when one of those
-// asks about it. Members of the same
+// another: its replicas, the overrides that name it, its version of the API, and itself when one
+// of the overrides asks about it. Members of the same
 // variant share a manifest.
 type variant struct {
 	replicas  int64
 	divided   bool   // replicas is to be set
 	part      part   // of what is counted through
 	overrides string // indices into spec.overrides
+	version   string // of the API, empty for the template's own
 	cluster   string // the member, where an expression may ask about it
 }
 

@@ -5,6 +5,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -22,6 +23,50 @@ type Template struct {
 	uid        types.UID
 	generation int64
 	hash       string // of the Pod template, "" for kinds without one
+	// versions are the template in other API versions.
+	versions map[string]Version
+}
+
+// Version is a template in another API version, or why it cannot be brought to it.
+type Version struct {
+	// Template in the version. Nil when there is an error.
+	Template *Template
+	// Err that kept the template from being converted.
+	Err error
+}
+
+// WithVersions returns the template with others that are the same object in other API
+// versions, by version.
+func (t *Template) WithVersions(versions map[string]Version) *Template {
+	if t == nil || len(versions) == 0 {
+		return t
+	}
+	out := *t
+	out.versions = versions
+	return &out
+}
+
+// forMember returns the template in the version that a member gets, and its name when it is
+// not the template's own.
+func (t *Template) forMember(spec *workv1alpha1.BindingSpec, cluster string) (template *Template, version string, err error) {
+	for i := range spec.Versions {
+		if !slices.Contains(spec.Versions[i].Clusters, cluster) {
+			continue
+		}
+		version = spec.Versions[i].APIVersion
+		other, ok := t.versions[version]
+		if !ok {
+			return nil, version, fmt.Errorf("render for member %q: there is no %s %q in %s", cluster, t.kind.Kind, spec.Resource.Name, version)
+		}
+		return other.Template, version, other.Err
+	}
+	return t, "", nil
+}
+
+// apiVersion the template is in.
+func (t *Template) apiVersion() string {
+	version, _ := t.object["apiVersion"].(string)
+	return version
 }
 
 // Prepare makes a template ready. The object is in its served, external version

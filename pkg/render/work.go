@@ -55,20 +55,32 @@ func Works(fleetID string, template *Template, binding workv1alpha1.Binding) []R
 			result.Work, result.Err = tombstone(fleetID, binding, target.tombstone)
 		case !template.isOf(spec): // none
 		default:
-			key := variantOf(template, spec, target)
-			made, ok := manifests[key]
-			if !ok {
-				made = newManifest(fleetID, template, binding, key, target)
-				manifests[key] = made
-			}
-			result.Err = made.err
-			if made.err == nil {
-				result.Work = newWork(fleetID, template, binding, target, made)
-			}
+			result.Work, result.Err = memberWork(fleetID, template, binding, target, manifests)
 		}
 		results = append(results, result)
 	}
 	return results
+}
+
+// memberWork renders the work of a member, with a manifest of those made already if its
+// is the same.
+func memberWork(fleetID string, template *Template, binding workv1alpha1.Binding, target target, manifests map[variant]manifestResult) (*workv1alpha1.Work, error) {
+	spec := binding.GetSpec()
+	template, version, err := template.forMember(spec, target.cluster)
+	if err != nil {
+		return nil, err
+	}
+	key := variantOf(template, spec, target)
+	key.version = version
+	made, ok := manifests[key]
+	if !ok {
+		made = newManifest(fleetID, template, binding, key, target)
+		manifests[key] = made
+	}
+	if made.err != nil {
+		return nil, made.err
+	}
+	return newWork(fleetID, template, binding, target, made), nil
 }
 
 // Work renders the work of one member. It returns nil without an error when the
@@ -131,6 +143,7 @@ func targets(spec *workv1alpha1.BindingSpec) []target {
 // newWork puts a manifest into the work of a member.
 func newWork(fleetID string, template *Template, binding workv1alpha1.Binding, target target, made manifestResult) *workv1alpha1.Work {
 	work := emptyWork(fleetID, binding, target.cluster)
+	work.Spec.Template.APIVersion = template.apiVersion()
 	work.Spec.Template.UID = template.uid
 	work.Spec.Template.Generation = template.generation
 	setManifest(work, made.raw, made.hash)

@@ -109,7 +109,7 @@ func released(binding workv1alpha1.Binding) *workv1alpha1.BindingSpec {
 			spec.Tombstones = append(spec.Tombstones, workv1alpha1.Tombstone{ClusterName: member, UID: spec.Resource.UID, Orphan: true})
 		}
 	}
-	spec.Clusters, spec.GracefulEvictionTasks, spec.RequiredBy, spec.Overrides = nil, nil, nil, nil
+	spec.Clusters, spec.GracefulEvictionTasks, spec.RequiredBy, spec.Overrides, spec.Versions = nil, nil, nil, nil, nil
 	return &spec
 }
 
@@ -256,7 +256,7 @@ func (d *decision) complain(reason, message string, reasons []workv1alpha1.Clust
 }
 
 // placed writes a placement, if it is not the one there is.
-func placed(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnosis, clusters []workv1alpha1.TargetCluster, tasks []workv1alpha1.GracefulEvictionTask, overrides []workv1alpha1.ResolvedOverride) *decision {
+func placed(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnosis, clusters []workv1alpha1.TargetCluster, tasks []workv1alpha1.GracefulEvictionTask, how differences) *decision {
 	d := &decision{subject: subject, result: metrics.Placed, diagnosis: diagnosis, choice: plan.Choice}
 	if plan.Choice.Selective() && !plan.Once {
 		d.wakeOn = framework.MemberSelection
@@ -267,7 +267,10 @@ func placed(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnosis
 	if subject.stuck.some() && plan.Division.ByRoom() && !plan.Once && !subject.template.IsStatefulSet() {
 		d.wakeOn |= roomier
 	}
-	d.spec = wantedSpec(subject, plan, clusters, overrides)
+	if len(how.versions) > 0 {
+		d.wakeOn |= framework.MemberAPIs
+	}
+	d.spec = wantedSpec(subject, plan, clusters, how)
 	d.spec.GracefulEvictionTasks = tasks
 	if subject.binding == nil {
 		return d

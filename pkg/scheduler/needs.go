@@ -171,12 +171,12 @@ func (s *Scheduler) require(d *decision) {
 	}
 	wanted := is
 	wanted.RequiredBy = d.requiredBy
-	overrides, err := s.resolveOverrides(d.template, wanted)
+	how, err := s.resolve(d.template, wanted)
 	if err != nil {
 		d.wakeOn |= framework.AnyEvent
 		return
 	}
-	wanted.Overrides = overrides
+	wanted.Overrides, wanted.Versions = how.overrides, how.versions
 	d.spec = &wanted
 	if d.result == metrics.Held || d.result == metrics.Unchanged {
 		d.result = metrics.Placed

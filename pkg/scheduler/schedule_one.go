@@ -193,11 +193,11 @@ func (s *Scheduler) decide(ctx context.Context, subject *subject) *decision {
 		return s.refused(unplaced(subject, plan, diagnosis, err), plan)
 	}
 	tasks := s.tasksFor(subject, clusters, true)
-	overrides, err := s.resolveOverrides(subject.template, workv1alpha1.BindingSpec{Clusters: clusters, GracefulEvictionTasks: tasks, RequiredBy: subject.requiredBy})
+	how, err := s.resolve(subject.template, workv1alpha1.BindingSpec{Clusters: clusters, GracefulEvictionTasks: tasks, RequiredBy: subject.requiredBy})
 	if err != nil {
 		return failed(subject, err)
 	}
-	return placed(subject, plan, diagnosis, clusters, tasks, overrides)
+	return placed(subject, plan, diagnosis, clusters, tasks, how)
 }
 
 // refused completes the decision about a template that does not fit: it loses what
@@ -205,11 +205,11 @@ func (s *Scheduler) decide(ctx context.Context, subject *subject) *decision {
 func (s *Scheduler) refused(d *decision, plan *strategy.Plan) *decision {
 	if d.loss.loses() && d.result == metrics.Unschedulable {
 		clusters, tasks := d.leftover(), d.binding.GetSpec().GracefulEvictionTasks
-		overrides, err := s.resolveOverrides(d.template, workv1alpha1.BindingSpec{Clusters: clusters, GracefulEvictionTasks: tasks, RequiredBy: d.requiredBy})
+		how, err := s.resolve(d.template, workv1alpha1.BindingSpec{Clusters: clusters, GracefulEvictionTasks: tasks, RequiredBy: d.requiredBy})
 		if err != nil {
 			return failed(d.subject, err)
 		}
-		d.spec = wantedSpec(d.subject, plan, clusters, overrides)
+		d.spec = wantedSpec(d.subject, plan, clusters, how)
 		d.mourn()
 		return d
 	}
@@ -306,6 +306,7 @@ func (s *Scheduler) newRequest(subject *subject, plan *strategy.Plan, field *fie
 		Together:    s.membersOf(plan.Together, subject.key),
 		Apart:       s.membersOf(plan.Apart, subject.key),
 	}
+	request.Versions = subject.kind.Versions
 	if subject.kind.Custom {
 		request.Expected = s.cache.MembersOf(subject.kind.Definition())
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // wantedSpec is the spec of the binding after a decision. What others write stays.
-func wantedSpec(subject *subject, plan *strategy.Plan, clusters []workv1alpha1.TargetCluster, overrides []workv1alpha1.ResolvedOverride) *workv1alpha1.BindingSpec {
+func wantedSpec(subject *subject, plan *strategy.Plan, clusters []workv1alpha1.TargetCluster, how differences) *workv1alpha1.BindingSpec {
 	spec := &workv1alpha1.BindingSpec{Resource: subject.template.Reference()}
 	if subject.binding != nil {
 		old := *subject.binding.GetSpec()
@@ -35,7 +35,7 @@ func wantedSpec(subject *subject, plan *strategy.Plan, clusters []workv1alpha1.T
 	follow(spec, subject.match.Policy)
 	spec.Placement = plan.Placement
 	spec.Clusters = clusters
-	spec.Overrides = overrides
+	spec.Overrides, spec.Versions = how.overrides, how.versions
 	spec.RequiredBy = subject.requiredBy
 	spec.SchedulePriority = subject.schedulePriority()
 	spec.Replicas, spec.ReplicaRequirements, spec.ReplicaRevision, spec.Components = 0, nil, "", nil

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
 
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
@@ -39,14 +40,34 @@ func (f *Fleet) Render(ctx context.Context, target *Target) ([]Rendered, error) 
 	if err != nil {
 		return nil, fmt.Errorf("find the id of the fleet: %w", err)
 	}
-	return rendered(string(fleet.GetUID()), target, target.Binding)
+	return rendered(string(fleet.GetUID()), target, target.Binding, f.versions(ctx, target))
 }
 
-func rendered(fleetID string, target *Target, binding workv1alpha1.Binding) ([]Rendered, error) {
+// versions reads the object in the versions that members get it in. One that the fleet
+// does not serve, though it can convert to it, nobody but the fleet can make.
+func (f *Fleet) versions(ctx context.Context, target *Target) map[string]render.Version {
+	out := map[string]render.Version{}
+	for _, other := range target.Binding.GetSpec().Versions {
+		resource := schema.FromAPIVersionAndKind(other.APIVersion, "").GroupVersion().WithResource(target.Kind.Resource.Resource)
+		var version render.Version
+		object, err := f.Objects.Resource(resource).Namespace(target.Object.GetNamespace()).Get(ctx, target.Object.GetName(), metav1.GetOptions{})
+		if err == nil {
+			version.Template, err = render.Prepare(object)
+		}
+		if err != nil {
+			version.Err = fmt.Errorf("read %s in %s: %w", target, other.APIVersion, err)
+		}
+		out[other.APIVersion] = version
+	}
+	return out
+}
+
+func rendered(fleetID string, target *Target, binding workv1alpha1.Binding, versions map[string]render.Version) ([]Rendered, error) {
 	prepared, err := render.Prepare(target.Object)
 	if err != nil {
 		return nil, err
 	}
+	prepared = prepared.WithVersions(versions)
 	var out []Rendered
 	for _, result := range render.Works(fleetID, prepared, binding) {
 		one := Rendered{Cluster: result.Cluster, Err: result.Err}
@@ -74,9 +95,9 @@ type Change struct {
 func Changes(target *Target, in Rendered) ([]Change, error) {
 	plain := target.Binding.DeepCopyObject().(workv1alpha1.Binding)
 	spec := plain.GetSpec()
-	spec.Placement, spec.Overrides, spec.Tombstones, spec.GracefulEvictionTasks = nil, nil, nil, nil
+	spec.Placement, spec.Overrides, spec.Versions, spec.Tombstones, spec.GracefulEvictionTasks = nil, nil, nil, nil, nil
 	spec.Clusters = []workv1alpha1.TargetCluster{{Name: in.Cluster}}
-	unchanged, err := rendered("", target, plain)
+	unchanged, err := rendered("", target, plain, nil)
 	if err != nil {
 		return nil, err
 	}

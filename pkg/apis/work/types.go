@@ -66,6 +66,7 @@ type BindingSpec struct {
 	Clusters                    []TargetCluster
 	Tombstones                  []Tombstone
 	Overrides                   []ResolvedOverride
+	Versions                    []MemberVersion
 	GracefulEvictionTasks       []GracefulEvictionTask
 	RequiredBy                  []BindingSnapshot
 	PropagateDeps               bool
@@ -123,6 +124,12 @@ type Component struct {
 type TargetCluster struct {
 	Name     string
 	Replicas int32
+}
+
+// MemberVersion is a version of an API and the members that get a template in it.
+type MemberVersion struct {
+	APIVersion string
+	Clusters   []string
 }
 
 // Tombstone is a member whose object is to be deleted.

@@ -211,6 +211,9 @@ type Request struct {
 	// Together are the members of other templates that are to share the member,
 	// Apart of those that are not to; nil when those are nowhere.
 	Together, Apart sets.Set[string]
+	// Versions are those that the fleet can bring the template to, besides its own; the
+	// best first.
+	Versions []string
 	// Expected are the members that will serve the kind of the template once its
 	// CustomResourceDefinition has reached them.
 	Expected sets.Set[string]
@@ -271,6 +274,18 @@ type APIs struct {
 func (a *APIs) Serves(kind schema.GroupVersionKind) bool {
 	_, ok := a.kinds[kind]
 	return ok
+}
+
+// Version returns the version a member gets templates of the kind in: that of the
+// kind, if the member serves it, or else the first of others that it does. It returns
+// false when it serves none.
+func (a *APIs) Version(kind schema.GroupVersionKind, others []string) (string, bool) {
+	for _, version := range append([]string{kind.Version}, others...) {
+		if a.Serves(kind.GroupKind().WithVersion(version)) {
+			return version, true
+		}
+	}
+	return "", false
 }
 
 // Complete reports whether the set is all the member serves.

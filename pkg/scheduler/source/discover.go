@@ -32,6 +32,9 @@ func (s *Source) discover(ctx context.Context) bool {
 		utilruntime.HandleErrorWithContext(ctx, err, "Discover what can be placed")
 		return false
 	}
+	// What fails here failed above.
+	_, all, _ := s.discovery.ServerGroupsAndResources()
+	served := servedVersions(all)
 	by := s.interpreter()
 	found := map[schema.GroupKind]Kind{}
 	for _, list := range lists {
@@ -45,6 +48,9 @@ func (s *Source) discover(ctx context.Context) bool {
 		}
 		for _, resource := range list.APIResources {
 			if kind, ok := placeable(version, resource); ok {
+				if kind.Custom {
+					kind.Versions = others(served[kind.Version.GroupKind()], kind.Version.Version)
+				}
 				found[kind.Version.GroupKind()] = kind.Interpreted(by)
 			}
 		}
@@ -82,6 +88,7 @@ func placeable(version schema.GroupVersion, resource metav1.APIResource) (Kind, 
 		Resource:   version.WithResource(resource.Name),
 		Namespaced: resource.Namespaced,
 		Custom:     custom,
+		Versions:   nativeVersions(kind),
 	}, true
 }
 
@@ -136,7 +143,7 @@ func (s *Source) sawDefined(kind schema.GroupKind) bool {
 
 // same reports whether templates of a kind are watched and read alike.
 func (k Kind) same(other Kind) bool {
-	return k.Resource == other.Resource && k.Namespaced == other.Namespaced && k.Rules == other.Rules
+	return k.Resource == other.Resource && k.Namespaced == other.Namespaced && k.Rules == other.Rules && slices.Equal(k.Versions, other.Versions)
 }
 
 // definitionsServed reports whether there is a watched kind for each

@@ -25,6 +25,7 @@ func KindOf(version schema.GroupVersionKind, resource schema.GroupVersionResourc
 		Resource:   resource,
 		Namespaced: namespaced,
 		Custom:     custom,
+		Versions:   nativeVersions(version),
 	}
 }
 

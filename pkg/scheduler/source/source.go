@@ -96,6 +96,9 @@ type Kind struct {
 	// Custom says that a CustomResourceDefinition or an aggregated server defines
 	// it.
 	Custom bool
+	// Versions are those that the fleet can bring objects to, besides that of Version;
+	// the best first.
+	Versions []string
 }
 
 // watched is a Kind with its informer.

@@ -36,6 +36,7 @@ type fakeDiscovery struct {
 	discovery.ServerResourcesInterface
 	mu    sync.Mutex
 	lists []*metav1.APIResourceList
+	older []*metav1.APIResourceList
 	err   error
 }
 
@@ -43,6 +44,12 @@ func (f *fakeDiscovery) ServerPreferredResources() ([]*metav1.APIResourceList, e
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.lists), f.err
+}
+
+func (f *fakeDiscovery) ServerGroupsAndResources() ([]*metav1.APIGroup, []*metav1.APIResourceList, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return nil, slices.Concat(f.lists, f.older), f.err
 }
 
 func (f *fakeDiscovery) serve(err error, lists ...*metav1.APIResourceList) {
@@ -198,6 +205,17 @@ func TestWatchesWhatIsServed(t *testing.T) {
 		kind, _ := f.Kind(schema.GroupKind{Group: "example.com", Kind: "Widget"})
 		if !kind.Custom || kind.Definition().Name != "widgets.example.com" {
 			t.Errorf("Kind(...): want a custom one of widgets.example.com, got %+v", kind)
+		}
+
+		f.discovery.older = []*metav1.APIResourceList{
+			resources("example.com/v1beta1", metav1.APIResource{Name: "widgets", Kind: "Widget", Namespaced: true}, metav1.APIResource{Name: "widgets/status", Kind: "Widget"}),
+			resources("example.com/v1beta2", metav1.APIResource{Name: "widgets", Kind: "Widget", Namespaced: true}),
+		}
+		f.Discover()
+		settled(f)
+		kind, _ = f.Kind(schema.GroupKind{Group: "example.com", Kind: "Widget"})
+		if diff := cmp.Diff([]string{"v1beta2", "v1beta1"}, kind.Versions); diff != "" {
+			t.Errorf("versions that come: -want, +got:\n%s", diff)
 		}
 
 		f.discovery.serve(nil, core, extensions)
@@ -413,4 +431,12 @@ func TestLive(t *testing.T) {
 
 func fakeOf(f *fixture, resource schema.GroupVersionResource, namespace string) metadatafake.MetadataClient {
 	return f.metadata.Resource(resource).Namespace(namespace).(metadatafake.MetadataClient)
+}
+
+func TestNativeVersions(t *testing.T) {
+	kind := KindOf(schema.GroupVersionKind{Group: "storage.k8s.io", Version: "v1", Kind: "VolumeAttributesClass"},
+		schema.GroupVersionResource{Group: "storage.k8s.io", Version: "v1", Resource: "volumeattributesclasses"}, false)
+	if diff := cmp.Diff([]string{"v1beta1", "v1alpha1"}, kind.Versions); diff != "" {
+		t.Errorf("versions of a native kind, the best first: -want, +got:\n%s", diff)
+	}
 }

@@ -145,6 +145,13 @@ type BindingSpec struct {
 	// +listType=atomic
 	Overrides []ResolvedOverride `json:"overrides,omitempty"`
 
+	// versions are the API versions of members that do not serve the one of
+	// resource.apiVersion. The server converts the template for them.
+	// +optional
+	// +listType=map
+	// +listMapKey=apiVersion
+	Versions []MemberVersion `json:"versions,omitempty"`
+
 	// gracefulEvictionTasks are the members that lose the template, or replicas of
 	// it, once its replacement is healthy. A member that is in clusters no more is
 	// served still; one that is runs the replicas of its tasks in addition.
@@ -291,6 +298,15 @@ type TargetCluster struct {
 	// for Duplicated ones, which keep the number of the template.
 	// +optional
 	Replicas int32 `json:"replicas,omitempty"`
+}
+
+// MemberVersion is a version of an API and the members that get a template in it.
+type MemberVersion struct {
+	// apiVersion of the template in the members, of the group of resource.apiVersion.
+	APIVersion string `json:"apiVersion"`
+	// clusters are the names of the members. At least one.
+	// +listType=set
+	Clusters []string `json:"clusters"`
 }
 
 // Tombstone is a member whose object is to be deleted.

@@ -47,6 +47,7 @@ func validateBindingSpec(b work.Binding, path *field.Path) field.ErrorList {
 	errs = append(errs, validateReplicaNeeds(spec, path)...)
 	errs = append(errs, validateTombstones(spec.Tombstones, path.Child("tombstones"))...)
 	errs = append(errs, validateOverrides(spec.Overrides, path.Child("overrides"))...)
+	errs = append(errs, validateVersions(spec, path.Child("versions"))...)
 	errs = append(errs, validateEvictions(spec.GracefulEvictionTasks, path.Child("gracefulEvictionTasks"))...)
 	return append(errs, validateRequiredBy(spec.RequiredBy, path.Child("requiredBy"))...)
 }
@@ -154,6 +155,25 @@ func validateOverrides(overrides []work.ResolvedOverride, path *field.Path) fiel
 		})...)
 	}
 	return errs
+}
+
+// validateVersions refuses versions of another group, and two for one member.
+func validateVersions(spec *work.BindingSpec, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	group, clusters := groupOf(spec.Resource.APIVersion), []string(nil)
+	for i, version := range spec.Versions {
+		where := path.Index(i)
+		errs = append(errs, fieldcheck.GroupVersion(version.APIVersion, where.Child("apiVersion"))...)
+		if groupOf(version.APIVersion) != group {
+			errs = append(errs, field.Invalid(where.Child("apiVersion"), version.APIVersion, "must be of the group of resource.apiVersion"))
+		}
+		if len(version.Clusters) == 0 {
+			errs = append(errs, field.Required(where.Child("clusters"), "at least one"))
+		}
+		errs = append(errs, clustervalidation.ClusterNames(version.Clusters, where.Child("clusters"))...)
+		clusters = append(clusters, version.Clusters...)
+	}
+	return append(errs, fieldcheck.Unique(clusters, path, func(name string, path *field.Path) (string, *field.Path) { return name, path })...)
 }
 
 func validateEvictions(tasks []work.GracefulEvictionTask, path *field.Path) field.ErrorList {

@@ -68,6 +68,17 @@ func TestValidateBinding(t *testing.T) {
 			change: func(b *work.ResourceBinding) { b.Spec.Overrides = []work.ResolvedOverride{{}} },
 			want:   []string{"FieldValueRequired spec.overrides[0].policy.name", "FieldValueRequired spec.overrides[0].overriders"},
 		},
+		"Versions": {
+			reason: "a member gets a template in one version, of its own group",
+			change: func(b *work.ResourceBinding) {
+				b.Spec.Versions = []work.MemberVersion{
+					{APIVersion: "apps/v1beta1", Clusters: []string{"east"}},
+					{APIVersion: "batch/v1", Clusters: []string{"east"}},
+					{APIVersion: "apps/v1beta2"},
+				}
+			},
+			want: []string{"FieldValueInvalid spec.versions[1].apiVersion", "FieldValueRequired spec.versions[2].clusters", "FieldValueDuplicate spec.versions[1]"},
+		},
 		"Eviction": {
 			reason: "who evicted, and why, is on record",
 			change: func(b *work.ResourceBinding) {

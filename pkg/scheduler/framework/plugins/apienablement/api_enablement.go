@@ -11,7 +11,7 @@ import (
 )
 
 // APIEnablement is a plugin that checks that the member serves the kind of the
-// template in its version.
+// template in a version that the fleet can bring it to.
 type APIEnablement struct{}
 
 var (
@@ -39,8 +39,9 @@ func (APIEnablement) Events() framework.Event { return framework.MemberAPIs }
 // already: what a member reports may be incomplete for a while, and nothing is
 // taken away because of that.
 func (APIEnablement) Filter(_ context.Context, request *framework.Request, candidate *framework.Candidate) *framework.Status {
+	_, serves := candidate.APIs.Version(request.Template.Kind, request.Versions)
 	switch {
-	case candidate.Placed, candidate.APIs.Serves(request.Template.Kind), request.Expected.Has(candidate.Name()):
+	case candidate.Placed, serves, request.Expected.Has(candidate.Name()):
 		return nil
 	case !candidate.APIs.Known():
 		return framework.Refuse(ErrReasonUnknown)
