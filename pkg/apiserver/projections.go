@@ -22,6 +22,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes"
 	coordinationv1client "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
 	cliflag "k8s.io/component-base/cli/flag"
 
@@ -76,6 +77,7 @@ type projections struct {
 
 	kubelets *projection.Kubelets
 	members  *projectedMembers
+	owners   *projection.Workloads
 	number   uint64
 	leases   coordinationv1client.LeasesGetter
 }
@@ -85,11 +87,12 @@ func newProjections(opts ProjectionOptions, ways *members.Members) (*projections
 	if !opts.Enabled.Value() {
 		return nil, nil //nolint:nilnil // nothing is to be shown
 	}
-	p := &projections{members: newProjectedMembers(ways), number: opts.Server}
+	p := &projections{members: newProjectedMembers(ways), owners: &projection.Workloads{}, number: opts.Server}
 	var err error
 	p.Projections, err = projection.New(projection.Options{
 		Kinds:   []projection.Kind{projection.Pods(), projection.Nodes()},
 		Members: p.members,
+		Owners:  p.owners,
 		Server:  opts.Server,
 		Bump:    p.bump,
 	})
@@ -112,6 +115,9 @@ func (p *projections) install(server *genericapiserver.GenericAPIServer) error {
 		return fmt.Errorf("make loopback client: %w", err)
 	}
 	p.leases = client.CoordinationV1()
+	if p.owners.Client, err = metadata.NewForConfig(server.LoopbackClientConfig); err != nil {
+		return fmt.Errorf("make loopback metadata client: %w", err)
+	}
 	fleetClient, err := newLoopbackFleetClient(server.LoopbackClientConfig)
 	if err != nil {
 		return err

@@ -31,6 +31,8 @@ type claimant struct {
 	learned bool
 	// shown is what is served now, nil for nothing.
 	shown *entry
+	// owner is the key of its owner, empty for none.
+	owner string
 	// next has the same name and comes after this one.
 	next *claimant
 }

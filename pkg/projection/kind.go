@@ -25,6 +25,8 @@ type Kind struct {
 	Kind string
 	// Namespaced says that it is.
 	Namespaced bool
+	// Owned says that its objects have owners in the fleet.
+	Owned bool
 	// Suffixed says that names are always <name>.<member>.
 	Suffixed bool
 	// Selector is a label selector for what is read from members; empty is all.
@@ -33,26 +35,11 @@ type Kind struct {
 	New, NewList func() runtime.Object
 	// Project makes of a member's object, in that version, what the fleet shows, and
 	// returns false when it does not show it. The label with the member's name is set
-	// already, and the name becomes the fleet's afterwards.
-	Project func(member string, object runtime.Object, owners Owners) bool
+	// already, name and owner become the fleet's afterwards.
+	Project func(member string, object runtime.Object) bool
 	// Own says why a change of the object in the fleet cannot be one in the member,
 	// nil when it can. Both are in the version members serve.
 	Own func(before, after runtime.Object) error
-}
-
-// Owners knows which object of the fleet stands behind an object of a member.
-type Owners interface {
-	// Owner returns the fleet's owner for what a member's owner reference says of an
-	// object in a namespace, and false when there is none.
-	Owner(member, namespace string, reference metav1.OwnerReference, labels map[string]string) (metav1.OwnerReference, bool)
-}
-
-// NoOwners knows of none.
-type NoOwners struct{}
-
-// Owner implements Owners.
-func (NoOwners) Owner(string, string, metav1.OwnerReference, map[string]string) (metav1.OwnerReference, bool) {
-	return metav1.OwnerReference{}, false
 }
 
 // observe makes an observation of a member's object, which is used up. It returns
@@ -70,8 +57,11 @@ func (k *Kind) observe(member string, object runtime.Object, owners Owners) (obs
 	}
 	labels[wellknown.LabelCluster] = member
 	accessor.SetLabels(labels)
-	accessor.SetOwnerReferences(k.owners(member, accessor, owners))
-	if !k.Project(member, object, owners) {
+	if k.Owned {
+		seen.owner, _ = owners.Key(accessor)
+	}
+	accessor.SetOwnerReferences(nil)
+	if !k.Project(member, object) {
 		return seen, false, nil
 	}
 	if seen.object, err = k.internal(object); err != nil {
@@ -94,19 +84,6 @@ func (k *Kind) nameIn(member, name string) string {
 		return strings.TrimSuffix(name, "."+member)
 	}
 	return name
-}
-
-// owners are the fleet's owners of a member's object. None of them is to wait for
-// it when it is deleted in the foreground: the member does that.
-func (k *Kind) owners(member string, object metav1.Object, owners Owners) []metav1.OwnerReference {
-	var found []metav1.OwnerReference
-	for _, reference := range object.GetOwnerReferences() {
-		if owner, ok := owners.Owner(member, object.GetNamespace(), reference, object.GetLabels()); ok {
-			owner.Controller, owner.BlockOwnerDeletion = reference.Controller, nil
-			found = append(found, owner)
-		}
-	}
-	return found
 }
 
 // internal defaults an object and returns it in the version registries use.

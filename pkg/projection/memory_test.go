@@ -49,6 +49,9 @@ func typicalPod(n int) *corev1.Pod {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: fmt.Sprintf("namespace-%d", n%20), Name: fmt.Sprintf("web-5d8f9c7b6d-%05d", n), GenerateName: "web-5d8f9c7b6d-",
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web-5d8f9c7b6d", UID: "00000000-0000-0000-0000-000000000001", Controller: new(true), BlockOwnerDeletion: new(true),
+			}},
 			UID: types.UID(fmt.Sprintf("00000000-0000-0000-0000-%012d", n)), ResourceVersion: fmt.Sprint(n + 1), CreationTimestamp: metav1.Now(),
 			Labels: map[string]string{"app": "web", "pod-template-hash": "5d8f9c7b6d", wellknown.LabelTemplate: "7c9f8d6b5"},
 		},
@@ -192,12 +195,15 @@ func TestMemoryOfAPod(t *testing.T) {
 		return used
 	}
 	unioned := func() storage.Interface {
-		u := newUnion()
+		owners := &testOwners{known: map[string]Owner{"web-5d8f9c7b6d": {
+			Reference: metav1.OwnerReference{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web-5d8f9c7b6d", UID: "1", Controller: new(true)},
+		}}}
+		u := newUnion(owners)
 		if err := u.load(10, 1, nil); err != nil {
 			t.Fatal(err)
 		}
 		for n := range pods {
-			seen, _, err := kind.observe("member", decoded(t, n), NoOwners{})
+			seen, _, err := kind.observe("member", decoded(t, n), owners)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -26,7 +26,7 @@ func Nodes() Kind {
 
 // projectNode puts the fleet's name of the Node first among its addresses: the API
 // server reaches its Pods by it (see Kubelets). Addresses of members may be the same.
-func projectNode(member string, object runtime.Object, _ Owners) bool {
+func projectNode(member string, object runtime.Object) bool {
 	node, ok := object.(*corev1.Node)
 	if !ok {
 		return false

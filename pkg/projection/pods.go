@@ -20,6 +20,7 @@ func Pods() Kind {
 		Resource:   corev1.SchemeGroupVersion.WithResource("pods"),
 		Kind:       "Pod",
 		Namespaced: true,
+		Owned:      true,
 		// The stamp in the Pod template. A Pod that is a template itself has none: it is
 		// stored in the fleet.
 		Selector: wellknown.LabelTemplate,
@@ -30,7 +31,7 @@ func Pods() Kind {
 	}
 }
 
-func projectPod(member string, object runtime.Object, _ Owners) bool {
+func projectPod(member string, object runtime.Object) bool {
 	pod, ok := object.(*corev1.Pod)
 	if !ok {
 		return false

@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
@@ -56,7 +57,7 @@ type runningLink struct {
 
 func newSurface(kind *Kind, options *Options) *surface {
 	return &surface{
-		kind: kind, options: options, union: newUnion(), links: map[string]*runningLink{},
+		kind: kind, options: options, union: newUnion(options.Owners), links: map[string]*runningLink{},
 		awake: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 }
@@ -68,6 +69,9 @@ func (s *surface) run(ctx context.Context) {
 	defer running.Wait()
 	running.Go(func() { s.followStored(ctx) })
 	running.Go(func() { s.followMembers(ctx) })
+	if s.kind.Owned {
+		running.Go(func() { s.followOwners(ctx) })
+	}
 }
 
 // followStored follows etcd and retries whatever fails.
@@ -160,6 +164,47 @@ func (s *surface) moveOn(ctx context.Context, changes int) error {
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// followOwners shows other owners where they have become others, from the first time
+// that members are needed.
+func (s *surface) followOwners(ctx context.Context) {
+	s.mu.Lock()
+	awake := s.awake
+	s.mu.Unlock()
+	select {
+	case <-awake:
+	case <-ctx.Done():
+		return
+	}
+	changed := workqueue.NewTyped[string]()
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() {
+		defer changed.ShutDown()
+		s.options.Owners.Follow(ctx, changed.Add)
+	})
+	for {
+		owner, ended := changed.Get()
+		if ended {
+			return
+		}
+		if err := s.reown(ctx, owner); err != nil && ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "Objects of members keep the owner they had", "owner", owner)
+		}
+		changed.Done(owner)
+	}
+}
+
+// reown has all objects of an owner show it as it is now.
+func (s *surface) reown(ctx context.Context, owner string) error {
+	for more := true; more; {
+		if err := s.reserve(ctx, chunk); err != nil {
+			return err
+		}
+		more = s.union.reown(owner)
 	}
 	return nil
 }

@@ -41,13 +41,18 @@ type union struct {
 	claims   claims
 	// keys are those a member claims, by member.
 	keys map[string]map[string]struct{}
+	// owned are members' objects by the key of their owner.
+	owned  map[string]*owned
+	owners Owners
 }
 
-func newUnion() *union {
+func newUnion(owners Owners) *union {
 	return &union{
 		ledger: ledger.New(func(runtime.Object) int64 { return 0 }),
 		claims: claims{},
 		keys:   map[string]map[string]struct{}{},
+		owned:  map[string]*owned{},
+		owners: owners,
 	}
 }
 
@@ -197,6 +202,7 @@ type observation struct {
 	key     string
 	object  runtime.Object
 	version uint64 // in the member
+	owner   string // key of the owner, empty for none
 }
 
 // put takes in an object of a member. learned says that it is the answer to a
@@ -236,6 +242,8 @@ func (u *union) set(member string, seen observation, learned bool) []change {
 	case (at.learned || learned) && seen.version < at.version:
 		return nil
 	}
+	u.setOwner(at, seen.key, seen.owner)
+	u.dress(seen.object, seen.owner)
 	at.object, at.version, at.learned = seen.object, seen.version, learned
 	if at.shown == nil {
 		return append(u.hide(seen.key), u.unhide(seen.key)...)
@@ -260,6 +268,7 @@ func (u *union) unset(member, key string) []change {
 	if at == nil {
 		return nil
 	}
+	u.setOwner(at, key, "")
 	if delete(u.keys[member], key); len(u.keys[member]) == 0 {
 		delete(u.keys, member)
 	}

@@ -161,7 +161,7 @@ func TestNames(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			u := newUnion()
+			u := newUnion(NoOwners{})
 			if err := u.load(10, 1, nil); err != nil {
 				t.Fatal(err)
 			}
@@ -229,7 +229,7 @@ func TestLearned(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			u := newUnion()
+			u := newUnion(NoOwners{})
 			if err := u.load(10, 1, nil); err != nil {
 				t.Fatal(err)
 			}
@@ -243,7 +243,7 @@ func TestLearned(t *testing.T) {
 }
 
 func TestEtcdThatWentBack(t *testing.T) {
-	u := newUnion()
+	u := newUnion(NoOwners{})
 	if err := u.load(10, 1, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +259,7 @@ func TestUnionIsWhatThereIs(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	u := newUnion()
+	u := newUnion(NoOwners{})
 	if err := u.load(10, 1, nil); err != nil {
 		t.Fatal(err)
 	}

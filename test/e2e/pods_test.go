@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 )
@@ -37,6 +40,18 @@ func TestPods(t *testing.T) {
 		logs := s.kubectl(t, "logs", "--selector=app=web")
 		if got := strings.Count(logs, "starting\n"); got != 4 {
 			t.Errorf("four Pods say that they start, got %d:\n%s", got, logs)
+		}
+	})
+	t.Run("Owners", func(t *testing.T) {
+		s.checkOwners(t, 4)
+		pod, _, _ := strings.Cut(s.kubectl(t, "get", "pods", "--selector=app=web", "--output=name"), "\n")
+		if out := s.kubectl(t, "describe", pod); !strings.Contains(out, "Controlled By:  ReplicaSet/web-") {
+			t.Errorf("describe tells who made a pod:\n%s", out)
+		}
+		node := s.kubectl(t, "get", pod, "--output=jsonpath={.spec.nodeName}")
+		// What nobody would replace is not drained without --force.
+		if out := s.kubectl(t, "drain", node, "--dry-run=client", "--pod-selector=app=web"); !strings.Contains(out, "evicting pod") {
+			t.Errorf("a node of a member can be drained: %s", out)
 		}
 	})
 	t.Run("Watch", s.checkPodWatch)
@@ -114,6 +129,68 @@ func (s *space) checkPodSelectors(t *testing.T) {
 		if len(got) != inMember[m.Name()] || len(got) == 0 {
 			t.Errorf("pods of %s: want %d and some, got %v", m.Name(), inMember[m.Name()], got)
 		}
+	}
+}
+
+// checkOwners checks that all Pods in the fleet, as many as are wanted, are controlled by
+// workloads of the fleet, which select them.
+func (s *space) checkOwners(t *testing.T, want int) {
+	t.Helper()
+	eventually(t, propagation, "pods to have their owners", func(ctx context.Context) error {
+		pods, err := s.kube.CoreV1().Pods(s.namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		if len(pods.Items) != want {
+			return fmt.Errorf("want %d pods, got %d", want, len(pods.Items))
+		}
+		for _, pod := range pods.Items {
+			if err := s.checkOwner(ctx, &pod); err != nil {
+				return fmt.Errorf("pod %s: %w", pod.Name, err)
+			}
+		}
+		return nil
+	})
+}
+
+func (s *space) checkOwner(ctx context.Context, pod *corev1.Pod) error {
+	owner := metav1.GetControllerOf(pod)
+	if owner == nil {
+		return errors.New("nobody controls it")
+	}
+	uid, selector, err := s.workload(ctx, owner.Kind, owner.Name)
+	if err != nil {
+		return err
+	}
+	matches, err := metav1.LabelSelectorAsSelector(selector)
+	if err != nil {
+		return err
+	}
+	if uid != owner.UID || !matches.Matches(labels.Set(pod.Labels)) {
+		return fmt.Errorf("owner %s %s has uid %s and selects %s, the pod has uid %s and %v", owner.Kind, owner.Name, uid, matches, owner.UID, pod.Labels)
+	}
+	return nil
+}
+
+// workload reads the uid and the selector of a workload of the fleet.
+func (s *space) workload(ctx context.Context, kind, name string) (types.UID, *metav1.LabelSelector, error) {
+	apps := s.kube.AppsV1()
+	switch kind {
+	case "ReplicaSet":
+		w, err := apps.ReplicaSets(s.namespace).Get(ctx, name, metav1.GetOptions{})
+		return w.UID, w.Spec.Selector, err
+	case "StatefulSet":
+		w, err := apps.StatefulSets(s.namespace).Get(ctx, name, metav1.GetOptions{})
+		return w.UID, w.Spec.Selector, err
+	case "DaemonSet":
+		w, err := apps.DaemonSets(s.namespace).Get(ctx, name, metav1.GetOptions{})
+		return w.UID, w.Spec.Selector, err
+	case "Job":
+		// Its own selector is not the members', which each make one.
+		w, err := s.kube.BatchV1().Jobs(s.namespace).Get(ctx, name, metav1.GetOptions{})
+		return w.UID, &metav1.LabelSelector{}, err
+	default:
+		return "", nil, fmt.Errorf("a %s makes no pods", kind)
 	}
 }
 

@@ -242,6 +242,8 @@ spec:
 	if len(homes) != 1 || !strings.HasSuffix(homes[0], "3/3") {
 		t.Errorf("a StatefulSet runs in one member as a whole, got %v", homes)
 	}
+	// Four of the DaemonSet, three of the StatefulSet, one of each Job.
+	s.checkOwners(t, 9)
 }
 
 func statefulSetState(set *appsv1.StatefulSet) string {
