@@ -24,6 +24,7 @@ import (
 	kubeopenapi "k8s.io/kubernetes/pkg/generated/openapi"
 
 	"fleet.dev/fleet/pkg/apiserver/admission/placementpreview"
+	"fleet.dev/fleet/pkg/apiserver/dialer"
 	fleetopenapi "fleet.dev/fleet/pkg/generated/openapi"
 )
 
@@ -42,7 +43,7 @@ type wrapStorage func(generic.RESTOptionsGetter) generic.RESTOptionsGetter
 
 // newConfig follows kube-apiserver's NewConfig; upstream's cannot be called
 // because it fixes the schemes' OpenAPI definitions and the served groups.
-func newConfig(opts CompletedOptions, wrap wrapStorage) (*config, error) {
+func newConfig(opts CompletedOptions, wrap wrapStorage, through *dialer.Dialer) (*config, error) {
 	installScheme()
 	resources := controlplane.DefaultAPIResourceConfigSource()
 	resources.EnableVersions(fleetGroupVersions()...)
@@ -76,6 +77,9 @@ func newConfig(opts CompletedOptions, wrap wrapStorage) (*config, error) {
 		return nil, err
 	}
 	cp := &kube.ControlPlane
+	if err := dialServices(cp, through); err != nil {
+		return nil, fmt.Errorf("configure the way to Services: %w", err)
+	}
 	authInfo := webhook.NewDefaultAuthenticationInfoResolverWrapper(
 		cp.ProxyTransport, cp.Generic.EgressSelector, cp.Generic.LoopbackClientConfig, cp.Generic.TracerProvider)
 	apiExtensions, err := controlplaneapiserver.CreateAPIExtensionsConfig(
@@ -92,6 +96,9 @@ func newConfig(opts CompletedOptions, wrap wrapStorage) (*config, error) {
 	}
 	agents.watchSessions(&aggregator.GenericConfig.Config)
 	aggregator.GenericConfig.BuildHandlerChainFunc = withMemberRequests(aggregator.GenericConfig.BuildHandlerChainFunc)
+	if err := proxyThroughMembers(cp, aggregator, through); err != nil {
+		return nil, fmt.Errorf("configure the way to Services: %w", err)
+	}
 	return &config{aggregator: aggregator, kube: kube, apiExtensions: apiExtensions, agents: agents, placements: opts.placements}, nil
 }
 

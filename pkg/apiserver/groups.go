@@ -77,6 +77,8 @@ type fleetGroups struct {
 	sink    sink
 	stores  workrest.FeedbackStores
 	members *members.Members
+	// reach is members as this server itself reaches them.
+	reach *projectedMembers
 	// projections are nil unless they are enabled.
 	projections *projections
 	peers       bool
@@ -89,6 +91,7 @@ type fleetGroups struct {
 func newFleetGroups(peers bool) *fleetGroups {
 	capture := derived.NewCapture(legacyscheme.Scheme, apiextensionsapiserver.Scheme, aggregatorscheme.Scheme)
 	f := &fleetGroups{capture: capture, members: members.New(clock.RealClock{}), peers: peers}
+	f.reach = newProjectedMembers(f.members)
 	f.engine = derived.NewEngine(capture, derived.Options{
 		// Status follows from a decision also where no member reports, and a crash
 		// between two writes is made good after the next start.

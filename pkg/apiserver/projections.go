@@ -76,22 +76,21 @@ type projections struct {
 	*projection.Projections
 
 	kubelets *projection.Kubelets
-	members  *projectedMembers
 	owners   *projection.Workloads
 	number   uint64
 	leases   coordinationv1client.LeasesGetter
 }
 
 // newProjections returns nil unless they are enabled.
-func newProjections(opts ProjectionOptions, ways *members.Members) (*projections, error) {
+func newProjections(opts ProjectionOptions, members *projectedMembers) (*projections, error) {
 	if !opts.Enabled.Value() {
 		return nil, nil //nolint:nilnil // nothing is to be shown
 	}
-	p := &projections{members: newProjectedMembers(ways), owners: &projection.Workloads{}, number: opts.Server}
+	p := &projections{owners: &projection.Workloads{}, number: opts.Server}
 	var err error
 	p.Projections, err = projection.New(projection.Options{
 		Kinds:   []projection.Kind{projection.Pods(), projection.Nodes()},
-		Members: p.members,
+		Members: members,
 		Owners:  p.owners,
 		Server:  opts.Server,
 		Bump:    p.bump,
@@ -118,16 +117,7 @@ func (p *projections) install(server *genericapiserver.GenericAPIServer) error {
 	if p.owners.Client, err = metadata.NewForConfig(server.LoopbackClientConfig); err != nil {
 		return fmt.Errorf("make loopback metadata client: %w", err)
 	}
-	fleetClient, err := newLoopbackFleetClient(server.LoopbackClientConfig)
-	if err != nil {
-		return err
-	}
-	informers := fleetinformers.NewSharedInformerFactoryWithOptions(fleetClient, 0, fleetinformers.WithTransform(trimMember))
-	if err := p.members.watch(informers.Cluster().V1alpha1().Clusters().Informer()); err != nil {
-		return err
-	}
 	if err := server.AddPostStartHook("fleet/projections", func(hook genericapiserver.PostStartHookContext) error {
-		informers.StartWithContext(hook)
 		go runUntilDone(hook, p.Run)
 		go runUntilDone(hook, p.kubelets.Run)
 		return nil
@@ -163,8 +153,8 @@ type projectionReadiness struct{ projections *projections }
 func (projectionReadiness) Name() string                { return "fleet-projections" }
 func (r projectionReadiness) Check(*http.Request) error { return r.projections.Ready() }
 
-// projectedMembers is how projections get to members. It implements
-// projection.Members.
+// projectedMembers is how the server gets to members on its own behalf: for
+// projections, and to dial Services. It implements projection.Members.
 type projectedMembers struct {
 	ways *members.Members
 	as   user.Info
@@ -179,6 +169,22 @@ var _ projection.Members = &projectedMembers{}
 
 func newProjectedMembers(ways *members.Members) *projectedMembers {
 	return &projectedMembers{ways: ways, as: &user.DefaultInfo{Name: wellknown.UserAPIServer}, changed: make(chan struct{})}
+}
+
+// install has Clusters be watched with the server.
+func (m *projectedMembers) install(server *genericapiserver.GenericAPIServer) error {
+	fleetClient, err := newLoopbackFleetClient(server.LoopbackClientConfig)
+	if err != nil {
+		return err
+	}
+	informers := fleetinformers.NewSharedInformerFactoryWithOptions(fleetClient, 0, fleetinformers.WithTransform(trimMember))
+	if err := m.watch(informers.Cluster().V1alpha1().Clusters().Informer()); err != nil {
+		return err
+	}
+	return server.AddPostStartHook("fleet/member-list", func(hook genericapiserver.PostStartHookContext) error {
+		informers.StartWithContext(hook)
+		return nil
+	})
 }
 
 // watch has Clusters come from an informer that is not started yet.

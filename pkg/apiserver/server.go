@@ -58,10 +58,10 @@ func (s *Server) connectEtcd(ctx context.Context) (err error) {
 func (s *Server) assemble() error {
 	fleet := newFleetGroups(!s.options.embed)
 	var err error
-	if fleet.projections, err = newProjections(s.options.projections, fleet.members); err != nil {
+	if fleet.projections, err = newProjections(s.options.projections, fleet.reach); err != nil {
 		return fmt.Errorf("assemble projections: %w", err)
 	}
-	cfg, err := newConfig(s.options, fleet.wrap)
+	cfg, err := newConfig(s.options, fleet.wrap, fleet.newDialer())
 	if err != nil {
 		return err
 	}
@@ -82,6 +82,9 @@ func (s *Server) assemble() error {
 		return fmt.Errorf("assemble fleet groups: %w", err)
 	}
 	if err := fleet.connectMembers(kube.ControlPlane.GenericAPIServer, s.options); err != nil {
+		return fmt.Errorf("assemble the way to members: %w", err)
+	}
+	if err := fleet.reach.install(kube.ControlPlane.GenericAPIServer); err != nil {
 		return fmt.Errorf("assemble the way to members: %w", err)
 	}
 	if fleet.projections != nil {

@@ -174,7 +174,7 @@ func (k *Kubelets) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, err.Error(), http.StatusNotFound)
 		return
 	}
-	member, name, ok := k.projections.pod(asked.namespace, asked.pod)
+	member, name, ok := k.projections.FindPod(asked.namespace, asked.pod)
 	if !ok {
 		http.Error(w, fmt.Sprintf("pod %q is not in a member any more", asked.pod), http.StatusNotFound)
 		return
@@ -281,8 +281,8 @@ func (a *asked) inMember(name string) *url.URL {
 	return &url.URL{Path: fmt.Sprintf("/api/v1/namespaces/%s/pods/%s/%s", a.namespace, name, a.subresource), RawQuery: query.Encode()}
 }
 
-// pod finds the member of a Pod and its name there.
-func (p *Projections) pod(namespace, name string) (member, inMember string, ok bool) {
+// FindPod finds the member of a Pod and its name there.
+func (p *Projections) FindPod(namespace, name string) (member, inMember string, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.surfaces {
