@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/endpoints/handlers"
 	"k8s.io/apiserver/pkg/endpoints/metrics"
 	"k8s.io/apiserver/pkg/endpoints/request"
@@ -95,7 +94,7 @@ func proxyThroughMembers(config *controlplaneapiserver.Config, aggregator *aggre
 	if aggregator.GenericConfig.SharedInformerFactory, err = newAggregatorInformers(others, config.Generic.LoopbackClientConfig); err != nil {
 		return err
 	}
-	proxies := newServiceProxies(through.NewServices(config.ProxyTransport), config.Generic.AdmissionControl)
+	proxies := newServiceProxies(through.NewServices(config.ProxyTransport), config.Generic)
 	aggregator.GenericConfig.BuildHandlerChainFunc = withServiceProxies(aggregator.GenericConfig.BuildHandlerChainFunc, proxies)
 	config.ProxyTransport = through.PodTransport(config.ProxyTransport)
 	return nil
@@ -126,7 +125,11 @@ func isServiceProxy(info *request.RequestInfo) bool {
 
 // newServiceProxies is upstream's subresource proxy of Services with another way to
 // find them.
-func newServiceProxies(services *dialer.Services, admit admission.Interface) http.Handler {
+func newServiceProxies(services *dialer.Services, server *genericapiserver.Config) http.Handler {
+	resource, kind := corev1.SchemeGroupVersion.WithResource("services"), corev1.SchemeGroupVersion.WithKind("ServiceProxyOptions")
+	// What webhooks with matchPolicy Equivalent go by.
+	equivalents := runtime.NewEquivalentResourceRegistry()
+	equivalents.RegisterKindFor(resource, "proxy", kind)
 	scope := &handlers.RequestScope{
 		Namer:            handlers.ContextBasedNaming{Namer: meta.NewAccessor()},
 		Serializer:       legacyscheme.Codecs,
@@ -136,13 +139,16 @@ func newServiceProxies(services *dialer.Services, admit admission.Interface) htt
 		Defaulter:        legacyscheme.Scheme,
 		Typer:            legacyscheme.Scheme,
 		UnsafeConvertor:  runtime.UnsafeObjectConvertor(legacyscheme.Scheme),
-		Resource:         corev1.SchemeGroupVersion.WithResource("services"),
+		Authorizer:       server.Authorization.Authorizer,
+		Resource:         resource,
 		Subresource:      "proxy",
-		Kind:             corev1.SchemeGroupVersion.WithKind("ServiceProxyOptions"),
+		Kind:             kind,
 		HubGroupVersion:  schema.GroupVersion{Version: runtime.APIVersionInternal},
 		MetaGroupVersion: metav1.SchemeGroupVersion,
+
+		EquivalentResourceMapper: equivalents,
 	}
 	connecter := &serviceregistry.ProxyREST{Redirector: services}
 	return metrics.InstrumentHandlerFunc("CONNECT", "", "v1", "services", "proxy", "namespace", metrics.APIServerComponent, false, "",
-		handlers.ConnectResource(connecter, scope, admit, "", true))
+		handlers.ConnectResource(connecter, scope, server.AdmissionControl, "", true))
 }

@@ -37,6 +37,8 @@ type stageValues struct {
 	PodLog string
 	// Root tells whether kwok may become another user.
 	Root bool
+	// PortForward is the command behind each port of a Pod, a list in YAML.
+	PortForward string
 }
 
 // podLogMessages are what every pod of a bed logs.
@@ -60,21 +62,21 @@ const kwokConfigFile = "kwok.yaml"
 
 // writeKwokConfig fills dir with what kwok reads: kwok's own stages from the
 // binaries directory and the bed's, as documents of one file, and the pods' log.
-func writeKwokConfig(dir, bin, member string, root bool, now time.Time) error {
+func writeKwokConfig(dir, bin string, values stageValues, now time.Time) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	podLog := filepath.Join(dir, podLogFile)
+	values.PodLog = filepath.Join(dir, podLogFile)
 	documents, err := stockStages(filepath.Join(bin, toolchain.StagesDir))
 	if err != nil {
 		return err
 	}
-	own, err := ownStages(stageValues{Member: member, PodLog: podLog, Root: root})
+	own, err := ownStages(values)
 	if err != nil {
 		return err
 	}
 	documents = append(documents, own...)
-	if err := os.WriteFile(podLog, []byte(criLog(podLogMessages, now)), 0o600); err != nil {
+	if err := os.WriteFile(values.PodLog, []byte(criLog(podLogMessages, now)), 0o600); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, kwokConfigFile), bytes.Join(documents, []byte("\n---\n")), 0o600)

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -39,6 +41,9 @@ type MemberConfig struct {
 	// Bin is a directory with the kube-apiserver, kube-controller-manager and
 	// kube-scheduler of another version; the bed's own when empty.
 	Bin string `json:"bin,omitempty"`
+	// PortForward is the command that a port-forward to any of the member's pods
+	// runs, with the connection as its input and output; cat when empty.
+	PortForward []string `json:"portForward,omitempty"`
 	// Flags are appended to the flags of the component they are keyed by, for
 	// example "kube-controller-manager": {"--node-monitor-grace-period=10s"}.
 	Flags map[string][]string `json:"flags,omitempty"`
@@ -56,6 +61,19 @@ func (c MemberConfig) withDefaults(number int) MemberConfig {
 		c.Zones = []string{c.Region + "a", c.Region + "b"}
 	}
 	return c
+}
+
+// portForward is the command as YAML.
+func (c MemberConfig) portForward() string {
+	command := c.PortForward
+	if len(command) == 0 {
+		command = []string{"/bin/cat"}
+	}
+	quoted := make([]string, len(command))
+	for i, word := range command {
+		quoted[i] = strconv.Quote(word)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
 // Names of a member's components, also the names of their programs.
@@ -339,5 +357,5 @@ func (l memberLayout) prepare(bin string, now time.Time) error {
 // as somebody else, and not in a user namespace that knows one user.
 func (l memberLayout) writeKwokConfig(bin string, now time.Time) error {
 	root := os.Geteuid() == 0 && (!l.config.DialsOut || mayUnshare())
-	return writeKwokConfig(l.kwokDir(), bin, l.config.Name, root, now)
+	return writeKwokConfig(l.kwokDir(), bin, stageValues{Member: l.config.Name, Root: root, PortForward: l.config.portForward()}, now)
 }
