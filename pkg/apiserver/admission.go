@@ -24,6 +24,7 @@ import (
 	"fleet.dev/fleet/pkg/apiserver/admission/clusterid"
 	"fleet.dev/fleet/pkg/apiserver/admission/clusterrestriction"
 	"fleet.dev/fleet/pkg/apiserver/admission/deletionprotection"
+	"fleet.dev/fleet/pkg/apiserver/admission/foreground"
 	"fleet.dev/fleet/pkg/apiserver/admission/orphanintent"
 	"fleet.dev/fleet/pkg/apiserver/admission/placementpreview"
 	"fleet.dev/fleet/pkg/apiserver/agentauth"
@@ -36,10 +37,11 @@ func registerAdmissionPlugins(options *genericoptions.AdmissionOptions, clusters
 	clusterid.Register(options.Plugins, clusters)
 	deletionprotection.Register(options.Plugins)
 	orphanintent.Register(options.Plugins)
+	foreground.Register(options.Plugins)
 	placementpreview.Register(options.Plugins, placements)
 	own := []string{clusterrestriction.PluginName, clusteracceptance.PluginName, clusterid.PluginName, deletionprotection.PluginName}
 	// After all that may refuse: what is recorded is to happen.
-	last := []string{orphanintent.PluginName, placementpreview.PluginName}
+	last := []string{foreground.PluginName, orphanintent.PluginName, placementpreview.PluginName}
 	options.RecommendedPluginOrder = slices.Concat(own, options.RecommendedPluginOrder, last)
 }
 

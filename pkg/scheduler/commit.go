@@ -79,9 +79,10 @@ func (s *Scheduler) write(ctx context.Context, d *decision) error {
 // hold.
 func (s *Scheduler) confirm(ctx context.Context, d *decision) error {
 	if d.confirmGone {
-		switch _, err := s.templates.Live(ctx, d.key); {
-		case err == nil:
+		switch live, err := s.templates.Live(ctx, d.key); {
+		case err == nil && (live.UID != d.foreground || !template.InForeground(live)):
 			return errStale
+		case err == nil:
 		case !apierrors.IsNotFound(err):
 			return fmt.Errorf("confirm that %s is gone: %w", d.key, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/utils/ptr"
 
@@ -39,6 +40,9 @@ type decision struct {
 	// confirmGone is to be true in the fleet before anything is written: that the
 	// template does not exist.
 	confirmGone bool
+	// foreground is the template that is as good as gone while it is being deleted in
+	// the foreground; empty when there is none.
+	foreground types.UID
 	// confirmMissing are Clusters that must not exist before anything is written.
 	confirmMissing []string
 	// scheduled is the condition the binding is to have; nil leaves the status.
@@ -91,6 +95,16 @@ func gone(subject *subject) *decision {
 	d := &decision{subject: subject, result: metrics.Released, confirmGone: true}
 	d.spec = released(subject.binding)
 	d.remove = d.spec == nil && len(subject.binding.GetSpec().Tombstones) == 0
+	return d
+}
+
+// withdrawn takes a template out of its members that is there until they have nothing
+// of it any more. All else is as if it were gone.
+func withdrawn(from *subject) *decision {
+	without := *from
+	without.template, without.placed = nil, nil
+	d := gone(&without)
+	d.foreground = from.template.UID
 	return d
 }
 

@@ -170,3 +170,52 @@ func TestDefinitionGone(t *testing.T) {
 		})
 	}
 }
+
+func TestTemplateDeletedInForeground(t *testing.T) {
+	deleted := func(h *harness, web template.Key, foreground bool) {
+		before := h.fleet.Get(web)
+		was := *before
+		now := metav1.Now()
+		was.DeletionTimestamp, was.Foreground = &now, foreground
+		if foreground {
+			was.Finalizers = []string{metav1.FinalizerDeleteDependents}
+		}
+		h.fleet.set(web, &was)
+		h.OnTemplate(before, &was)
+	}
+	two(t, func(h *harness) {
+		web := h.create(deployment("web", 6))
+		h.settle()
+		h.store.takeWrites()
+		deleted(h, web, true)
+		h.settle()
+		h.want(web, "-m1 -m2", "It leaves its members while it is there.")
+		h.wantWrites(1, "With one write.")
+
+		h.store.confirm(web)
+		h.settle()
+		h.want(web, "none", "The binding goes when all members confirmed, so that the template can.")
+		h.wantWrites(1, "With one write.")
+		h.settle()
+		h.wantWrites(0, "It does not come back.")
+	})
+	two(t, func(h *harness) {
+		web := h.create(deployment("web", 6))
+		h.settle()
+		deleted(h, web, false)
+		h.settle()
+		h.want(web, "m1=3 m2=3", "What waits for something else stays until that is over.")
+	})
+	two(t, func(h *harness) {
+		web := h.create(deployment("web", 6))
+		h.settle()
+		live := *h.fleet.Get(web)
+		live.UID = "another"
+		deleted(h, web, true)
+		h.fleet.live = &live.ObjectMeta
+		h.store.takeWrites()
+		h.settle()
+		h.want(web, "m1=3 m2=3", "Another template of the name, that is there, is not taken for this one.")
+		h.wantWrites(0, "Nothing is written.")
+	})
+}

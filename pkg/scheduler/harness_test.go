@@ -331,6 +331,7 @@ type fakeTemplates struct {
 	crds      map[schema.GroupKind]source.Kind
 	unserved  map[schema.GroupKind]bool
 	unlisted  map[schema.GroupKind]bool
+	live      *metav1.ObjectMeta // what Live finds instead, nil for what there is
 	liveErr   error
 }
 
@@ -406,6 +407,9 @@ func (f *fakeTemplates) Matching(selectors []policy.Selector) map[template.Key]*
 func (f *fakeTemplates) Live(_ context.Context, key template.Key) (*metav1.PartialObjectMetadata, error) {
 	if f.liveErr != nil {
 		return nil, f.liveErr
+	}
+	if f.live != nil {
+		return &metav1.PartialObjectMetadata{ObjectMeta: *f.live}, nil
 	}
 	t := f.Get(key)
 	if t == nil {

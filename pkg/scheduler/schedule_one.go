@@ -158,6 +158,8 @@ func (s *Scheduler) decide(ctx context.Context, subject *subject) *decision {
 	switch {
 	case subject.template == nil:
 		return s.decideGone(subject)
+	case subject.template.Foreground && subject.binding != nil:
+		return withdrawn(subject)
 	case !subject.template.DeletionTimestamp.IsZero():
 		return held(subject, "it is being deleted")
 	case subject.suspended():

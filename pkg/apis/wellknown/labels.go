@@ -119,6 +119,10 @@ const (
 	// to leave the objects of members running. Tombstones that the binding gets for
 	// that template release them.
 	AnnotationOrphanedTemplate = "fleet.dev/orphaned-template"
+	// AnnotationForegroundTemplate holds the uid of the template that is deleted in the
+	// foreground and waits for nothing but its members. When they have nothing of it
+	// any more, its finalizer foregroundDeletion goes.
+	AnnotationForegroundTemplate = "fleet.dev/foreground-template"
 )
 
 // Finalizers.

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 )
 
@@ -55,10 +56,15 @@ func Trim(obj any) (any, error) {
 	switch o := obj.(type) {
 	case workv1alpha1.Binding:
 		o.SetManagedFields(nil)
-		o.SetAnnotations(nil)
-		spec := o.GetSpec()
+		spec, resource := o.GetSpec(), workv1alpha1.ObjectReference{UID: o.GetSpec().Resource.UID}
+		if template, waits := o.GetAnnotations()[wellknown.AnnotationForegroundTemplate]; waits {
+			resource = spec.Resource
+			o.SetAnnotations(map[string]string{wellknown.AnnotationForegroundTemplate: template})
+		} else {
+			o.SetAnnotations(nil)
+		}
 		*spec = workv1alpha1.BindingSpec{
-			Resource:              workv1alpha1.ObjectReference{UID: spec.Resource.UID},
+			Resource:              resource,
 			Clusters:              spec.Clusters,
 			Tombstones:            spec.Tombstones,
 			GracefulEvictionTasks: spec.GracefulEvictionTasks,

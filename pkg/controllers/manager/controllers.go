@@ -51,6 +51,7 @@ func descriptors() []descriptor {
 		{RegistrationController, "", newRegistration},
 		{RebalanceController, "", newRebalance},
 		{RevisionController, "", newRevisions},
+		{ForegroundController, "", newForeground},
 	}
 }
 
@@ -65,6 +66,8 @@ const (
 	// RevisionController names the controller that records the Pod templates that
 	// Deployments, StatefulSets and DaemonSets have had.
 	RevisionController = "revision-controller"
+	// ForegroundController names the controller that ends deletions in the foreground.
+	ForegroundController = "foreground-deletion-controller"
 )
 
 // Names returns the canonical names of all controllers, sorted.

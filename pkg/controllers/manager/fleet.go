@@ -12,10 +12,12 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 
 	"fleet.dev/fleet/pkg/controllers/cluster"
+	"fleet.dev/fleet/pkg/controllers/foreground"
 	"fleet.dev/fleet/pkg/controllers/rebalance"
 	"fleet.dev/fleet/pkg/controllers/registration"
 	"fleet.dev/fleet/pkg/controllers/revisions"
@@ -74,6 +76,22 @@ func newRevisions(ctx context.Context, d *dependencies) (loop, error) {
 		return nil, err
 	}
 	return together(recording, controller.Run), nil
+}
+
+// newForeground makes the controller that ends deletions in the foreground.
+func newForeground(_ context.Context, d *dependencies) (loop, error) {
+	config := d.clientConfig(ForegroundController)
+	templates, err := metadata.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make the metadata client of the %s: %w", ForegroundController, err)
+	}
+	controller, err := foreground.New(foreground.Dependencies{
+		Templates: templates, Mapper: d.mapper, FleetInformers: d.fleetInformers, Clock: clock.RealClock{},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return controller.Run, nil
 }
 
 // useFleet makes the client of the fleet's own kinds and their informers, which

@@ -64,6 +64,9 @@ type Template struct {
 	Kind schema.GroupVersionKind
 	// Stays says why the object is never carried to members, empty when it is.
 	Stays string
+	// Foreground says that it is being deleted and is there until all that depends on
+	// it is gone, its objects in members first of all.
+	Foreground bool
 	// NamedOnly says that only a policy that names its kind carries the object;
 	// auto placement leaves it in the fleet.
 	NamedOnly bool
@@ -150,6 +153,7 @@ func (t *Template) SameDecision(other *Template) bool {
 		t.NamedOnly == other.NamedOnly &&
 		t.Problem == other.Problem &&
 		t.DeletionTimestamp.IsZero() == other.DeletionTimestamp.IsZero() &&
+		t.Foreground == other.Foreground &&
 		maps.Equal(t.Labels, other.Labels) &&
 		maps.Equal(t.Annotations, other.Annotations) &&
 		t.Workload.sameDecision(other.Workload)
@@ -180,8 +184,9 @@ func New(kind schema.GroupVersionKind, meta metav1.Object, traits Traits) *Templ
 			Generation:        meta.GetGeneration(),
 			DeletionTimestamp: meta.GetDeletionTimestamp(),
 		},
-		Stays:    whyStays(kind.GroupKind(), meta),
-		Priority: traits.Priority,
+		Stays:      whyStays(kind.GroupKind(), meta),
+		Foreground: InForeground(meta),
+		Priority:   traits.Priority,
 	}
 	if t.Stays != "" {
 		return t
@@ -193,6 +198,11 @@ func New(kind schema.GroupVersionKind, meta metav1.Object, traits Traits) *Templ
 	t.Links = traits.Links
 	t.Problem = traits.Problem
 	return t
+}
+
+// InForeground reports whether an object is being deleted in the foreground.
+func InForeground(object metav1.Object) bool {
+	return object.GetDeletionTimestamp() != nil && slices.Contains(object.GetFinalizers(), metav1.FinalizerDeleteDependents)
 }
 
 // hints keeps the annotations that placement reads.

@@ -63,13 +63,6 @@ func testOrphan(t *testing.T, fleet *harness.APIServer) {
 				deleteConfigMap(t, fleet, namespace, name, metav1.DeletePropagationBackground)
 			},
 		},
-		"foreground": {
-			reason: "waiting for dependents is no wish to keep them",
-			delete: func(t *testing.T, name string) {
-				t.Helper()
-				deleteConfigMap(t, fleet, namespace, name, metav1.DeletePropagationForeground)
-			},
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			configMaps, bindings := fleet.Kube.CoreV1().ConfigMaps(namespace), fleet.Fleet.WorkV1alpha1().ResourceBindings(namespace)

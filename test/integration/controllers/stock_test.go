@@ -45,6 +45,7 @@ func TestStockControllers(t *testing.T) {
 		"AdmissionPolicy":       testAdmissionPolicy,
 		"Namespace":             testNamespace,
 		"Orphan":                testOrphan,
+		"Foreground":            testForeground,
 		"Protection":            testProtection,
 	} {
 		t.Run(name, func(t *testing.T) {

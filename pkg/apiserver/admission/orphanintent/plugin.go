@@ -5,7 +5,6 @@ package orphanintent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,16 +13,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/initializer"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/util/retry"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
-	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/apiserver/admission/bindings"
 )
 
 // PluginName is the name of the plugin in flags.
@@ -67,7 +63,9 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 	if !orphaned || a.IsDryRun() {
 		return nil
 	}
-	if err := p.record(ctx, a, before); err != nil {
+	// Without a binding for this very template it is in no member.
+	of := bindings.New(p.fleetClient, a.GetKind().GroupKind(), before)
+	if _, err := of.Annotate(ctx, wellknown.AnnotationOrphanedTemplate, nil); err != nil {
 		return apierrors.NewInternalError(fmt.Errorf("record that members keep the objects of %s %q: %w", a.GetKind().Kind, before.GetName(), err))
 	}
 	return nil
@@ -86,47 +84,4 @@ func orphans(old, updated runtime.Object) (before metav1.Object, ok bool) {
 
 func hasFinalizer(object metav1.Object) bool {
 	return slices.Contains(object.GetFinalizers(), metav1.FinalizerOrphanDependents)
-}
-
-// record writes the uid of the template into its binding, if there is one for this
-// very template: without, it is in no member.
-func (p *Plugin) record(ctx context.Context, a admission.Attributes, of metav1.Object) error {
-	kind := a.GetKind().GroupKind()
-	resource := workv1alpha1.SchemeGroupVersion.WithResource("resourcebindings")
-	if of.GetNamespace() == "" {
-		resource = workv1alpha1.SchemeGroupVersion.WithResource("clusterresourcebindings")
-	}
-	bindings := dynamic.ResourceInterface(p.fleetClient.Resource(resource))
-	if of.GetNamespace() != "" {
-		bindings = p.fleetClient.Resource(resource).Namespace(of.GetNamespace())
-	}
-	name := workv1alpha1.BindingNameForGroupKind(kind, of.GetName())
-	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-		binding, err := bindings.Get(ctx, name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if !isAbout(binding, of.GetUID()) || binding.GetAnnotations()[wellknown.AnnotationOrphanedTemplate] == string(of.GetUID()) {
-			return nil
-		}
-		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-			"uid": binding.GetUID(), "resourceVersion": binding.GetResourceVersion(),
-			"annotations": map[string]any{wellknown.AnnotationOrphanedTemplate: string(of.GetUID())},
-		}})
-		if err != nil {
-			return err
-		}
-		_, err = bindings.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
-		return err
-	})
-}
-
-// isAbout returns true when the binding was made for the template with the uid, and
-// not for another one of its name.
-func isAbout(binding *unstructured.Unstructured, template types.UID) bool {
-	uid, _, _ := unstructured.NestedString(binding.Object, "spec", "resource", "uid")
-	return uid == string(template)
 }
