@@ -70,6 +70,8 @@ type session struct {
 	unknownChanged func()
 	// slowLook is the constant, except in tests.
 	slowLook time.Duration
+	// forgotten says that a work went without having been a tombstone.
+	forgotten chan struct{}
 }
 
 // sessionOptions are what a session is made of.
@@ -114,6 +116,7 @@ func newSession(options sessionOptions) *session {
 		interpretations: options.interpretations,
 		autoscaled:      newAutoscaled(),
 		occupants:       newOccupants(),
+		forgotten:       make(chan struct{}, 1),
 	}
 	s.queue = workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[item]{
 		Clock: options.clock,
@@ -161,6 +164,7 @@ func cutWork(object any) (*workv1alpha1.Work, error) {
 func (s *session) workChanged(old, now *workv1alpha1.Work, version string) {
 	s.occupants.note(old, now)
 	if now == nil {
+		s.noteForgotten(old)
 		s.noteAutoscaler(old.Name, nil)
 		s.enqueueAs(old.Name, rankOf(targetOf(old).kind.GroupKind()))
 		return

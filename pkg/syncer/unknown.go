@@ -55,12 +55,19 @@ func (u unknown) condition(cluster string) *metav1.Condition {
 
 // sweepUnknown looks for such objects until ctx ends.
 func (s *session) sweepUnknown(ctx context.Context) {
+	due := s.clock.Now().Add(s.sweepDelay)
 	timer := s.clock.NewTimer(s.sweepDelay)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.forgotten:
+			if sooner := s.clock.Now().Add(s.sweepDelay); sooner.Before(due) {
+				due = sooner
+				timer.Reset(s.sweepDelay)
+			}
+			continue
 		case <-timer.C():
 		}
 		next := sweepInterval
@@ -77,7 +84,20 @@ func (s *session) sweepUnknown(ctx context.Context) {
 			}
 			s.keepUnknown(found)
 		}
+		due = s.clock.Now().Add(next)
 		timer.Reset(next)
+	}
+}
+
+// noteForgotten has the member looked through soon when a work goes that was no
+// tombstone: that is not how the fleet gives anything up, it forgot.
+func (s *session) noteForgotten(work *workv1alpha1.Work) {
+	if work.Spec.Deleted {
+		return
+	}
+	select {
+	case s.forgotten <- struct{}{}:
+	default: // it is about to be
 	}
 }
 

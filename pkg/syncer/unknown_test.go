@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -69,4 +70,33 @@ func TestUnknownObjects(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A fleet that is restored while the session runs forgets works it had.
+func TestUnknownObjectsAfterWorksWent(t *testing.T) {
+	r := newIdleRig(t)
+	r.sweepDelay = time.Second
+	r.start()
+	r.want("web", webDeployment)
+	r.await("web", "applied", applied)
+	r.want("settings", settings)
+	r.await("settings", "applied", applied)
+	unknown := func(want ...string) func() error {
+		return func() error {
+			got := r.session.unknownNow()
+			if diff := cmp.Diff(want, got.names, cmpopts.EquateEmpty()); !got.swept || diff != "" {
+				return fmt.Errorf("looked through: %t, -want +got:\n%s", got.swept, diff)
+			}
+			return nil
+		}
+	}
+	r.eventually("the first look", unknown())
+	r.drop("web")
+	r.eventually("the object to be unknown", unknown("Deployment shop/web"))
+	r.want("settings", settings, tombstone)
+	r.await("settings", "deleted", deleted)
+	r.drop("settings")
+	if r.member.Get("Deployment", "shop", "web") == nil {
+		t.Error("what is unknown went")
+	}
 }
