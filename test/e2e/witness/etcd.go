@@ -54,6 +54,21 @@ func (e *Etcd) Revision(ctx context.Context) (int64, error) {
 	return response.Header.Revision, nil
 }
 
+// Keys are the keys of objects that contain a text, sorted.
+func (e *Etcd) Keys(ctx context.Context, text string) ([]string, error) {
+	response, err := e.etcd.Get(ctx, keyPrefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	if err != nil {
+		return nil, fmt.Errorf("list keys of etcd: %w", err)
+	}
+	var out []string
+	for _, kv := range response.Kvs {
+		if key := string(kv.Key); strings.Contains(key, text) {
+			out = append(out, key)
+		}
+	}
+	return out, nil
+}
+
 // Change is one key changed at one revision.
 type Change struct {
 	Revision int64
