@@ -17,6 +17,7 @@ import (
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/scheduler/capacity"
 	"fleet.dev/fleet/pkg/scheduler/framework"
+	"fleet.dev/fleet/pkg/scheduler/framework/plugins/apienablement"
 	"fleet.dev/fleet/pkg/scheduler/framework/plugins/wholefit"
 	"fleet.dev/fleet/pkg/scheduler/metrics"
 	"fleet.dev/fleet/pkg/scheduler/queue"
@@ -287,6 +288,7 @@ func placed(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnosis
 	d.spec = wantedSpec(subject, plan, clusters, how)
 	d.spec.GracefulEvictionTasks = tasks
 	if subject.binding == nil {
+		d.mentionUnserved(diagnosis)
 		return d
 	}
 	if sameSpec(subject.binding.GetSpec(), d.spec) {
@@ -301,7 +303,34 @@ func placed(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnosis
 	if subject.anew {
 		d.scheduled = chosen()
 	}
+	d.mentionUnserved(diagnosis)
 	return d
+}
+
+// mentionUnserved records which members do not get a template because they do not serve
+// its kind: nobody chose that. It is the one refusal that is told with a success, in a
+// write of its own, and again only when it is another.
+func (d *decision) mentionUnserved(diagnosis framework.Diagnosis) {
+	if diagnosis.Feasible == 0 {
+		return // nobody looked
+	}
+	var unserved []workv1alpha1.ClusterReason
+	for _, reason := range diagnosis.Reasons {
+		if reason.Plugin == apienablement.Name && reason.Message == apienablement.ErrReason {
+			unserved = append(unserved, reason)
+		}
+	}
+	var known []workv1alpha1.ClusterReason
+	if d.binding != nil && (d.spec == nil || slices.Equal(d.spec.Clusters, d.binding.GetSpec().Clusters)) {
+		known = d.binding.GetStatus().Reasons // a write that changes the members empties them
+	}
+	if d.scheduled == nil && slices.Equal(known, unserved) {
+		return
+	}
+	d.scheduled, d.reasons = chosen(), unserved
+	if len(unserved) > 0 {
+		d.scheduled.Message = "members have been chosen; those in reasons do not serve the kind"
+	}
 }
 
 // chosen is the condition of a binding whose members were chosen.

@@ -7,11 +7,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/framework/plugins/apienablement"
 	"fleet.dev/fleet/pkg/scheduler/template"
 )
 
@@ -36,14 +38,28 @@ func TestVersionsOfMembers(t *testing.T) {
 			t.Errorf("the best version a member serves is recorded if it is not the fleet's: -want, +got:\n%s", diff)
 		}
 
+		reasons := func(want ...workv1alpha1.ClusterReason) {
+			t.Helper()
+			if diff := cmp.Diff(want, h.store.of(key).GetStatus().Reasons, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("members that do not serve the kind are told of, though others do: -want, +got:\n%s", diff)
+			}
+		}
+		reasons(workv1alpha1.ClusterReason{ClusterName: "m3", Plugin: apienablement.Name, Message: apienablement.ErrReason})
+
 		h.member("m2", serving("example.com/v2", "Database"))
 		h.settle()
 		if got := h.store.of(key).GetSpec().Versions; len(got) > 0 {
 			t.Errorf("the member serves the fleet's version now, want no other on record, got %v", got)
 		}
+		reasons(workv1alpha1.ClusterReason{ClusterName: "m3", Plugin: apienablement.Name, Message: apienablement.ErrReason})
 		h.store.takeWrites()
 		h.put(databases, &metav1.ObjectMeta{Namespace: "shop", Name: "main"}, template.Traits{})
 		h.settle()
 		h.wantWrites(0, "Nothing changed.")
+
+		h.member("m3", serving("example.com/v1", "Database"))
+		h.settle()
+		h.want(key, "m1 m2 m3", "The member serves the kind now.")
+		reasons()
 	})
 }
