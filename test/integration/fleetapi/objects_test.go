@@ -43,7 +43,8 @@ func put(t *testing.T, r resource, subresource string, object map[string]any, ch
 
 func TestDefaults(t *testing.T) {
 	policy := func(spec string) map[string]any {
-		defaulted := decode(`{priority: 0, preemption: Never, schedulerName: default-scheduler, conflictResolution: IfNoDiff, placement: {}}`)
+		defaulted := decode(`{priority: 0, preemption: Never, schedulerName: default-scheduler, conflictResolution: IfNoDiff,
+  recreatePolicy: Never, placement: {}}`)
 		defaulted["resourceSelectors"] = decode(propagation)["spec"].(map[string]any)["resourceSelectors"]
 		merge(defaulted, spec)
 		return defaulted

@@ -28,7 +28,9 @@ import (
 func inBerlin(t *testing.T, fleet *harness.APIServer, name string, priority *policyv1alpha1.SchedulePriority) {
 	t.Helper()
 	policy := &policyv1alpha1.PropagationPolicy{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	policy.Spec.ResourceSelectors = []policyv1alpha1.ResourceSelector{{APIVersion: "apps/v1", Kind: "Deployment", Name: name}}
+	policy.Spec.ResourceSelectors = []policyv1alpha1.ResourceSelector{
+		{APIVersion: "apps/v1", Kind: "Deployment", Name: name}, {APIVersion: "v1", Kind: "ConfigMap", Name: name},
+	}
 	policy.Spec.SchedulePriority = priority
 	policy.Spec.Placement = policyv1alpha1.Placement{
 		ClusterAffinity: &policyv1alpha1.ClusterAffinity{ClusterNames: []string{"berlin"}},
@@ -40,6 +42,20 @@ func inBerlin(t *testing.T, fleet *harness.APIServer, name string, priority *pol
 	if _, err := fleet.Fleet.PolicyV1alpha1().PropagationPolicies(metav1.NamespaceDefault).Create(t.Context(), policy, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	if _, err := fleet.Kube.CoreV1().ConfigMaps(metav1.NamespaceDefault).Create(t.Context(), config, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the policy of "+name+" is known", func(ctx context.Context) error {
+		binding, err := fleet.Fleet.WorkV1alpha1().ResourceBindings(metav1.NamespaceDefault).Get(ctx, workv1alpha1.BindingName("ConfigMap", name), metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if followed := binding.Spec.Policy; followed == nil || followed.Name != name {
+			return fmt.Errorf("it follows policy %+v", followed)
+		}
+		return nil
+	})
 }
 
 // replicas waits until so many replicas of a Deployment are placed, and its
