@@ -61,7 +61,7 @@ func startPeers(t *testing.T) (first, second *harness.APIServer) {
 
 func TestPeers(t *testing.T) {
 	first, second := startPeers(t)
-	if err := allowProxy(t.Context(), first); err != nil {
+	if err := allowProxy(t.Context(), first, second); err != nil {
 		t.Fatal(err)
 	}
 	m := startMember(t, "token")

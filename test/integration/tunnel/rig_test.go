@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -49,7 +51,7 @@ func TestMain(m *testing.M) {
 }
 
 // allowProxy lets the group devs reach members.
-func allowProxy(ctx context.Context, server *harness.APIServer) error {
+func allowProxy(ctx context.Context, server *harness.APIServer, peers ...*harness.APIServer) error {
 	role := &rbacv1.ClusterRole{
 		ObjectMeta: metav1.ObjectMeta{Name: "devs"},
 		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{clusterv1alpha1.GroupName}, Resources: []string{"clusters/proxy"}, Verbs: []string{"*"}}},
@@ -57,12 +59,25 @@ func allowProxy(ctx context.Context, server *harness.APIServer) error {
 	if _, err := server.Kube.RbacV1().ClusterRoles().Create(ctx, role, metav1.CreateOptions{}); err != nil {
 		return err
 	}
-	_, err := server.Kube.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+	if _, err := server.Kube.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
 		ObjectMeta: role.ObjectMeta,
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "devs"}},
-	}, metav1.CreateOptions{})
-	return err
+	}, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	for _, one := range append(peers, server) {
+		if err := wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+			review, err := one.Kube.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+				User: "ann", Groups: []string{"devs"},
+				ResourceAttributes: &authorizationv1.ResourceAttributes{Group: clusterv1alpha1.GroupName, Resource: "clusters", Subresource: "proxy", Verb: "get"},
+			}}, metav1.CreateOptions{})
+			return err == nil && review.Status.Allowed, err
+		}); err != nil {
+			return fmt.Errorf("wait until the proxy is allowed: %w", err)
+		}
+	}
+	return nil
 }
 
 // member is the API server of a member, as far as proxies go.
