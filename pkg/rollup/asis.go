@@ -5,6 +5,7 @@ package rollup
 
 import (
 	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,24 +14,54 @@ import (
 )
 
 // asIs is the rule of kinds without a row: the status of the only member, or the
-// one that all members have; otherwise the template's status stays. Observed
-// generations in it are brought from the member's numbering to the template's.
+// one that all members have; otherwise the template's status stays. When something
+// happened last is never the same in two members, so it is that of the first. Observed
+// generations are brought from the member's numbering to the template's.
 func asIs(template *unstructured.Unstructured, members []Member, _ metav1.Time) (map[string]any, error) {
 	observed := observedGeneration(template, members)
 	var common map[string]any
+	var timeless any
 	for i, member := range members {
 		status := renumbered(member.Status, observed)
-		if len(status) == 0 || i > 0 && !equality.Semantic.DeepEqual(common, status) {
+		if len(status) == 0 || i > 0 && !equality.Semantic.DeepEqual(timeless, withoutTimes(status)) {
 			common = nil
 			break
 		}
-		common = status
+		if i == 0 && len(members) > 1 {
+			timeless = withoutTimes(status)
+		}
+		if i == 0 {
+			common = status
+		}
 	}
 	if common == nil {
 		old, _, err := unstructured.NestedMap(template.Object, "status")
 		return old, err
 	}
 	return common, nil
+}
+
+// withoutTimes returns a copy of a value without the fields that say when something
+// happened last: lastTransitionTime of conditions, and others named like that.
+func withoutTimes(value any) any {
+	switch value := value.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(value))
+		for name, field := range value {
+			if !strings.HasPrefix(name, "last") || !strings.HasSuffix(name, "Time") {
+				out[name] = withoutTimes(field)
+			}
+		}
+		return out
+	case []any:
+		out := make([]any, len(value))
+		for i := range value {
+			out[i] = withoutTimes(value[i])
+		}
+		return out
+	default:
+		return value
+	}
 }
 
 // renumbered returns a copy of a member's status with the generations of the

@@ -28,7 +28,8 @@
 // a rule (maxUnavailable, completeness, progress), its own function decides.
 // Kinds without a row, custom resources among them, have the status that a
 // customization makes of those of the members. Without one they take the status of
-// their member as it is while there is one member, or while all members say the same;
+// their member as it is while there is one member, or while all members say the same, but
+// for when it happened last;
 // otherwise their status stays, and what each member says is in the binding.
 // Kinds whose status the fleet's own controllers write (Namespace,
 // CustomResourceDefinition, APIService, ResourceQuota, ...) are never touched.

@@ -373,3 +373,47 @@ func TestStatusModifiesNothing(t *testing.T) {
 		t.Errorf("members stay in the caller's order: -before +after:\n%s", diff)
 	}
 }
+
+func TestHorizontalPodAutoscaler(t *testing.T) {
+	meta := "{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: web, generation: 2}, spec: {maxReplicas: 9, scaleTargetRef: {kind: Deployment, name: web}}"
+	testStatus(t, map[string]rollupCase{
+		"TwoMembers": {
+			reason:   "each scales its own; what does not work somewhere is told",
+			template: meta + ", status: {conditions: [{type: AbleToScale, status: 'True', lastTransitionTime: '2026-01-01T11:00:00Z'}]}}",
+			members: []member{
+				{name: "a", generation: 2, status: "{currentReplicas: 2, desiredReplicas: 3, lastScaleTime: '2026-01-01T10:00:00Z', currentMetrics: [{type: Resource}], conditions: [{type: AbleToScale, status: 'True', reason: Ready, lastTransitionTime: '2026-01-01T09:00:00Z'}, {type: ScalingActive, status: 'True', reason: Valid}, {type: ScalingLimited, status: 'False', reason: Within}]}"},
+				{name: "b", generation: 2, status: "{currentReplicas: 1, desiredReplicas: 1, lastScaleTime: '2026-01-01T11:00:00Z', conditions: [{type: AbleToScale, status: 'True', reason: Ready}, {type: ScalingActive, status: 'False', reason: FailedGetResourceMetric, message: no metrics}, {type: ScalingLimited, status: 'True', reason: TooMany, message: at most}]}"},
+			},
+			want: "{observedGeneration: 2, currentReplicas: 3, desiredReplicas: 4, currentMetrics: null, lastScaleTime: '2026-01-01T11:00:00Z', conditions: [" +
+				"{type: AbleToScale, status: 'True', reason: Ready, lastTransitionTime: '2026-01-01T11:00:00Z'}, " +
+				"{type: ScalingActive, status: 'False', reason: FailedGetResourceMetric, message: 'member \"b\": no metrics', lastTransitionTime: '2026-01-01T12:00:00Z'}, " +
+				"{type: ScalingLimited, status: 'True', reason: TooMany, message: 'member \"b\": at most', lastTransitionTime: '2026-01-01T12:00:00Z'}]}",
+		},
+		"Nobody": {
+			reason:   "nothing is claimed while no member reports",
+			template: meta + "}",
+			members:  []member{{name: "a"}},
+			want:     "{desiredReplicas: 0, currentMetrics: null}",
+		},
+	})
+}
+
+func TestTimesOfMembersDiffer(t *testing.T) {
+	testStatus(t, map[string]rollupCase{
+		"Conditions": {
+			reason:   "members say the same at different times",
+			template: "{apiVersion: example.com/v1, kind: Thing, metadata: {name: x, generation: 1}}",
+			members: []member{
+				{name: "a", status: "{lastSyncTime: '2026-01-01T11:00:00Z', conditions: [{type: Ready, status: 'True', lastTransitionTime: '2026-01-01T11:00:00Z'}]}"},
+				{name: "b", status: "{lastSyncTime: '2026-01-01T11:00:01Z', conditions: [{type: Ready, status: 'True', lastTransitionTime: '2026-01-01T11:00:01Z'}]}"},
+			},
+			want: "{lastSyncTime: '2026-01-01T11:00:00Z', conditions: [{type: Ready, status: 'True', lastTransitionTime: '2026-01-01T11:00:00Z'}]}",
+		},
+		"Times": {
+			reason:   "times that are no marks of when something was done last are content",
+			template: "{apiVersion: example.com/v1, kind: Thing, metadata: {name: x, generation: 1}, status: {before: true}}",
+			members:  []member{{name: "a", status: "{notAfter: '2026-01-01T11:00:00Z'}"}, {name: "b", status: "{notAfter: '2026-01-01T12:00:00Z'}"}},
+			want:     "{before: true}",
+		},
+	})
+}

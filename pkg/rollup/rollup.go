@@ -75,6 +75,8 @@ var rules = map[schema.GroupKind]rule{
 	{Group: "networking.k8s.io", Kind: "Ingress"}:  native(ingress),
 	{Group: "", Kind: "PersistentVolumeClaim"}:     native(persistentVolumeClaim),
 	{Group: "policy", Kind: "PodDisruptionBudget"}: native(podDisruptionBudget),
+
+	{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}: native(horizontalPodAutoscaler),
 }
 
 // fleetKinds and fleetGroups hold kinds whose status a controller of the fleet

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	_ "k8s.io/kubernetes/pkg/apis/apps/install"
+	_ "k8s.io/kubernetes/pkg/apis/autoscaling/install"
 	_ "k8s.io/kubernetes/pkg/apis/batch/install"
 	_ "k8s.io/kubernetes/pkg/apis/core/install"
 	_ "k8s.io/kubernetes/pkg/apis/networking/install"
@@ -27,6 +28,7 @@ import (
 	"k8s.io/kubernetes/pkg/registry/apps/deployment"
 	"k8s.io/kubernetes/pkg/registry/apps/replicaset"
 	"k8s.io/kubernetes/pkg/registry/apps/statefulset"
+	"k8s.io/kubernetes/pkg/registry/autoscaling/horizontalpodautoscaler"
 	"k8s.io/kubernetes/pkg/registry/batch/cronjob"
 	"k8s.io/kubernetes/pkg/registry/batch/job"
 	"k8s.io/kubernetes/pkg/registry/core/persistentvolumeclaim"
@@ -142,6 +144,17 @@ var walks = map[string]walk{
 			return map[string]any{
 				"phase": []string{"Pending", "Bound", "Bound", "Lost"}[r.IntN(4)], "accessModes": []any{"ReadWriteOnce"},
 				"capacity": map[string]any{"storage": fmt.Sprintf("%dGi", 1+r.IntN(3))},
+			}
+		},
+	},
+	"HorizontalPodAutoscaler": {
+		strategy: horizontalpodautoscaler.StatusStrategy,
+		template: "{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: x, namespace: ns}, spec: {minReplicas: 1, maxReplicas: 3, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: x}, " +
+			"metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}]}}",
+		status: func(r *rand.Rand, _ map[string]any) map[string]any {
+			return map[string]any{
+				"currentReplicas": number(r, 6), "desiredReplicas": number(r, 6),
+				"conditions": []any{map[string]any{"type": "AbleToScale", "status": []any{"True", "False"}[r.IntN(2)], "reason": "X"}},
 			}
 		},
 	},
