@@ -10,6 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/policy"
 	"fleet.dev/fleet/pkg/scheduler/source"
 	"fleet.dev/fleet/pkg/scheduler/template"
 )
@@ -218,4 +220,54 @@ func TestTemplateDeletedInForeground(t *testing.T) {
 		h.want(web, "m1=3 m2=3", "Another template of the name, that is there, is not taken for this one.")
 		h.wantWrites(0, "Nothing is written.")
 	})
+}
+
+// What is held back stays so when its template goes, and goes on when its policy says
+// so, or is gone itself.
+func TestSuspendedTemplateDeleted(t *testing.T) {
+	suspend := func(h *harness, hold *policyv1alpha1.Suspension) *policyv1alpha1.ClusterPropagationPolicy {
+		p := &policyv1alpha1.ClusterPropagationPolicy{ObjectMeta: metav1.ObjectMeta{Name: "hold", UID: "hold"}}
+		p.Spec.ResourceSelectors = []policyv1alpha1.ResourceSelector{{APIVersion: "apps/v1", Kind: "Deployment"}}
+		p.Spec.Suspension = hold
+		h.setPropagation(h.ctx, p)
+		return p
+	}
+	cases := map[string]struct {
+		reason string
+		resume func(h *harness, p *policyv1alpha1.ClusterPropagationPolicy)
+	}{
+		"Resumed": {
+			reason: "the policy resumes",
+			resume: func(h *harness, _ *policyv1alpha1.ClusterPropagationPolicy) { suspend(h, nil) },
+		},
+		"PolicyDeleted": {
+			reason: "nothing says any more that it is held back",
+			resume: func(h *harness, p *policyv1alpha1.ClusterPropagationPolicy) { h.removePropagation(policy.RefOf(p)) },
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			two(t, func(h *harness) {
+				hold := suspend(h, &policyv1alpha1.Suspension{Dispatching: new(true)})
+				web := h.create(deployment("web", 6))
+				h.settle()
+				h.delete(web)
+				h.settle()
+				h.want(web, "-m1 -m2", "It is to leave its members.")
+				if held := h.store.of(web).GetSpec().Suspension; held == nil || !*held.Dispatching {
+					t.Fatalf("it is held back there: %v", held)
+				}
+				h.store.takeWrites()
+				tc.resume(h, hold)
+				h.settle()
+				if held := h.store.of(web).GetSpec().Suspension; held != nil {
+					t.Errorf("%s: %v", tc.reason, held)
+				}
+				h.want(web, "-m1 -m2", "It leaves them.")
+				h.wantWrites(1, "With one write.")
+				h.settle()
+				h.wantWrites(0, "Once.")
+			})
+		})
+	}
 }

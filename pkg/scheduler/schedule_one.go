@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/klog/v2"
 
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/scheduler/cache"
 	"fleet.dev/fleet/pkg/scheduler/capacity"
 	"fleet.dev/fleet/pkg/scheduler/framework"
 	"fleet.dev/fleet/pkg/scheduler/framework/parallelize"
@@ -159,7 +161,7 @@ func (s *Scheduler) decide(ctx context.Context, subject *subject) *decision {
 	case subject.template == nil:
 		return s.decideGone(subject)
 	case subject.template.Foreground && subject.binding != nil:
-		return withdrawn(subject)
+		return s.resumed(withdrawn(subject))
 	case !subject.template.DeletionTimestamp.IsZero():
 		return held(subject, "it is being deleted")
 	case subject.suspended():
@@ -229,7 +231,30 @@ func (s *Scheduler) decideGone(subject *subject) *decision {
 	if _, served := s.templates.Kind(kind); subject.binding == nil || served && !s.templates.Listed(kind) {
 		return &decision{subject: subject, result: metrics.Held, why: "its kind is not listed yet"}
 	}
-	return gone(subject)
+	return s.resumed(gone(subject))
+}
+
+// resumed has what is held back for a template that is gone follow its policy: with it
+// members let go of the object, or go on holding it. A policy that is gone holds
+// nothing back.
+func (s *Scheduler) resumed(d *decision) *decision {
+	ref, follows := cache.PolicyOf(d.binding)
+	if d.remove || !follows {
+		return d
+	}
+	var from *policyv1alpha1.Suspension
+	if found := s.policies.Get(ref); found != nil {
+		from = found.GetSpec().Suspension
+	}
+	spec := *d.binding.GetSpec()
+	if d.spec != nil {
+		spec = *d.spec
+	}
+	if wanted := suspension(spec.Suspension, from); !equality.Semantic.DeepEqual(wanted, spec.Suspension) {
+		spec.Suspension = wanted
+		d.spec = &spec
+	}
+	return d
 }
 
 // plan finds out how the template is to be placed.

@@ -40,6 +40,19 @@ var suspensionCases = map[string]testCase{
 			see(field(alpha, "deployment/web", image, "nginx:2"), available("deployment/web", "1")),
 		},
 	},
+	"DeletionSuspended": {
+		reason: "what is held back is not deleted either, though its template is gone, until its policy says so",
+		steps: []step{
+			apply(policy("p", to(alpha, bravo)), deployment("web", 1)),
+			see(placed("deployment/web", on{alpha: 1, bravo: 1})),
+			apply(policy("p", "suspension: {dispatchingOnClusters: {clusterNames: [alpha]}}, "+to(alpha, bravo))),
+			see(field(theFleet, "resourcebinding/web-deployment", ".spec.suspension.dispatchingOnClusters.clusterNames[0]", alpha)),
+			remove("deployment/web"),
+			stays(field(alpha, "deployment/web", ".spec.replicas", "1")),
+			apply(policy("p", to(alpha, bravo))),
+			see(nowhere("deployment/web")),
+		},
+	},
 	"SchedulingSuspended": {
 		reason: "who suspends the scheduling of one workload keeps its members and shares until it is resumed",
 		steps: []step{
