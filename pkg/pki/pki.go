@@ -64,6 +64,8 @@ type Files struct {
 	FrontProxyCACert                     string
 	FrontProxyCert, FrontProxyKey        string
 	ServiceAccountPub, ServiceAccountKey string
+	// FleetID holds what members know the fleet by. The API server writes it.
+	FleetID string
 	// Kubeconfigs maps Identity.Name to its kubeconfig.
 	Kubeconfigs map[string]string
 }
@@ -120,6 +122,7 @@ func (c Config) files() *Files {
 	f.ServingCert, f.ServingKey = pkiutil.PathsForCertAndKey(c.Dir, servingName)
 	f.FrontProxyCACert, _ = pkiutil.PathsForCertAndKey(c.Dir, frontProxyCAName)
 	f.FrontProxyCert, f.FrontProxyKey = pkiutil.PathsForCertAndKey(c.Dir, frontProxyName)
+	f.FleetID = filepath.Join(c.Dir, "fleet-id")
 	f.ServiceAccountPub = filepath.Join(c.Dir, serviceAccount+".pub")
 	f.ServiceAccountKey = filepath.Join(c.Dir, serviceAccount+".key")
 	return f

@@ -48,9 +48,51 @@ func TestRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	startFleet(t)
-	forget(t, namespace, func(ctx context.Context) error {
-		return errors.Join(os.RemoveAll(etcdData()), os.CopyFS(etcdData(), os.DirFS(snapshot)))
-	}, func(ctx context.Context) error { return nil })
+	forget(t, namespace, loss{
+		lose: func() error {
+			return errors.Join(os.RemoveAll(etcdData()), os.CopyFS(etcdData(), os.DirFS(snapshot)))
+		},
+		join:    func(*testing.T) {},
+		unknown: restoredCount,
+	})
+}
+
+// TestEmptyEtcd loses etcd altogether. The members are joined again, to the same fleet.
+func TestEmptyEtcd(t *testing.T) {
+	const namespace = "lost"
+	newNamespace(t, namespace)
+	createDeployments(t, namespace, []string{"before"})
+	forget(t, namespace, loss{
+		lose: func() error { return os.RemoveAll(etcdData()) },
+		join: func(t *testing.T) {
+			t.Helper()
+			for _, m := range bed.members {
+				if m.Agent != nil {
+					if err := m.Agent.Kill(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := bed.fleet.Join(t.Context(), m.Member); err != nil {
+					t.Fatal(err)
+				}
+			}
+			makeNamespace(t, namespace)
+		},
+		// What was there before is unknown as well, and the namespace.
+		unknown:   restoredCount + 2,
+		forgotten: []string{"before"},
+	})
+}
+
+// loss is how etcd forgets.
+type loss struct {
+	// lose is called while the fleet is stopped, join when it is back.
+	lose func() error
+	join func(*testing.T)
+	// unknown is how many objects of each member the fleet does not know then.
+	unknown int
+	// forgotten are workloads that it forgot beside those the test is about.
+	forgotten []string
 }
 
 // etcdData is where the fleet's etcd keeps its data.
@@ -70,9 +112,9 @@ func startFleet(t *testing.T) {
 	}
 }
 
-// forget creates workloads, has etcd forget them while the fleet is stopped, has
-// somebody see to it that the members are joined, and takes the workloads back.
-func forget(t *testing.T, namespace string, lose, join func(context.Context) error) {
+// forget creates workloads, has etcd forget them while the fleet is stopped, and takes
+// them back.
+func forget(t *testing.T, namespace string, by loss) {
 	t.Helper()
 	awaitMembers(t)
 	names := numbered(restoredCount)
@@ -82,24 +124,22 @@ func forget(t *testing.T, namespace string, lose, join func(context.Context) err
 	marks := auditMarks(t)
 
 	stopFleet(t)
-	if err := lose(t.Context()); err != nil {
+	if err := by.lose(); err != nil {
 		t.Fatal(err)
 	}
 	startFleet(t)
-	if err := join(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	by.join(t)
 	awaitMembers(t)
 	for _, m := range bed.members {
 		t.Logf("%s reports what is unknown after %s", m.Name(), eventually(t, m.Name()+" to report what is unknown", func(ctx context.Context) error {
-			return checkUnknown(ctx, m, restoredCount)
+			return checkUnknown(ctx, m, by.unknown)
 		}))
 	}
 	<-time.After(still)
 	checkKept(t, namespace, before)
 	checkNothingDeleted(t, namespace, marks)
 
-	createDeployments(t, namespace, names[promoted:])
+	createDeployments(t, namespace, append(by.forgotten, names[promoted:]...))
 	for _, name := range names[:promoted] {
 		if _, err := bed.fleet.Run(t.Context(), "promote", "deployment/"+name, "--cluster", bed.members[0].Name(), "-n", namespace); err != nil {
 			t.Fatal(err)

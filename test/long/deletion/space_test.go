@@ -33,12 +33,7 @@ const (
 // When the test ends it is deleted, and has to go everywhere.
 func newNamespace(t *testing.T, name string) {
 	t.Helper()
-	_, err := bed.kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
-		Name: name, Annotations: map[string]string{wellknown.AnnotationPlacement: wellknown.PlacementDuplicated},
-	}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	makeNamespace(t, name)
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
 		if err := bed.kube.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
@@ -48,6 +43,16 @@ func newNamespace(t *testing.T, name string) {
 			t.Errorf("wait for namespace %s to go: %v", name, err)
 		}
 	})
+}
+
+func makeNamespace(t *testing.T, name string) {
+	t.Helper()
+	_, err := bed.kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		Name: name, Annotations: map[string]string{wellknown.AnnotationPlacement: wellknown.PlacementDuplicated},
+	}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func checkNoNamespace(ctx context.Context, name string) error {
