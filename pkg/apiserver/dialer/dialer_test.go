@@ -86,6 +86,15 @@ func TestDialService(t *testing.T) {
 			},
 			want: "b/p1:8443 hello",
 		},
+		"MemberHangs": {
+			reason: "A member that does not answer is given up, in time for the next.",
+			members: func(t *testing.T) *fakeMembers {
+				made := members(silent(t, "a"), newMember(t, "b", pod))
+				made.having[1].Ready = false // comes last
+				return made
+			},
+			want: "b/p1:8443 hello",
+		},
 		"NoEndpoints": {
 			reason:  "So is one that has no Pod.",
 			members: func(t *testing.T) *fakeMembers { return members(newMember(t, "a"), newMember(t, "b", pod)) },

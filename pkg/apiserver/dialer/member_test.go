@@ -60,6 +60,18 @@ func newMember(t *testing.T, name string, slices ...discoveryv1.EndpointSlice) *
 	return m
 }
 
+// silent returns a member that takes requests and does not answer.
+func silent(t *testing.T, name string) *fakeMember {
+	t.Helper()
+	m := &fakeMember{name: name}
+	m.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }))
+	t.Cleanup(func() {
+		m.CloseClientConnections()
+		m.Close()
+	})
+	return m
+}
+
 // stop has the member refuse connections and end those that there are.
 func (m *fakeMember) stop() {
 	_ = m.Listener.Close()

@@ -47,7 +47,7 @@ func (s *Source) discover(ctx context.Context) bool {
 			continue
 		}
 		for _, resource := range list.APIResources {
-			if kind, ok := placeable(version, resource); ok {
+			if kind, ok := placeable(version, resource); ok && !s.aggregation.aggregated(kind.Version.GroupVersion()) {
 				if kind.Custom {
 					kind.Versions = others(served[kind.Version.GroupKind()], kind.Version.Version)
 				}

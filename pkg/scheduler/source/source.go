@@ -75,6 +75,9 @@ type Source struct {
 
 	interpretations Interpretations
 
+	// aggregation is set when the Source runs.
+	aggregation *aggregation
+
 	// placed reports whether a template has a binding. Nil knows of none.
 	placed func(template.Key) bool
 
@@ -93,8 +96,7 @@ type Kind struct {
 	Resource schema.GroupVersionResource
 	// Namespaced is its scope.
 	Namespaced bool
-	// Custom says that a CustomResourceDefinition or an aggregated server defines
-	// it.
+	// Custom says that a CustomResourceDefinition defines it.
 	Custom bool
 	// Versions are those that the fleet can bring objects to, besides that of Version;
 	// the best first.
@@ -163,9 +165,13 @@ const settling = 100 * time.Millisecond
 // Run watches until ctx ends. started is called once all native kinds are listed.
 func (s *Source) Run(ctx context.Context, started func()) {
 	defer s.stopAll()
-	var apiServices sync.WaitGroup
-	defer apiServices.Wait()
-	apiServices.Go(func() { s.watchAPIServices(ctx) })
+	s.aggregation = newAggregation(s.metadata, s.Discover)
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { s.aggregation.controller.RunWithContext(ctx) })
+	if !cache.WaitForCacheSync(ctx.Done(), s.aggregation.controller.HasSynced) {
+		return
+	}
 	backoff := retries
 	var again <-chan time.Time
 	for announced := false; ; {

@@ -429,6 +429,41 @@ func TestLive(t *testing.T) {
 	}
 }
 
+// TestAggregated: what another API server keeps is no template.
+func TestAggregated(t *testing.T) {
+	widget := schema.GroupKind{Group: "example.com", Kind: "Widget"}
+	cases := map[string]struct {
+		reason string
+		labels map[string]string
+		want   bool
+	}{
+		"Aggregated": {reason: "Another API server serves it."},
+		"Own":        {reason: "The fleet serves it.", labels: map[string]string{automanaged: "true"}, want: true},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(t *testing.T, f *fixture) {
+				t.Helper()
+				f.discovery.serve(nil, core, extensions, widgets)
+				f.Discover()
+				settled(f)
+				if _, watched := f.Kind(widget); !watched {
+					t.Error("a kind of which no APIService is known is not watched")
+				}
+				service := object("apiregistration.k8s.io/v1", "APIService", "", "v1.example.com")
+				service.Labels = tc.labels
+				if _, err := fakeOf(f, apiServices, "").CreateFake(service, metav1.CreateOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				told := settled(f)
+				if _, watched := f.Kind(widget); watched != tc.want {
+					t.Errorf("\n%s\nKind(...): want watched %v, got %v, told %v", tc.reason, tc.want, watched, told)
+				}
+			})
+		})
+	}
+}
+
 func fakeOf(f *fixture, resource schema.GroupVersionResource, namespace string) metadatafake.MetadataClient {
 	return f.metadata.Resource(resource).Namespace(namespace).(metadatafake.MetadataClient)
 }

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
@@ -149,24 +150,46 @@ func (r readers) listerFor(kind Kind) (cache.ListerWatcher, runtime.Object, erro
 	}), example, nil
 }
 
-// watchAPIServices looks again at what there is to watch whenever a group comes
-// or goes.
-func (s *Source) watchAPIServices(ctx context.Context) {
-	changed := func(any) { s.Discover() }
-	_, controller := cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: lister(s.metadata.Resource(apiServices), metav1.ListOptions{}, s.metadata),
+// automanaged is the label of APIServices that the API server makes for what it
+// serves itself, see k8s.io/kube-aggregator/pkg/controllers/autoregister.
+const automanaged = "kube-aggregator.kubernetes.io/automanaged"
+
+// aggregation knows which versions of groups other API servers serve. What those
+// keep is in none of the fleet's hands: nothing can be rendered from it.
+type aggregation struct {
+	services   cache.Store
+	controller cache.Controller
+}
+
+// newAggregation has changed called whenever a group comes or goes. It knows nothing
+// before it runs.
+func newAggregation(client metadata.Interface, changed func()) *aggregation {
+	a := &aggregation{}
+	a.services, a.controller = cache.NewInformerWithOptions(cache.InformerOptions{
+		ListerWatcher: lister(client.Resource(apiServices), metav1.ListOptions{}, client),
 		ObjectType:    &metav1.PartialObjectMetadata{},
 		Handler: cache.ResourceEventHandlerFuncs{
-			AddFunc:    changed,
-			UpdateFunc: func(_, after any) { changed(after) },
-			DeleteFunc: changed,
+			AddFunc:    func(any) { changed() },
+			UpdateFunc: func(_, _ any) { changed() },
+			DeleteFunc: func(any) { changed() },
 		},
 		Transform: func(object any) (any, error) {
 			if meta, ok := object.(*metav1.PartialObjectMetadata); ok {
-				meta.Labels, meta.Annotations, meta.ManagedFields = nil, nil, nil
+				meta.Annotations, meta.ManagedFields = nil, nil
 			}
 			return object, nil
 		},
 	})
-	controller.RunWithContext(ctx)
+	return a
+}
+
+// aggregated reports whether another API server serves a version of a group. Until
+// its APIService is known it is taken for one of the fleet's own.
+func (a *aggregation) aggregated(version schema.GroupVersion) bool {
+	object, exists, err := a.services.GetByKey(version.Version + "." + version.Group)
+	if err != nil || !exists {
+		return false
+	}
+	service, ok := object.(*metav1.PartialObjectMetadata)
+	return ok && service.Labels[automanaged] == ""
 }
