@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apiserver/pkg/admission"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/kubernetes/pkg/kubeapiserver/options"
 	"k8s.io/kubernetes/plugin/pkg/admission/nodedeclaredfeatures"
@@ -25,6 +26,7 @@ import (
 	"fleet.dev/fleet/pkg/apiserver/admission/clusterrestriction"
 	"fleet.dev/fleet/pkg/apiserver/admission/deletionprotection"
 	"fleet.dev/fleet/pkg/apiserver/admission/foreground"
+	"fleet.dev/fleet/pkg/apiserver/admission/machinery"
 	"fleet.dev/fleet/pkg/apiserver/admission/orphanintent"
 	"fleet.dev/fleet/pkg/apiserver/admission/placementpreview"
 	"fleet.dev/fleet/pkg/apiserver/agentauth"
@@ -43,6 +45,7 @@ func registerAdmissionPlugins(options *genericoptions.AdmissionOptions, clusters
 	// After all that may refuse: what is recorded is to happen.
 	last := []string{foreground.PluginName, orphanintent.PluginName, placementpreview.PluginName}
 	options.RecommendedPluginOrder = slices.Concat(own, options.RecommendedPluginOrder, last)
+	options.Decorators = append(options.Decorators, admission.DecoratorFunc(machinery.Spare))
 }
 
 // DefaultOffAdmissionPlugins are the plugins that do not run unless asked for:

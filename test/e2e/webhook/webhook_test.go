@@ -271,6 +271,8 @@ func checkAllDown(t *testing.T) {
 		}
 	}
 	kubectl(t, "create", "serviceaccount", "lenient")
+	kubectl(t, "scale", "deployment", release, "--replicas=2")
+	eventually(t, "replicas=2", "get", "resourcebindings.work.fleet.dev", release+"-deployment", "--output", "jsonpath=replicas={.spec.replicas}")
 	if said := refused(t, "get", "--raw", "/api/v1/namespaces/"+namespace+"/services/https:hooks:443/proxy/who"); !strings.Contains(said, `member "member1": `) {
 		t.Errorf("proxy of a Service that no member answers for: %q", said)
 	}
