@@ -99,6 +99,7 @@ type suspect struct{ member, namespace, pod string }
 // New returns a Dialer that knows no Services yet. pods may be nil when the fleet
 // shows none.
 func New(members Members, pods PodFinder, clock clock.WithTicker) *Dialer {
+	registerMetrics()
 	return &Dialer{
 		members: members, pods: pods, clock: clock, known: map[place]known{}, doubted: map[suspect]time.Time{},
 		plain: (&net.Dialer{Timeout: dialTimeout, KeepAlive: dialTimeout}).DialContext,
@@ -156,6 +157,8 @@ func (d *Dialer) serviceAt(address string) (*corev1.Service, int32, error) {
 func (d *Dialer) dialService(ctx context.Context, service *corev1.Service, number int32) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
+	began := d.clock.Now()
+	defer func() { seconds.Observe(d.clock.Since(began).Seconds()) }()
 	key := types.NamespacedName{Namespace: service.Namespace, Name: service.Name}
 	port, err := portOf(service, number)
 	if err != nil {
@@ -168,7 +171,7 @@ func (d *Dialer) dialService(ctx context.Context, service *corev1.Service, numbe
 	var failures []string
 	for _, member := range members {
 		conn, err := d.dialMember(ctx, place{member: member, service: key, port: port.Name})
-		if err == nil {
+		if counted(err) == nil {
 			return conn, nil
 		}
 		failures = append(failures, fmt.Sprintf("member %q: %v", member, err))

@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/component-base/metrics/testutil"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
@@ -277,7 +278,18 @@ func TestEnds(t *testing.T) {
 		says(t, conn, "a/p1:8443 hello")
 		return conn.(*forwarded)
 	}
+	open := func() float64 {
+		value, err := testutil.GetGaugeMetricValue(connections)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+	eventually(t, "connections of other tests end", func() bool { return open() == 0 })
 	closed := dial()
+	if got := open(); got != 1 {
+		t.Errorf("connections that are open: want 1, got %v", got)
+	}
 	_ = closed.Close()
 	await(t, "the client closed", closed.link.ended)
 
@@ -287,6 +299,7 @@ func TestEnds(t *testing.T) {
 		t.Errorf("read from a member that is lost: want the end, got %v", err)
 	}
 	await(t, "the member was lost", lost.link.ended)
+	eventually(t, "nothing is left open", func() bool { return open() == 0 })
 }
 
 func await(t *testing.T, what string, done <-chan struct{}) {

@@ -170,6 +170,8 @@ func (l *link) stream(kind string, port int32) (*spdystream.Stream, error) {
 
 // serve carries what is sent both ways until either side ends.
 func (l *link) serve(to target) {
+	connections.Inc()
+	defer connections.Dec()
 	var running sync.WaitGroup
 	running.Go(l.keepAlive)
 	running.Go(func() {
@@ -177,9 +179,12 @@ func (l *link) serve(to target) {
 		l.end()
 	})
 	l.receive()
+	// What nobody reads would hold up the session, and its end with it.
+	_ = l.data.Reset()
 	if message := l.reason(); message != "" {
 		l.fail(fmt.Errorf("forward to port %d of pod %q: %s", to.port, to.pod, message))
 	}
+	_ = l.why.Reset()
 	l.end()
 	_ = l.far.Close() // a pipe has nothing to lose
 	running.Wait()
