@@ -61,6 +61,9 @@ func isEmpty(text string) bool { return text == "" }
 // imperfect are the reasons of what is applied, but not quite as the template says.
 var imperfect = sets.New(workv1alpha1.AppliedReasonPruned, workv1alpha1.AppliedReasonNotInterpreted)
 
+// notable are the reasons of what is applied of which there is an Event.
+var notable = imperfect.Union(sets.New(workv1alpha1.AppliedReasonRecreated))
+
 // quiet are the reasons why something is not applied of which there is no Event: the
 // user asked for that.
 var quiet = sets.New("", workv1alpha1.AppliedReasonSuccess, workv1alpha1.AppliedReasonSuspended)
@@ -83,7 +86,7 @@ func (i *Intake) announce(before, after workv1alpha1.Binding) {
 	items := after.GetStatus().AggregatedStatus
 	template := spec.Resource
 	for _, r := range gather(items, func(item *workv1alpha1.AggregatedStatusItem) bool {
-		refused := !item.Applied && !quiet.Has(item.AppliedReason) || item.Applied && imperfect.Has(item.AppliedReason)
+		refused := !item.Applied && !quiet.Has(item.AppliedReason) || item.Applied && notable.Has(item.AppliedReason)
 		return refused && !lingers(spec, item) && isNew(item)
 	}) {
 		i.warn(template, r.reason, fmt.Sprintf("%s: %s", whose(r), r.message))

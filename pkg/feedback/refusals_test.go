@@ -58,6 +58,8 @@ func TestRefusalsAreTold(t *testing.T) {
 	pruned.AppliedReason, pruned.AppliedMessage = workv1alpha1.AppliedReasonPruned, "the member does not know .spec.x"
 	again := ready(1)
 	again.AppliedReason, again.AppliedMessage = pruned.AppliedReason, pruned.AppliedMessage
+	recreated := ready(2)
+	recreated.AppliedReason, recreated.AppliedMessage = workv1alpha1.AppliedReasonRecreated, "created anew"
 	withStatus := refusing(workv1alpha1.AppliedReasonDenied, denied)
 	withStatus.Status = ready(2).Status
 	const event = "Deployment ns/web u1: Warning "
@@ -76,6 +78,8 @@ func TestRefusalsAreTold(t *testing.T) {
 		{"members that say the same are told of together", said{"a": refusing(workv1alpha1.AppliedReasonDenied, denied), "b": refusing(workv1alpha1.AppliedReasonDenied, denied)}, []string{event + `Denied: members a, b: ` + denied}},
 		{"what is left out is told", said{"a": pruned, "b": ready(2)}, []string{event + `Pruned: member "a": the member does not know .spec.x`}},
 		{"once", said{"a": again}, nil},
+		{"what was recreated is told", said{"a": recreated}, []string{event + `Recreated: member "a": created anew`}},
+		{"once", said{"a": recreated}, nil},
 	}
 	synctest.Test(t, func(t *testing.T) {
 		store := newEtcd()

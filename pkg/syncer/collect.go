@@ -354,7 +354,7 @@ func (s *session) report(work *workv1alpha1.Work, record *record, o outcome) err
 	}
 	if o.object != nil {
 		item.Health = o.object.health
-		if o.object.problem != "" && item.AppliedReason == workv1alpha1.AppliedReasonSuccess {
+		if o.object.problem != "" && item.Applied && item.AppliedReason != workv1alpha1.AppliedReasonPruned {
 			item.AppliedReason, item.AppliedMessage = workv1alpha1.AppliedReasonNotInterpreted, cutMessage(o.object.problem)
 		}
 		item.MemberGeneration = o.object.Generation

@@ -126,8 +126,9 @@ func (p *propagation) recreate(ctx context.Context, live *observed, fields []str
 	}
 	deletes.WithLabelValues("recreated").Inc()
 	klog.FromContext(ctx).V(2).Info("Deleted from member to be created anew", "kind", p.target.kind.Kind, "object", p.target.key(), "fields", fields)
-	p.record.recreated = live.UID
-	return p.recreating(live, fmt.Sprintf("deleted to be created anew, because the member does not let %s be changed", strings.Join(fields, ", ")))
+	p.record.recreated, p.record.recreatedFor = live.UID, p.hash
+	p.record.recreatedWhy = fmt.Sprintf("deleted and created anew, because the member does not let %s be changed", strings.Join(fields, ", "))
+	return p.recreating(live, fmt.Sprintf("being deleted to be created anew, because the member does not let %s be changed", strings.Join(fields, ", ")))
 }
 
 // recreating is the outcome of a work whose object is being deleted to be created

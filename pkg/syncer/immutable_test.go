@@ -87,7 +87,10 @@ func TestImmutable(t *testing.T) {
 				if !item.Applied && !strings.Contains(item.AppliedMessage, "data") {
 					t.Errorf("%s: the message is %q, want the field", tc.reason, item.AppliedMessage)
 				}
-				r.await("settings", "applied anew", func(i workv1alpha1.FeedbackItem) bool { return i.Applied && i.ContentHash == "2" })
+				item = r.await("settings", "applied anew", func(i workv1alpha1.FeedbackItem) bool { return i.Applied && i.ContentHash == "2" })
+				if item.AppliedReason != workv1alpha1.AppliedReasonRecreated || !strings.Contains(item.AppliedMessage, "data") {
+					t.Errorf("%s: report: %s %q, want %s and the field", tc.reason, item.AppliedReason, item.AppliedMessage, workv1alpha1.AppliedReasonRecreated)
+				}
 			} else {
 				item := r.await("settings", "immutable", func(i workv1alpha1.FeedbackItem) bool { return i.AppliedReason == workv1alpha1.AppliedReasonImmutable })
 				for _, part := range []string{tc.advice, immutableData.Detail} {

@@ -124,6 +124,12 @@ func isDenied(err error) bool {
 	return !strings.Contains(words, ": user ") || !strings.Contains(words, " cannot ") && !strings.Contains(words, " attempting ")
 }
 
+// isUntyped returns true when the member's server-side apply does not know a field that
+// its schema, as far as it is known here, has: it has another schema by now.
+func isUntyped(err error) bool {
+	return spoke(err) && strings.Contains(err.Error(), "failed to create typed patch object")
+}
+
 // isTooLarge returns true when the member's etcd does not take an object for its
 // size, which its API server tells in etcd's words or those of its client.
 func isTooLarge(err error) bool {

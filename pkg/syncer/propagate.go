@@ -244,7 +244,7 @@ func (p *propagation) apply(ctx context.Context, schema *member.Schema, desired 
 			return outcome{object: owned(how.live, p.fleetID), retry: soon}
 		}
 		applies.WithLabelValues("error").Inc()
-		if apierrors.IsNotFound(err) {
+		if apierrors.IsNotFound(err) || isUntyped(err) {
 			p.member.Refresh()
 		}
 		return p.turnedDown(ctx, err, how.live)
@@ -322,6 +322,9 @@ func (p *propagation) settle(object *observed, residue uint64) {
 // done is the outcome of a work whose object is as it says.
 func (p *propagation) done(object *observed) outcome {
 	o := succeeded(object)
+	if p.record.recreatedFor == p.hash && p.record.recreated != object.UID {
+		o.reason, o.message = workv1alpha1.AppliedReasonRecreated, p.record.recreatedWhy
+	}
 	var pruned []string
 	if len(p.record.trimmed) > 0 {
 		pruned = append(pruned, "the member does not know "+listed(p.record.trimmed))

@@ -325,6 +325,33 @@ func TestPropagateWaitsForKind(t *testing.T) {
 	r.await("w", "applied once the kind is served", applied)
 }
 
+// TestPropagateLooksAgain: a member that does not know a field of its schema has got
+// another schema, which is read again at once.
+func TestPropagateLooksAgain(t *testing.T) {
+	r := newRig(t)
+	r.want("settings", settings)
+	r.await("settings", "applied", applied)
+	widget := schema.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "Widget"}
+	r.member.Serve(fake.Kind{GroupVersionKind: widget, Resource: "widgets", Namespaced: true})
+	r.settle()
+	if _, served := r.session.member.APIs().Resource(widget); served {
+		t.Fatal("the member was looked at again without a cause")
+	}
+	r.member.FailRequests(func(request fake.Request) *apierrors.StatusError {
+		if request.Verb != "apply" {
+			return nil
+		}
+		return apierrors.NewInternalError(errors.New("failed to create typed patch object (shop/settings; /v1, Kind=ConfigMap): .data: field not declared in schema"))
+	})
+	r.want("settings", withData("greeting", "bye"), func(w *workv1alpha1.Work) { w.Spec.ContentHash = "2" })
+	r.eventually("a new look at the member", func() error {
+		if _, served := r.session.member.APIs().Resource(widget); !served {
+			return errors.New("there was none")
+		}
+		return nil
+	})
+}
+
 func TestPropagateReportsErrors(t *testing.T) {
 	resource := schema.GroupResource{Resource: "configmaps"}
 	cases := map[string]struct {

@@ -49,6 +49,9 @@ type record struct {
 	// recreated is the object the member was asked to delete because what is wanted
 	// cannot be made of it.
 	recreated types.UID
+	// recreatedFor is what was wanted then, and recreatedWhy the reason.
+	recreatedFor uint64
+	recreatedWhy string
 	// disputes counts corrections that did not last.
 	disputes disputes
 	// templateGeneration is the generation of the template the status of the

@@ -166,6 +166,9 @@ const (
 	// AppliedReasonRecreating says that the object is being deleted in the member, to
 	// be created anew, because a field of it is immutable.
 	AppliedReasonRecreating = "Recreating"
+	// AppliedReasonRecreated says that the work was applied to a new object, after the
+	// one before was deleted in the member because a field of it is immutable.
+	AppliedReasonRecreated = "Recreated"
 	// AppliedReasonForbidden says that the fleet has no right in the member to write
 	// the object.
 	AppliedReasonForbidden = "Forbidden"
