@@ -4,6 +4,7 @@
 package handover
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -148,8 +149,11 @@ func TestKeep(t *testing.T) {
 	if diff := cmp.Diff([]string{"paris"}, policy.Spec.Placement.ClusterAffinity.ClusterNames); diff != "" {
 		t.Errorf("it runs nowhere else: -want +got:\n%s", diff)
 	}
-	if _, err := Keep(t.Context(), fleet, template, "rome"); err == nil {
-		t.Error("a policy of that name is somebody's decision: want an error")
+	if again, err := Keep(t.Context(), fleet, template, "paris"); err != nil || again != name {
+		t.Errorf("Keep() again = %q, %v; want the policy from before: it may have been released meanwhile", again, err)
+	}
+	if _, err := Keep(t.Context(), fleet, template, "rome"); !errors.Is(err, errOtherPolicy) {
+		t.Errorf("a policy of that name is somebody's decision: want %v, got %v", errOtherPolicy, err)
 	}
 }
 

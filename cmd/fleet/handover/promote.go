@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -98,17 +99,50 @@ func Keep(ctx context.Context, fleet fleetclient.Interface, template *unstructur
 		ConflictResolution: policyv1alpha1.ConflictIfNoDiff,
 		Placement:          policyv1alpha1.Placement{ClusterAffinity: &policyv1alpha1.ClusterAffinity{ClusterNames: []string{cluster}}},
 	}
-	if template.GetNamespace() == "" {
-		made := &policyv1alpha1.ClusterPropagationPolicy{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec}
-		_, err = fleet.PolicyV1alpha1().ClusterPropagationPolicies().Create(ctx, made, metav1.CreateOptions{})
-	} else {
-		made := &policyv1alpha1.PropagationPolicy{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: template.GetNamespace()}, Spec: spec}
-		_, err = fleet.PolicyV1alpha1().PropagationPolicies(template.GetNamespace()).Create(ctx, made, metav1.CreateOptions{})
+	err = create(ctx, fleet, template.GetNamespace(), name, spec)
+	if apierrors.IsAlreadyExists(err) {
+		// It may have been promoted before, and released since.
+		err = checkKeeps(ctx, fleet, template.GetNamespace(), name, spec)
 	}
 	if err != nil {
 		return "", fmt.Errorf("create the policy %q that keeps it on member %q: %w", name, cluster, err)
 	}
 	return name, nil
+}
+
+// create makes a policy in a namespace, or a cluster policy.
+func create(ctx context.Context, fleet fleetclient.Interface, namespace, name string, spec policyv1alpha1.PropagationSpec) error {
+	if namespace == "" {
+		made := &policyv1alpha1.ClusterPropagationPolicy{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec}
+		_, err := fleet.PolicyV1alpha1().ClusterPropagationPolicies().Create(ctx, made, metav1.CreateOptions{})
+		return err
+	}
+	made := &policyv1alpha1.PropagationPolicy{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace}, Spec: spec}
+	_, err := fleet.PolicyV1alpha1().PropagationPolicies(namespace).Create(ctx, made, metav1.CreateOptions{})
+	return err
+}
+
+// errOtherPolicy says that there is a policy of the name that places otherwise.
+var errOtherPolicy = errors.New("a policy of that name exists and says something else; delete it, or rename it")
+
+// checkKeeps checks that the policy there is places as the one that is wanted.
+func checkKeeps(ctx context.Context, fleet fleetclient.Interface, namespace, name string, want policyv1alpha1.PropagationSpec) error {
+	var policy policyv1alpha1.Propagation
+	var err error
+	if namespace == "" {
+		policy, err = fleet.PolicyV1alpha1().ClusterPropagationPolicies().Get(ctx, name, metav1.GetOptions{})
+	} else {
+		policy, err = fleet.PolicyV1alpha1().PropagationPolicies(namespace).Get(ctx, name, metav1.GetOptions{})
+	}
+	if err != nil {
+		return err
+	}
+	is := policy.GetSpec()
+	if !equality.Semantic.DeepEqual(is.ResourceSelectors, want.ResourceSelectors) || !equality.Semantic.DeepEqual(is.Placement, want.Placement) ||
+		is.ConflictResolution != want.ConflictResolution {
+		return errOtherPolicy
+	}
+	return nil
 }
 
 // Adopt creates the template in the fleet, and its namespace if there is none.
