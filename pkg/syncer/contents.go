@@ -21,9 +21,6 @@ import (
 )
 
 const (
-	// quietAttempts is how often a namespace may be found in use before that is
-	// worth a word: what is in it mostly goes at the same moment.
-	quietAttempts = 3
 	// unknownPatience is how long objects with the mark of the fleet, in a namespace
 	// that is to go, may have no work: the tombstones of what was in the namespace
 	// may come after its own.

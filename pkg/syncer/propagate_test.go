@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -323,6 +324,41 @@ func TestPropagateWaitsForKind(t *testing.T) {
 	r.member.Serve(fake.Kind{GroupVersionKind: schema.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "Widget"}, Resource: "widgets", Namespaced: true})
 	r.member.Put(t, fake.Manifest(t, `{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: widgets.example.com}}`))
 	r.await("w", "applied once the kind is served", applied)
+}
+
+// TestPropagateKeepsQuiet: what passes at once is not reported, by those who write each
+// report and tell users of it.
+func TestPropagateKeepsQuiet(t *testing.T) {
+	r := newRig(t)
+	r.want("other", strings.Replace(settings, "name: settings", "name: other", 1))
+	r.await("other", "applied", applied)
+	const most = quietAttempts - 1
+	var mu sync.Mutex
+	failures := 0
+	r.member.FailRequests(func(request fake.Request) *apierrors.StatusError {
+		mu.Lock()
+		defer mu.Unlock()
+		if request.Verb != "apply" || failures == most {
+			return nil
+		}
+		failures++
+		return apierrors.NewInternalError(errors.New("not yet"))
+	})
+	r.mu.Lock()
+	r.answer = func(item workv1alpha1.FeedbackItem) workv1alpha1.FeedbackResult {
+		if !item.Applied {
+			t.Errorf("report: %+v, want none before it is applied", item)
+		}
+		return workv1alpha1.FeedbackResult{Name: item.Name, Accepted: true, Reason: workv1alpha1.FeedbackAccepted}
+	}
+	r.mu.Unlock()
+	r.want("settings", settings)
+	r.await("settings", "applied", applied)
+	mu.Lock()
+	defer mu.Unlock()
+	if failures != most {
+		t.Errorf("it was refused %d times, want %d", failures, most)
+	}
 }
 
 // TestPropagateLooksAgain: a member that does not know a field of its schema has got

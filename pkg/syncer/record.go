@@ -178,6 +178,16 @@ func (r *record) delay(o outcome) (time.Duration, bool) {
 	return max(o.retry.backoff(r.attempts), o.after), true
 }
 
+// quietAttempts is how many tries in a row may come to nothing, for a cause that may
+// pass, before that is worth a word: what is installed or deleted together arrives, or
+// goes, one by one, and each report is a write in the fleet and an Event.
+const quietAttempts = 3
+
+// mayPass returns true when a failure is not worth a report yet.
+func (r *record) mayPass(o outcome) bool {
+	return o.retry == soon && !o.applied && !o.deleted && o.reason != workv1alpha1.AppliedReasonRecreating && r.attempts < quietAttempts
+}
+
 // disputes slows corrections down when another writer keeps undoing them.
 type disputes struct {
 	count int

@@ -19,6 +19,7 @@ type refusal struct {
 	until time.Time
 
 	reason, message string
+	retry           retry
 }
 
 // freeRefusals are how many refusals in a row a change of the object may follow at
@@ -32,7 +33,7 @@ func (p *propagation) refuse(o outcome, live *observed) outcome {
 		return o
 	}
 	wait := max(o.retry.backoff(p.record.attempts+1), o.after)
-	p.record.refusal = &refusal{desired: p.hash, until: p.clock.Now().Add(wait), reason: o.reason, message: o.message}
+	p.record.refusal = &refusal{desired: p.hash, until: p.clock.Now().Add(wait), reason: o.reason, message: o.message, retry: o.retry}
 	if live != nil {
 		p.record.refusal.uid, p.record.refusal.fingerprint = live.UID, live.fingerprint
 	}
@@ -50,7 +51,7 @@ func (p *propagation) heldBack(live *observed) (outcome, bool) {
 	if wait <= 0 || r.desired != p.hash || !r.isAbout(live, p.record.attempts > freeRefusals) {
 		return outcome{}, false
 	}
-	return outcome{reason: r.reason, message: r.message, object: owned(live, p.fleetID), after: wait, waiting: true}, true
+	return outcome{reason: r.reason, message: r.message, object: owned(live, p.fleetID), retry: r.retry, after: wait, waiting: true}, true
 }
 
 // isAbout returns true when live is the object that was refused, in whatever state

@@ -299,7 +299,7 @@ func (s *session) look(ctx context.Context, next item) bool {
 	if o.unschedulable = notRunning(pods, o.object); again > 0 {
 		s.queue.AddAfter(next, again)
 	}
-	if o.reason != "" {
+	if o.reason != "" && !record.mayPass(o) {
 		if err := s.report(work, record, o); err != nil {
 			utilruntime.HandleErrorWithContext(ctx, err, "Work cannot be reported on", "cluster", s.cluster, "work", work.Name)
 		}
