@@ -507,6 +507,16 @@ var refusals = map[string]refusalCase{
 			{inExplain, "the member does not know .spec.colour"},
 		},
 	},
+	"Dropped": {
+		when:     "the member drops a field, because it is of a feature that is off there",
+		object:   "deployment/plain",
+		prepare:  applied(override("apps/v1", "Deployment", "plain", "{plaintext: [{path: /spec/template/spec/schedulingGroup, operator: add, value: {podGroupName: x}}]}")),
+		manifest: toMember("apps/v1", "Deployment", "plain", "") + "---" + named(deployment, "plain"),
+		told: []telling{
+			{inReport, "member1: Pruned: the member takes and drops .spec.template.spec.schedulingGroup.podGroupName"},
+			{inEvents, `Warning Pruned: member "member1": the member takes and drops .spec.template.spec.schedulingGroup.podGroupName`},
+		},
+	},
 	"FoughtOver": {
 		when:   "somebody in the member keeps changing a field of the fleet's",
 		object: "configmap/disputed",
