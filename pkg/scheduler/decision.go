@@ -307,6 +307,10 @@ func placed(subject *subject, plan *strategy.Plan, diagnosis framework.Diagnosis
 	return d
 }
 
+// maxMentioned bounds the members that the reasons of a placed template name: there may
+// be hundreds, and as many templates of the kind.
+const maxMentioned = 20
+
 // mentionUnserved records which members do not get a template because they do not serve
 // its kind: nobody chose that. It is the one refusal that is told with a success, in a
 // write of its own, and again only when it is another.
@@ -320,6 +324,8 @@ func (d *decision) mentionUnserved(diagnosis framework.Diagnosis) {
 			unserved = append(unserved, reason)
 		}
 	}
+	// Nor does it say how many there are: that is a write for each member that joins.
+	unserved = unserved[:min(len(unserved), maxMentioned)]
 	var known []workv1alpha1.ClusterReason
 	if d.binding != nil && (d.spec == nil || slices.Equal(d.spec.Clusters, d.binding.GetSpec().Clusters)) {
 		known = d.binding.GetStatus().Reasons // a write that changes the members empties them
@@ -329,7 +335,7 @@ func (d *decision) mentionUnserved(diagnosis framework.Diagnosis) {
 	}
 	d.scheduled, d.reasons = chosen(), unserved
 	if len(unserved) > 0 {
-		d.scheduled.Message = "members have been chosen; those in reasons do not serve the kind"
+		d.scheduled.Message = "members have been chosen; others do not serve the kind, see reasons"
 	}
 }
 

@@ -4,10 +4,12 @@
 package scheduler
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -56,6 +58,21 @@ func TestVersionsOfMembers(t *testing.T) {
 		h.put(databases, &metav1.ObjectMeta{Namespace: "shop", Name: "main"}, template.Traits{})
 		h.settle()
 		h.wantWrites(0, "Nothing changed.")
+
+		for i := range maxMentioned {
+			h.member(fmt.Sprintf("other%d", i))
+		}
+		h.settle()
+		if got := h.store.of(key).GetStatus().Reasons; len(got) != maxMentioned {
+			t.Errorf("want %d of the %d members that do not serve the kind, got %d", maxMentioned, maxMentioned+1, len(got))
+		}
+		condition := meta.FindStatusCondition(h.store.of(key).GetStatus().Conditions, workv1alpha1.ConditionScheduled)
+		if want := "members have been chosen; others do not serve the kind, see reasons"; condition == nil || condition.Message != want {
+			t.Errorf("want %q, got %v", want, condition)
+		}
+		for i := range maxMentioned {
+			h.unjoined(fmt.Sprintf("other%d", i))
+		}
 
 		h.member("m3", serving("example.com/v1", "Database"))
 		h.settle()
