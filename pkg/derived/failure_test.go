@@ -254,6 +254,9 @@ func TestCustomResources(t *testing.T) {
 	f.put(newDefinition("example.com", "databases", "Database", "v1"))
 	first := expectEvents(t, w, event{watch.Added, memberNamespace("m1"), "main", false})
 	expectManifest(t, first[0], `"apiVersion":"example.com/v1"`) // v2 is not served yet
+	if got := first[0].Spec.Template.APIVersion; got != "example.com/v1" {
+		t.Errorf("the work names version %q, want that of its manifest: syncers refuse another", got)
+	}
 	f.put(newDefinition("example.com", "databases", "Database", "v1", "v2"))
 	second := expectEvents(t, w, event{watch.Modified, memberNamespace("m1"), "main", false})
 	expectManifest(t, second[0], `"apiVersion":"example.com/v2"`)
