@@ -4,9 +4,11 @@
 package dialer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -164,7 +166,7 @@ func (d *Dialer) dialService(ctx context.Context, service *corev1.Service, numbe
 	if err != nil {
 		return nil, fmt.Errorf("dial service %q: %w", key, err)
 	}
-	members := d.ordered(d.members.Having(key))
+	members := d.ordered(key, d.members.Having(key))
 	if len(members) == 0 {
 		return nil, fmt.Errorf("dial service %q: it is in no member", key)
 	}
@@ -179,6 +181,7 @@ func (d *Dialer) dialService(ctx context.Context, service *corev1.Service, numbe
 			break
 		}
 	}
+	slices.Sort(failures) // the same failures are the same error, which may end up in a status
 	return nil, fmt.Errorf("dial service %q: %s", key, strings.Join(failures, "; "))
 }
 
@@ -277,10 +280,12 @@ func (d *Dialer) forget(at place) {
 	delete(d.known, at)
 }
 
-// ordered returns members in the order they are to be tried.
-func (d *Dialer) ordered(members []Member) []string {
+// ordered returns members in the order they are to be tried. Those that are as good
+// are in an order that belongs to the Service: servers of an API that keep something
+// are asked in one member as long as it is there, by all API servers of the fleet, and
+// different Services prefer different members.
+func (d *Dialer) ordered(service types.NamespacedName, members []Member) []string {
 	members = slices.Clone(members)
-	rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
 	rank := func(member Member) int {
 		rank := d.rank(suspect{member: member.Name})
 		if !member.Ready {
@@ -288,12 +293,21 @@ func (d *Dialer) ordered(members []Member) []string {
 		}
 		return rank
 	}
-	slices.SortStableFunc(members, func(a, b Member) int { return rank(a) - rank(b) })
+	slices.SortFunc(members, func(a, b Member) int {
+		return cmp.Or(rank(a)-rank(b), cmp.Compare(weight(service, a.Name), weight(service, b.Name)), strings.Compare(a.Name, b.Name))
+	})
 	names := make([]string, len(members))
 	for i, member := range members {
 		names[i] = member.Name
 	}
 	return names
+}
+
+// weight is a number that belongs to a Service in a member.
+func weight(service types.NamespacedName, member string) uint64 {
+	hash := fnv.New64a()
+	hash.Write([]byte(service.String() + "/" + member)) // a hash never fails to write
+	return hash.Sum64()
 }
 
 // rank is 1 for what failed lately.

@@ -18,9 +18,10 @@
 // are ready, whoever made them, and target ports that have a name. Nothing is
 // watched for that, so a fleet without webhooks pays nothing.
 //
-// Members that are ready come first, those that failed lately come last, and within
-// that the order is random. When a member or a Pod cannot be reached the next is
-// tried, within the same dial.
+// Members that are ready come first and those that failed lately last; within that
+// each Service has an order of its own, so that one member answers for it as long as
+// it can. When a member or a Pod cannot be reached the next is tried, within the same
+// dial.
 //
 // Each connection has a port-forward of its own: streams that share one wait for one
 // another when one is not read. It is upstream's clients that keep connections, and
