@@ -146,15 +146,17 @@ func TestChart(t *testing.T) {
 		t.Fatalf("helm uninstall: %v\n%s", err, out.stderr)
 	}
 	kubectl(t, "create", "configmap", "forbidden")
+	kubectl(t, "delete", "namespace", namespace, "--timeout=90s")
 }
 
-// restart starts members whose API servers were killed, side by side.
+// restart starts members whose API servers were killed, side by side, and what ended
+// with those.
 func restart(t *testing.T, members ...*testbed.Member) {
 	t.Helper()
 	errs := make([]error, len(members))
 	var starting sync.WaitGroup
 	for i, m := range members {
-		starting.Go(func() { errs[i] = m.StartAPIServer(context.WithoutCancel(t.Context())) })
+		starting.Go(func() { errs[i] = m.Start(context.WithoutCancel(t.Context())) })
 	}
 	starting.Wait()
 	if err := errors.Join(errs...); err != nil {
