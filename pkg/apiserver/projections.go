@@ -18,6 +18,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/authentication/user"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes"
@@ -29,7 +31,9 @@ import (
 	"fleet.dev/fleet/pkg/apis/cluster"
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/wellknown"
+	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/apiserver/members"
+	"fleet.dev/fleet/pkg/derived"
 	fleetinformers "fleet.dev/fleet/pkg/generated/informers/externalversions"
 	"fleet.dev/fleet/pkg/projection"
 )
@@ -45,7 +49,7 @@ type ProjectionOptions struct {
 }
 
 func (o *ProjectionOptions) addFlags(fs *pflag.FlagSet) {
-	fs.Var(&o.Enabled, "projections", "Show Nodes of members, and the Pods that they made of the fleet's workloads, among those of the fleet. "+
+	fs.Var(&o.Enabled, "projections", "Show Nodes of members, the Pods that they made of the fleet's workloads, and Events about these, among those of the fleet. "+
 		"The default is to do so, with --etcd-servers if there is --projections-server.")
 	fs.Lookup("projections").NoOptDefVal = "true"
 	fs.Uint64Var(&o.Server, "projections-server", o.Server, "Number of this API server among those over the same etcd, 1 to 63, for --projections. "+
@@ -82,14 +86,14 @@ type projections struct {
 }
 
 // newProjections returns nil unless they are enabled.
-func newProjections(opts ProjectionOptions, members *projectedMembers) (*projections, error) {
+func newProjections(opts ProjectionOptions, members *projectedMembers, works *derived.Engine) (*projections, error) {
 	if !opts.Enabled.Value() {
 		return nil, nil //nolint:nilnil // nothing is to be shown
 	}
 	p := &projections{owners: &projection.Workloads{}, number: opts.Server}
 	var err error
 	p.Projections, err = projection.New(projection.Options{
-		Kinds:   []projection.Kind{projection.Pods(), projection.Nodes()},
+		Kinds:   []projection.Kind{projection.Pods(), projection.Nodes(), projection.Events(memberTemplates{works})},
 		Members: members,
 		Owners:  p.owners,
 		Server:  opts.Server,
@@ -125,6 +129,22 @@ func (p *projections) install(server *genericapiserver.GenericAPIServer) error {
 		return err
 	}
 	return server.AddReadyzChecks(projectionReadiness{p})
+}
+
+// memberTemplates knows by the works what members have of the fleet. It implements
+// projection.Templates.
+type memberTemplates struct{ engine *derived.Engine }
+
+var _ projection.Templates = memberTemplates{}
+
+// Template implements projection.Templates.
+func (m memberTemplates) Template(member string, kind schema.GroupKind, namespace, name string) (types.UID, bool) {
+	binding := workv1alpha1.BindingNameForGroupKind(kind, name)
+	found, ok := m.engine.Get(clusterv1alpha1.MemberNamespace(member), workv1alpha1.WorkName(namespace, binding))
+	if !ok || found.Spec.Template.Kind != kind.Kind || found.Spec.Template.Name != name {
+		return "", false
+	}
+	return found.Spec.Template.UID, true
 }
 
 // bump writes to etcd: the lease that says when this server last did.

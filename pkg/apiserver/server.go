@@ -58,7 +58,7 @@ func (s *Server) connectEtcd(ctx context.Context) (err error) {
 func (s *Server) assemble(ctx context.Context) error {
 	fleet := newFleetGroups(!s.options.embed)
 	var err error
-	if fleet.projections, err = newProjections(s.options.projections, fleet.reach); err != nil {
+	if fleet.projections, err = newProjections(s.options.projections, fleet.reach, fleet.engine); err != nil {
 		return fmt.Errorf("assemble projections: %w", err)
 	}
 	cfg, err := newConfig(s.options, fleet.wrap, fleet.newDialer())

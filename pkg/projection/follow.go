@@ -26,7 +26,6 @@ const chunk = 1024
 // link follows the objects of one kind in one member.
 type link struct {
 	client     *client
-	owners     Owners
 	union      *union
 	reserve    func(ctx context.Context, changes int) error
 	maxBackoff time.Duration
@@ -147,7 +146,7 @@ func (t *taker) observe(object any) (observation, bool, error) {
 	if !ok {
 		return observation{}, false, fmt.Errorf("member %q sent %T", l.client.member, object)
 	}
-	return l.client.kind.observe(l.client.member, typed, l.owners)
+	return l.client.kind.observe(l.client.member, typed)
 }
 
 // Delete implements cache.ReflectorStore.
@@ -185,10 +184,12 @@ func (t *taker) Replace(objects []any, version string) error {
 		}
 		l.union.putAll(l.client.member, seen)
 	}
-	if err := l.reserve(t.ctx, chunk); err != nil {
-		return err
+	for more := true; more; {
+		if err := l.reserve(t.ctx, chunk); err != nil {
+			return err
+		}
+		more = l.union.retain(l.client.member, keys, numberOf(version))
 	}
-	l.union.retain(l.client.member, keys, numberOf(version))
 	l.once.Do(func() { close(l.synced) })
 	return nil
 }

@@ -25,8 +25,17 @@ type Kind struct {
 	Kind string
 	// Namespaced says that it is.
 	Namespaced bool
-	// Owned says that its objects have owners in the fleet.
-	Owned bool
+	// Owner returns the key of what an object of a member, in the version members serve,
+	// shows of the fleet beyond itself, empty for nothing; see Owners. SetOwner makes an
+	// object, in the version registries use, show it, and says whether it did not yet.
+	// What the object points to is shared and must not be changed. Both may be nil.
+	Owner    func(object runtime.Object) string
+	SetOwner func(object runtime.Object, owner Owner) bool
+	// Fleeting says that nothing is kept of members while nobody needs it. Watches that
+	// are resumed later are told that all was deleted, and came again.
+	Fleeting bool
+	// ReadOnly says that its objects in members cannot be changed in the fleet.
+	ReadOnly bool
 	// Suffixed says that names are always <name>.<member>.
 	Suffixed bool
 	// Selector is a label selector for what is read from members; empty is all.
@@ -38,13 +47,13 @@ type Kind struct {
 	// already, name and owner become the fleet's afterwards.
 	Project func(member string, object runtime.Object) bool
 	// Own says why a change of the object in the fleet cannot be one in the member,
-	// nil when it can. Both are in the version members serve.
+	// nil when it can. Both are in the version members serve. Not used if ReadOnly.
 	Own func(before, after runtime.Object) error
 }
 
 // observe makes an observation of a member's object, which is used up. It returns
 // false for one that is not shown.
-func (k *Kind) observe(member string, object runtime.Object, owners Owners) (observation, bool, error) {
+func (k *Kind) observe(member string, object runtime.Object) (observation, bool, error) {
 	accessor, err := meta.Accessor(object)
 	if err != nil {
 		return observation{}, false, err
@@ -57,8 +66,8 @@ func (k *Kind) observe(member string, object runtime.Object, owners Owners) (obs
 	}
 	labels[wellknown.LabelCluster] = member
 	accessor.SetLabels(labels)
-	if k.Owned {
-		seen.owner, _ = owners.Key(accessor)
+	if k.Owner != nil {
+		seen.owner = k.Owner(object)
 	}
 	accessor.SetOwnerReferences(nil)
 	if !k.Project(member, object) {

@@ -13,16 +13,13 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// Owners knows which object of the fleet stands behind an object of a member. It is
-// safe for concurrent use, and answers at once.
+// Owners knows objects of the fleet by keys that objects of members have. It is safe
+// for concurrent use, and answers at once.
 type Owners interface {
-	// Key names who controls an object of a member, false when nobody does who may be
-	// in the fleet. The object is as the member has it.
-	Key(object metav1.Object) (key string, ok bool)
 	// Owner returns what a key names, false when it is not in the fleet, or not yet.
 	Owner(key string) (Owner, bool)
 	// Follow tells of keys whose owner may have become another one, until the context
-	// ends. Before it is called Owner may know of none.
+	// ends. It may be called several times. Before that Owner may know of none.
 	Follow(ctx context.Context, changed func(key string))
 }
 
@@ -40,9 +37,6 @@ type Owner struct {
 type NoOwners struct{}
 
 var _ Owners = NoOwners{}
-
-// Key implements Owners.
-func (NoOwners) Key(metav1.Object) (string, bool) { return "", false }
 
 // Owner implements Owners.
 func (NoOwners) Owner(string) (Owner, bool) { return Owner{}, false }
@@ -92,19 +86,7 @@ func (u *union) dress(object runtime.Object, owner string) {
 		}
 		of.owner = &found
 	}
-	accessor, err := meta.Accessor(object)
-	if err != nil {
-		return // it was accessed when it was observed
-	}
-	accessor.SetOwnerReferences([]metav1.OwnerReference{of.owner.Reference})
-	labels := accessor.GetLabels()
-	for label, value := range of.owner.Labels {
-		if labels[label] != value {
-			labels = maps.Clone(labels)
-			labels[label] = value
-		}
-	}
-	accessor.SetLabels(labels)
+	u.wear(object, *of.owner)
 }
 
 // reown takes in that an owner may be another one, for some of its objects, and says
@@ -127,14 +109,17 @@ func (u *union) reown(owner string) (more bool) {
 	var changes []change
 	for id := range of.claims {
 		at := u.claims.get(id.key, id.member)
-		if at == nil || hasOwner(at.object, of.owner) {
+		if at == nil {
 			continue
 		}
 		if more = len(changes) == chunk; more {
 			break
 		}
-		at.object = shallowCopy(at.object)
-		u.dress(at.object, owner)
+		dressed := shallowCopy(at.object)
+		if !u.wear(dressed, *of.owner) {
+			continue
+		}
+		at.object = dressed
 		if old := at.shown; old != nil {
 			at.shown = show(old.Key, at.object, u.advance())
 			changes = append(changes, change{ResourceVersion: at.shown.ResourceVersion, Old: old, Next: at.shown})
@@ -144,16 +129,25 @@ func (u *union) reown(owner string) (more bool) {
 	return more
 }
 
-// hasOwner says whether an object shows an owner already.
-func hasOwner(object runtime.Object, owner *Owner) bool {
+// showOwner has an object be owned, with the labels by which its owner selects.
+func showOwner(object runtime.Object, owner Owner) bool {
 	accessor, err := meta.Accessor(object)
-	if err != nil || len(accessor.GetOwnerReferences()) != 1 || accessor.GetOwnerReferences()[0].UID != owner.Reference.UID {
-		return false
+	if err != nil {
+		return false // it was accessed when it was observed
 	}
+	before := accessor.GetOwnerReferences()
+	differs := len(before) != 1 || before[0].UID != owner.Reference.UID
+	if differs {
+		accessor.SetOwnerReferences([]metav1.OwnerReference{owner.Reference})
+	}
+	labels := accessor.GetLabels()
 	for label, value := range owner.Labels {
-		if accessor.GetLabels()[label] != value {
-			return false
+		if labels[label] != value {
+			labels = maps.Clone(labels)
+			labels[label] = value
+			differs = true
 		}
 	}
-	return true
+	accessor.SetLabels(labels)
+	return differs
 }

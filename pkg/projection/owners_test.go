@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	metadatafake "k8s.io/client-go/metadata/fake"
@@ -21,15 +22,6 @@ import (
 
 // testOwners name owners as members do.
 type testOwners struct{ known map[string]Owner }
-
-// Key implements Owners.
-func (o *testOwners) Key(object metav1.Object) (string, bool) {
-	owner := metav1.GetControllerOf(object)
-	if owner == nil {
-		return "", false
-	}
-	return owner.Name, true
-}
 
 // Owner implements Owners.
 func (o *testOwners) Owner(key string) (Owner, bool) {
@@ -146,7 +138,7 @@ func TestOwnersShown(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			owners := &testOwners{known: map[string]Owner{}}
-			u := newUnion(owners)
+			u := newUnion(owners, showOwner)
 			if err := u.load(10, 1, nil); err != nil {
 				t.Fatal(err)
 			}
@@ -162,7 +154,7 @@ func TestOwnersShown(t *testing.T) {
 func TestManyOwned(t *testing.T) {
 	const pods = 2*chunk + 3
 	owners := &testOwners{known: map[string]Owner{}}
-	u := newUnion(owners)
+	u := newUnion(owners, showOwner)
 	if err := u.load(10, 1, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -226,12 +218,12 @@ func TestWorkloads(t *testing.T) {
 	go func() { defer close(done); workloads.Follow(ctx, func(key string) { told <- key }) }()
 	defer func() { cancel(); <-done }()
 	var keys []string
-	for len(keys) < 5 {
+	for len(keys) < 6 {
 		select {
 		case key := <-told:
 			keys = append(keys, key)
 		case <-time.After(waitLong):
-			t.Fatalf("want five owners, got %v", keys)
+			t.Fatalf("want six keys, got %v", keys)
 		}
 	}
 
@@ -270,18 +262,15 @@ func TestWorkloads(t *testing.T) {
 			if tc.kind == "Job" {
 				version = "batch/v1"
 			}
-			pod := podOf("x/some", "p", "1")
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: "some"}}
 			pod.Labels = map[string]string{wellknown.LabelTemplate: "s"}
 			if tc.hash != "" {
 				pod.Labels["pod-template-hash"] = tc.hash
 			}
 			pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: version, Kind: tc.kind, Name: tc.name, UID: "member's", Controller: new(true)}}
-			var got Owner
-			if key, ok := workloads.Key(pod); ok {
-				got, _ = workloads.Owner(key)
-			}
+			got, _ := workloads.Owner(podOwner(pod))
 			if diff := cmp.Diff(tc.want, got); diff != "" {
-				t.Errorf("%s\nOwner(Key(...)): -want, +got:\n%s", tc.reason, diff)
+				t.Errorf("%s\nOwner(podOwner(...)): -want, +got:\n%s", tc.reason, diff)
 			}
 		})
 	}

@@ -20,7 +20,8 @@ func Pods() Kind {
 		Resource:   corev1.SchemeGroupVersion.WithResource("pods"),
 		Kind:       "Pod",
 		Namespaced: true,
-		Owned:      true,
+		Owner:      podOwner,
+		SetOwner:   showOwner,
 		// The stamp in the Pod template. A Pod that is a template itself has none: it is
 		// stored in the fleet.
 		Selector: wellknown.LabelTemplate,

@@ -137,7 +137,7 @@ func (p *Projections) decorator(kind *Kind) generic.StorageDecorator {
 		s.follower = &follower{raw: raw, prefix: resourcePrefix, newListFunc: newListFunc, union: s.union, server: server}
 		united := &unionStorage{
 			stored: &stored{raw: raw, server: server}, union: s.union, prefix: resourcePrefix, newFunc: newFunc,
-			members: &writer{kind: kind, members: p.options.Members, owners: p.options.Owners, union: s.union, reserve: s.reserve},
+			members: &writer{kind: kind, members: p.options.Members, union: s.union, reserve: s.reserve},
 		}
 		cacher, err := cacherstorage.NewCacherFromConfig(cacherstorage.Config{
 			Storage:             united,

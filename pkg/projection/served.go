@@ -58,6 +58,13 @@ func (s *served) find(ctx context.Context, key string) {
 	}
 }
 
+// findWritable is find for those who are to change the object.
+func (s *served) findWritable(ctx context.Context, key string) {
+	if !s.surface.kind.ReadOnly {
+		s.find(ctx, key)
+	}
+}
+
 // GetList implements storage.Interface.
 func (s *served) GetList(ctx context.Context, key string, opts storage.ListOptions, list runtime.Object) error {
 	if err := s.prepare(ctx, &opts); err != nil {
@@ -88,7 +95,7 @@ func (s *served) Delete( //nolint:revive // the arguments are those of storage.I
 	ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
 	validate storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions,
 ) error {
-	s.find(ctx, key)
+	s.findWritable(ctx, key)
 	return s.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts)
 }
 
@@ -97,7 +104,7 @@ func (s *served) GuaranteedUpdate( //nolint:revive // the arguments are those of
 	ctx context.Context, key string, out runtime.Object, ignoreNotFound bool, preconditions *storage.Preconditions,
 	update storage.UpdateFunc, cached runtime.Object,
 ) error {
-	s.find(ctx, key)
+	s.findWritable(ctx, key)
 	return s.Interface.GuaranteedUpdate(ctx, key, out, ignoreNotFound, preconditions, update, cached)
 }
 

@@ -6,6 +6,7 @@ package projection
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -369,5 +370,49 @@ func TestVersionsOfAnotherServerExpire(t *testing.T) {
 		if err != nil || len(notOlder.(*core.PodList).Items) != 2 {
 			t.Errorf("list not older than the version of %s of another server: %v, want both Pods", what, err)
 		}
+	}
+}
+
+// TestFleetingAndReadOnly shows Pods as a kind of which nothing is kept and nothing may be
+// changed.
+func TestFleetingAndReadOnly(t *testing.T) {
+	members := newMembers(t, "a")
+	a := members.members["a"]
+	for n := range 3 {
+		a.Put(t, memberPod(t, "default", fmt.Sprintf("web-%d", n), "n1"))
+	}
+	s := newServer(t, startEtcd(t), members, func(o *Options) {
+		o.IdleAfter = 100 * time.Millisecond
+		o.Kinds[0].Fleeting, o.Kinds[0].ReadOnly = true, true
+	})
+	want := []string{"default/web-0=n1.a", "default/web-1=n1.a", "default/web-2=n1.a"}
+	eventually(t, "the Pods are listed", func() bool {
+		got, _ := s.list(all())
+		return slices.Equal(want, got)
+	})
+	ctx := as("anna", "default", "delete", "")
+	a.ResetRequests()
+	eventually(t, "a deletion is refused", func() bool { // it may be asleep, and know of none, before
+		s.list(all())
+		_, _, err := s.pods.Pod.Delete(ctx, "web-0", rest.ValidateAllObjectFunc, &metav1.DeleteOptions{})
+		return apierrors.IsForbidden(err) && strings.Contains(err.Error(), `member "a"`)
+	})
+	eventually(t, "an update is refused", func() bool {
+		s.list(all())
+		_, _, err := s.pods.Pod.Update(as("anna", "default", "update", ""), "web-0", rest.DefaultUpdatedObjectInfo(nil,
+			func(_ context.Context, _, old runtime.Object) (runtime.Object, error) {
+				pod := old.DeepCopyObject().(*core.Pod)
+				pod.Labels["app"] = "other"
+				return pod, nil
+			}), nil, nil, false, &metav1.UpdateOptions{})
+		return apierrors.IsForbidden(err) && strings.Contains(err.Error(), `member "a"`)
+	})
+	if a.Writes() != 0 {
+		t.Errorf("the member was asked for %v, want no changes", a.Requests())
+	}
+	surface := s.p.surfaces[0]
+	eventually(t, "nothing is kept of the member", func() bool { return !surface.union.has("a") })
+	if got, _ := s.list(all()); !slices.Equal(want, got) {
+		t.Errorf("listed %v when they are needed again, want %v", got, want)
 	}
 }

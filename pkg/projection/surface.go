@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,7 +58,7 @@ type runningLink struct {
 
 func newSurface(kind *Kind, options *Options) *surface {
 	return &surface{
-		kind: kind, options: options, union: newUnion(options.Owners), links: map[string]*runningLink{},
+		kind: kind, options: options, union: newUnion(options.Owners, kind.SetOwner), links: map[string]*runningLink{},
 		awake: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 }
@@ -69,7 +70,7 @@ func (s *surface) run(ctx context.Context) {
 	defer running.Wait()
 	running.Go(func() { s.followStored(ctx) })
 	running.Go(func() { s.followMembers(ctx) })
-	if s.kind.Owned {
+	if s.kind.Owner != nil {
 		running.Go(func() { s.followOwners(ctx) })
 	}
 }
@@ -241,6 +242,9 @@ func (s *surface) arrange(ctx context.Context, clusters []Cluster) time.Duration
 	s.mu.Unlock()
 	if idle <= 0 {
 		s.stopLinks()
+		if s.kind.Fleeting {
+			return s.dropAll(ctx, time.Hour, s.union.members())
+		}
 		return time.Hour
 	}
 	wanted := make(map[string]Cluster, len(clusters))
@@ -251,17 +255,29 @@ func (s *surface) arrange(ctx context.Context, clusters []Cluster) time.Duration
 	for _, gone := range s.takeLinks(func(name string) bool { _, ok := wanted[name]; return !ok }) {
 		gone.stop()
 	}
-	for _, member := range s.union.members() {
-		if _, ok := wanted[member]; !ok {
-			s.union.retain(member, nil, math.MaxUint64)
-		}
-	}
+	left := slices.DeleteFunc(s.union.members(), func(member string) bool { _, ok := wanted[member]; return ok })
+	idle = s.dropAll(ctx, idle, left)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
 	case <-s.awake:
 	default:
 		close(s.awake)
+	}
+	return idle
+}
+
+// dropAll shows nothing of some members any more, and returns when to look again: soon
+// if that failed.
+func (s *surface) dropAll(ctx context.Context, idle time.Duration, members []string) time.Duration {
+	for _, member := range members {
+		for more := true; more; {
+			if err := s.reserve(ctx, chunk); err != nil {
+				klog.FromContext(ctx).Error(err, "What is not followed any more is still shown", "cluster", member, "resource", s.kind.Resource.Resource)
+				return min(idle, s.options.MaxBackoff)
+			}
+			more = s.union.retain(member, nil, math.MaxUint64)
+		}
 	}
 	return idle
 }
@@ -277,7 +293,7 @@ func (s *surface) start(ctx context.Context, cluster Cluster) {
 	ctx, cancel := context.WithCancel(ctx)
 	made := &link{
 		client: &client{members: s.options.Members, kind: s.kind, member: cluster.Name},
-		owners: s.options.Owners, union: s.union, reserve: s.reserve, maxBackoff: s.options.MaxBackoff,
+		union:  s.union, reserve: s.reserve, maxBackoff: s.options.MaxBackoff,
 		synced: make(chan struct{}),
 	}
 	var running sync.WaitGroup

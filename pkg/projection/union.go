@@ -44,15 +44,18 @@ type union struct {
 	// owned are members' objects by the key of their owner.
 	owned  map[string]*owned
 	owners Owners
+	// wear is SetOwner of the kind.
+	wear func(object runtime.Object, owner Owner) bool
 }
 
-func newUnion(owners Owners) *union {
+func newUnion(owners Owners, wear func(runtime.Object, Owner) bool) *union {
 	return &union{
 		ledger: ledger.New(func(runtime.Object) int64 { return 0 }),
 		claims: claims{},
 		keys:   map[string]map[string]struct{}{},
 		owned:  map[string]*owned{},
 		owners: owners,
+		wear:   wear,
 	}
 }
 
@@ -281,18 +284,25 @@ func (u *union) unset(member, key string) []change {
 }
 
 // retain drops what a member has no more: everything but some keys, and but what
-// it told of after a version.
-func (u *union) retain(member string, keys map[string]struct{}, version uint64) {
+// it told of after a version. It drops some at a time and says whether there are more.
+func (u *union) retain(member string, keys map[string]struct{}, version uint64) (more bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var changes []change
+	dropped := 0
 	for key := range u.keys[member] {
 		at := u.claims.get(key, member)
-		if _, ok := keys[key]; !ok && (!at.learned || at.version <= version) {
-			changes = append(changes, u.unset(member, key)...)
+		if _, ok := keys[key]; ok || at.learned && at.version > version {
+			continue
 		}
+		if more = dropped == chunk; more {
+			break
+		}
+		changes = append(changes, u.unset(member, key)...)
+		dropped++
 	}
 	u.commit(changes)
+	return more
 }
 
 func (u *union) commit(changes []change) {

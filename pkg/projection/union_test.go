@@ -161,7 +161,7 @@ func TestNames(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			u := newUnion(NoOwners{})
+			u := newUnion(NoOwners{}, showOwner)
 			if err := u.load(10, 1, nil); err != nil {
 				t.Fatal(err)
 			}
@@ -229,7 +229,7 @@ func TestLearned(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			u := newUnion(NoOwners{})
+			u := newUnion(NoOwners{}, showOwner)
 			if err := u.load(10, 1, nil); err != nil {
 				t.Fatal(err)
 			}
@@ -242,8 +242,32 @@ func TestLearned(t *testing.T) {
 	}
 }
 
+// TestRetainInSteps has a member lose more than the versions of one revision can tell.
+func TestRetainInSteps(t *testing.T) {
+	const pods = 2*chunk + 3
+	u := newUnion(NoOwners{}, showOwner)
+	if err := u.load(10, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	for n := range pods {
+		u.put("a", seenPod(fmt.Sprintf("x/web-%d", n), fmt.Sprint(n), 1), false)
+	}
+	calls, last := 0, u.position()
+	for more := true; more; calls++ {
+		more = u.retain("a", map[string]struct{}{"x/web-7": {}}, 1)
+		now := u.position()
+		if now-last > chunk<<serverBits {
+			t.Fatalf("more than %d changes at once: from version %d to %d", chunk, last, now)
+		}
+		last = now
+	}
+	if diff := cmp.Diff([]string{"x/web-7=7"}, shownBy(t, u)); diff != "" || calls != 3 {
+		t.Errorf("want one Pod left after 3 calls, got %d calls (-want +got):\n%s", calls, diff)
+	}
+}
+
 func TestEtcdThatWentBack(t *testing.T) {
-	u := newUnion(NoOwners{})
+	u := newUnion(NoOwners{}, showOwner)
 	if err := u.load(10, 1, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +283,7 @@ func TestUnionIsWhatThereIs(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	u := newUnion(NoOwners{})
+	u := newUnion(NoOwners{}, showOwner)
 	if err := u.load(10, 1, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -5,13 +5,17 @@ package projection
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/metadata/metadatainformer"
@@ -21,7 +25,7 @@ import (
 	"fleet.dev/fleet/pkg/apis/wellknown"
 )
 
-// Workloads are the owners of Pods: the fleet's workloads, which have the names of
+// Workloads are the owners of Pods, and records that Events are about: the fleet's workloads, which have the names of
 // those in members, and for ReplicaSets of Deployments the fleet's record of the same
 // Pod template (see package revision).
 type Workloads struct {
@@ -29,6 +33,9 @@ type Workloads struct {
 	Client metadata.Interface
 
 	informers atomic.Pointer[map[schema.GroupVersionKind]cache.SharedIndexInformer]
+
+	mu   sync.Mutex
+	told []func(key string) // guarded by mu
 }
 
 var _ Owners = &Workloads{}
@@ -46,24 +53,28 @@ var replicaSetKind = appsv1.SchemeGroupVersion.WithKind("ReplicaSet")
 // byOwnerKey is the index of owners by their key.
 const byOwnerKey = "owner"
 
-// Key implements Owners. A ReplicaSet that a Deployment made is known by the end of its
+// podOwner is the key of who controls a Pod. A ReplicaSet that a Deployment made is known by the end of its
 // name, which is in a label of its Pods; the stamp says which Pod template it is.
-func (w *Workloads) Key(object metav1.Object) (string, bool) {
-	owner := metav1.GetControllerOfNoCopy(object)
+func podOwner(object runtime.Object) string {
+	pod, ok := object.(*corev1.Pod)
+	if !ok {
+		return ""
+	}
+	owner := metav1.GetControllerOfNoCopy(pod)
 	if owner == nil {
-		return "", false
+		return ""
 	}
 	kind := schema.FromAPIVersionAndKind(owner.APIVersion, owner.Kind)
 	if _, ok := owningKinds[kind]; !ok {
-		return "", false
+		return ""
 	}
-	labels := object.GetLabels()
+	labels := pod.Labels
 	if hash := labels[appsv1.DefaultDeploymentUniqueLabelKey]; hash != "" && kind == replicaSetKind {
 		if deployment, ok := strings.CutSuffix(owner.Name, "-"+hash); ok {
-			return revisionKey(object.GetNamespace(), deployment, labels[wellknown.LabelTemplate]), true
+			return revisionKey(pod.Namespace, deployment, labels[wellknown.LabelTemplate])
 		}
 	}
-	return workloadKey(kind, object.GetNamespace(), owner.Name), true
+	return workloadKey(kind, pod.Namespace, owner.Name)
 }
 
 func workloadKey(kind schema.GroupVersionKind, namespace, name string) string {
@@ -74,12 +85,18 @@ func revisionKey(namespace, deployment, stamp string) string {
 	return "revision/" + namespace + "/" + deployment + "/" + stamp
 }
 
-// keyOfOwner is the key of an owner.
-func keyOfOwner(kind schema.GroupVersionKind, owner metav1.Object) string {
+// recordKey is the key of the record of a Pod template by its name.
+func recordKey(namespace, name string) string { return "record/" + namespace + "/" + name }
+
+// keysOf are the keys of an owner.
+func keysOf(kind schema.GroupVersionKind, owner metav1.Object) []string {
 	if stamp, ok := owner.GetLabels()[wellknown.LabelRevision]; ok {
-		return revisionKey(owner.GetNamespace(), owner.GetAnnotations()[wellknown.AnnotationRevisionOf], stamp)
+		return []string{
+			revisionKey(owner.GetNamespace(), owner.GetAnnotations()[wellknown.AnnotationRevisionOf], stamp),
+			recordKey(owner.GetNamespace(), owner.GetName()),
+		}
 	}
-	return workloadKey(kind, owner.GetNamespace(), owner.GetName())
+	return []string{workloadKey(kind, owner.GetNamespace(), owner.GetName())}
 }
 
 // Owner implements Owners. Of several records of one Pod template, which there are only
@@ -117,6 +134,31 @@ func (w *Workloads) Owner(key string) (Owner, bool) {
 
 // Follow implements Owners.
 func (w *Workloads) Follow(ctx context.Context, changed func(key string)) {
+	w.mu.Lock()
+	w.told = append(w.told, changed)
+	first := len(w.told) == 1
+	w.mu.Unlock()
+	if first {
+		w.follow(ctx)
+		return
+	}
+	<-ctx.Done()
+}
+
+// tell tells of keys whose owner may have changed.
+func (w *Workloads) tell(keys []string) {
+	w.mu.Lock()
+	told := slices.Clone(w.told)
+	w.mu.Unlock()
+	for _, changed := range told {
+		for _, key := range keys {
+			changed(key)
+		}
+	}
+}
+
+// follow follows the fleet's workloads.
+func (w *Workloads) follow(ctx context.Context) {
 	factory := metadatainformer.NewSharedInformerFactoryWithOptions(w.Client, 0, metadatainformer.WithTransform(trimOwner))
 	informers := map[schema.GroupVersionKind]cache.SharedIndexInformer{}
 	for kind, resource := range owningKinds {
@@ -125,11 +167,11 @@ func (w *Workloads) Follow(ctx context.Context, changed func(key string)) {
 			if !ok {
 				return nil, nil
 			}
-			return []string{keyOfOwner(kind, owner)}, nil
+			return keysOf(kind, owner), nil
 		}
 		see := func(object any) {
-			if found, err := keys(object); err == nil && len(found) > 0 {
-				changed(found[0])
+			if found, err := keys(object); err == nil {
+				w.tell(found)
 			}
 		}
 		informer := factory.ForResource(resource).Informer()

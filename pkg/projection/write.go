@@ -30,7 +30,6 @@ const attempts = 5
 type writer struct {
 	kind    *Kind
 	members Members
-	owners  Owners
 	union   *union
 	reserve func(ctx context.Context, changes int) error
 }
@@ -76,6 +75,9 @@ func (w *writer) update(
 		if leavesMembers(ctx) {
 			return setValue(out, t.object.DeepCopyObject())
 		}
+		if w.kind.ReadOnly {
+			return w.refusal(t)
+		}
 		err = w.apply(ctx, t, updated)
 		switch {
 		case apierrors.IsConflict(err) && attempt < attempts:
@@ -88,6 +90,12 @@ func (w *writer) update(
 			return w.answer(t, out)
 		}
 	}
+}
+
+// refusal says that an object is only shown.
+func (w *writer) refusal(t *target) error {
+	_, name := splitKey(t.key)
+	return apierrors.NewForbidden(w.kind.Resource.GroupResource(), name, fmt.Errorf("it is in member %q, and cannot be changed in the fleet", t.member))
 }
 
 // answer returns what is shown of the object after a change, its last state when
@@ -210,6 +218,9 @@ func (w *writer) delete(
 		return err
 	}
 	if !leavesMembers(ctx) {
+		if w.kind.ReadOnly {
+			return w.refusal(t)
+		}
 		if err := w.release(ctx, t); err != nil {
 			return err
 		}
@@ -295,7 +306,7 @@ func (w *writer) refresh(ctx context.Context, t *target) error {
 
 // learn takes in what the member answered, before its watch tells.
 func (w *writer) learn(ctx context.Context, t *target, answer runtime.Object) error {
-	seen, shown, err := w.kind.observe(t.member, answer, w.owners)
+	seen, shown, err := w.kind.observe(t.member, answer)
 	if err != nil || !shown {
 		return err
 	}

@@ -54,6 +54,7 @@ func TestPods(t *testing.T) {
 			t.Errorf("a node of a member can be drained: %s", out)
 		}
 	})
+	t.Run("Events", s.checkEvents)
 	t.Run("Watch", s.checkPodWatch)
 	t.Run("Delete", s.checkPodDelete)
 	t.Run("Nowhere", func(t *testing.T) {
@@ -129,6 +130,42 @@ func (s *space) checkPodSelectors(t *testing.T) {
 		if len(got) != inMember[m.Name()] || len(got) == 0 {
 			t.Errorf("pods of %s: want %d and some, got %v", m.Name(), inMember[m.Name()], got)
 		}
+	}
+}
+
+// checkEvents reads what members tell about a Deployment, its ReplicaSet and its Pods.
+func (s *space) checkEvents(t *testing.T) {
+	pod, _, _ := strings.Cut(s.kubectl(t, "get", "pods", "--selector=app=web", "--output=name"), "\n")
+	set := strings.TrimSpace(s.kubectl(t, "get", "replicasets", "--selector=app=web", "--output=name"))
+	for _, tc := range []struct {
+		object string
+		want   []string
+	}{
+		{pod, []string{": Successfully assigned "}},
+		{set, []string{"member1: Created pod", "member2: Created pod"}},
+		{"deployment/web", []string{"member1: Scaled up", "member2: Scaled up"}},
+	} {
+		eventually(t, propagation, "describe to show events of "+tc.object, func(context.Context) error {
+			out := s.kubectl(t, "describe", tc.object)
+			for _, want := range tc.want {
+				if !strings.Contains(out, want) {
+					return fmt.Errorf("%q is missing in\n%s", want, out)
+				}
+			}
+			return nil
+		})
+	}
+	list := s.kubectl(t, "get", "events", "--field-selector=reason=ScalingReplicaSet", "--output=name")
+	names := strings.Fields(list)
+	if len(names) != len(bed.members) {
+		t.Fatalf("want an event of each member, got %v", names)
+	}
+	if out := s.tryKubectl(t, "delete", names[0]); out.code == 0 || !strings.Contains(out.stderr, "cannot be changed in the fleet") {
+		t.Errorf("events of members are only shown: got %d %s", out.code, out.stderr)
+	}
+	// The newer API shows the same.
+	if got := strings.Fields(s.kubectl(t, "get", "events.events.k8s.io", "--field-selector=reason=ScalingReplicaSet", "--output=name")); len(got) != len(names) {
+		t.Errorf("events.k8s.io: want %d, got %v", len(names), got)
 	}
 }
 
