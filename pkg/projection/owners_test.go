@@ -187,14 +187,14 @@ func TestManyOwned(t *testing.T) {
 	}
 }
 
-func owning(kind, name, uid string, labels, annotations map[string]string) *metav1.PartialObjectMetadata {
+func owning(kind, name, uid string, labels map[string]string) *metav1.PartialObjectMetadata {
 	version := "apps/v1"
 	if kind == "Job" {
 		version = "batch/v1"
 	}
 	return &metav1.PartialObjectMetadata{
 		TypeMeta:   metav1.TypeMeta{APIVersion: version, Kind: kind},
-		ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: name, UID: types.UID(uid), Labels: labels, Annotations: annotations},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: name, UID: types.UID(uid), Labels: labels},
 	}
 }
 
@@ -203,11 +203,10 @@ func TestWorkloads(t *testing.T) {
 	if err := metav1.AddMetaToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	record := owning("ReplicaSet", "web-fleets", "rs", map[string]string{wellknown.LabelRevision: "s", "pod-template-hash": "fleets", "app": "web"},
-		map[string]string{wellknown.AnnotationRevisionOf: "web"})
+	record := owning("ReplicaSet", "web-fleets", "rs", map[string]string{wellknown.LabelRevision: "s", "pod-template-hash": "fleets", "app": "web"})
 	workloads := &Workloads{Client: metadatafake.NewSimpleMetadataClient(scheme,
-		record, owning("ReplicaSet", "bare", "bare", nil, nil), owning("StatefulSet", "db", "db", nil, nil),
-		owning("DaemonSet", "agent", "agent", nil, nil), owning("Job", "once", "once", nil, nil),
+		record, owning("ReplicaSet", "bare", "bare", nil), owning("StatefulSet", "db", "db", nil),
+		owning("DaemonSet", "agent", "agent", nil), owning("Job", "once", "once", nil),
 	)}
 	ctx, cancel := context.WithCancel(t.Context())
 	told := make(chan string, 100)

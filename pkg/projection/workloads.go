@@ -23,6 +23,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
+	"fleet.dev/fleet/pkg/revision"
 )
 
 // Workloads are the owners of Pods, and records that Events are about: the fleet's workloads, which have the names of
@@ -92,7 +93,7 @@ func recordKey(namespace, name string) string { return "record/" + namespace + "
 func keysOf(kind schema.GroupVersionKind, owner metav1.Object) []string {
 	if stamp, ok := owner.GetLabels()[wellknown.LabelRevision]; ok {
 		return []string{
-			revisionKey(owner.GetNamespace(), owner.GetAnnotations()[wellknown.AnnotationRevisionOf], stamp),
+			revisionKey(owner.GetNamespace(), revision.DeploymentOf(owner), stamp),
 			recordKey(owner.GetNamespace(), owner.GetName()),
 		}
 	}
@@ -201,7 +202,7 @@ func shownOf(object any) metav1.ObjectMeta {
 	if !ok {
 		return metav1.ObjectMeta{}
 	}
-	return metav1.ObjectMeta{UID: owner.UID, Labels: owner.Labels, Annotations: owner.Annotations}
+	return metav1.ObjectMeta{UID: owner.UID, Labels: owner.Labels, OwnerReferences: owner.OwnerReferences}
 }
 
 // trimOwner keeps of an owner what is shown of it.
@@ -216,7 +217,7 @@ func trimOwner(object any) (any, error) {
 	if stamp, ok := owner.Labels[wellknown.LabelRevision]; ok {
 		hash := appsv1.DefaultDeploymentUniqueLabelKey
 		trimmed.Labels = map[string]string{wellknown.LabelRevision: stamp, hash: owner.Labels[hash]}
-		trimmed.Annotations = map[string]string{wellknown.AnnotationRevisionOf: owner.Annotations[wellknown.AnnotationRevisionOf]}
+		trimmed.OwnerReferences = owner.OwnerReferences
 	}
 	return trimmed, nil
 }

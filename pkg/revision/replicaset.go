@@ -7,6 +7,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -85,7 +86,6 @@ func NewReplicaSet(ctx context.Context, deployment *appsv1.Deployment, old []*ap
 			Namespace:       deployment.Namespace,
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(deployment, DeploymentKind)},
 			Labels:          with(template.Labels, map[string]string{wellknown.LabelRevision: stamp}),
-			Annotations:     map[string]string{wellknown.AnnotationRevisionOf: deployment.Name},
 		},
 		Spec: appsv1.ReplicaSetSpec{
 			Replicas:        ptr.To(replicasOf(deployment)),
@@ -97,6 +97,20 @@ func NewReplicaSet(ctx context.Context, deployment *appsv1.Deployment, old []*ap
 	number := strconv.FormatInt(deploymentutil.MaxRevision(klog.FromContext(ctx), old)+1, 10)
 	deploymentutil.SetNewReplicaSetAnnotations(ctx, deployment, rs, number, false, maxRevisionHistory)
 	return rs
+}
+
+// DeploymentOf returns the name of the Deployment that a ReplicaSet records a Pod template
+// of, empty when it is no record. That of one without owner follows from its own name,
+// unless that was cut because it was longer than 223 characters.
+func DeploymentOf(rs metav1.Object) string {
+	if _, ok := rs.GetLabels()[wellknown.LabelRevision]; !ok {
+		return ""
+	}
+	if owner := metav1.GetControllerOfNoCopy(rs); owner != nil {
+		return owner.Name
+	}
+	name, _ := strings.CutSuffix(rs.GetName(), "-"+rs.GetLabels()[appsv1.DefaultDeploymentUniqueLabelKey])
+	return name
 }
 
 // Records says whether a ReplicaSet is the record of a Deployment's current Pod

@@ -5,6 +5,7 @@ package revision
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -217,7 +218,7 @@ func TestNewReplicaSet(t *testing.T) {
 			Namespace: "shop", Name: "web-" + hash,
 			Labels: map[string]string{"app": "web", "pod-template-hash": hash, wellknown.LabelRevision: "stamp"},
 			Annotations: map[string]string{
-				"kubernetes.io/change-cause": "b is better", wellknown.AnnotationRevisionOf: "web", "deployment.kubernetes.io/revision": "8",
+				"kubernetes.io/change-cause": "b is better", "deployment.kubernetes.io/revision": "8",
 				"deployment.kubernetes.io/desired-replicas": "3", "deployment.kubernetes.io/max-replicas": "3",
 			},
 			OwnerReferences: []metav1.OwnerReference{{
@@ -231,6 +232,23 @@ func TestNewReplicaSet(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("\nThe record is named as a member names its ReplicaSet, and has no stamp in its Pod template.\nNewReplicaSet(...): -want, +got:\n%s", diff)
+	}
+	if name := DeploymentOf(got); name != "web" {
+		t.Errorf("\nA record tells whose it is.\nDeploymentOf(...): want web, got %q", name)
+	}
+	orphan := got.DeepCopy()
+	orphan.OwnerReferences = nil
+	if name := DeploymentOf(orphan); name != "web" {
+		t.Errorf("\nAlso when it lost its owner.\nDeploymentOf(...): want web, got %q", name)
+	}
+	delete(orphan.Labels, wellknown.LabelRevision)
+	if name := DeploymentOf(orphan); name != "" {
+		t.Errorf("\nA ReplicaSet of its own is no record.\nDeploymentOf(...): want none, got %q", name)
+	}
+	for key := range got.Annotations {
+		if strings.Contains(key, wellknown.Domain) {
+			t.Errorf("\nkubectl rollout undo copies annotations to the Deployment, which are not to be the fleet's.\nNewReplicaSet(...): got %q", key)
+		}
 	}
 	if !Records(got, d) {
 		t.Error("\nA record is one of the Deployment it was made for.\nRecords(...): want true")

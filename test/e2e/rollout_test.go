@@ -81,6 +81,9 @@ func (s *space) checkUndo(t *testing.T) {
 	s.kubectl(t, "rollout", "undo", "deployment/web")
 	s.kubectl(t, "rollout", "status", "deployment/web", "--timeout=90s")
 	s.checkImage(t, "app=web", "nginx:1", 4)
+	if out := s.kubectl(t, "get", "deployment", "web", "--output=jsonpath={.metadata.annotations}"); strings.Contains(out, "fleet.dev") {
+		t.Errorf("what the fleet notes about revisions does not get into the deployment: %s", out)
+	}
 	s.awaitRevisions(t, "the first one to be the newest", "nginx:1 is 3: 4 4 4", "nginx:404 is 2: 0 0 0")
 	describe := s.kubectl(t, "describe", "deployment", "web")
 	if !strings.Contains(describe, "(4/4 replicas created)") || !strings.Contains(describe, "OldReplicaSets:  web-") {

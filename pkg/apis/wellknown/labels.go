@@ -21,7 +21,8 @@ const (
 	LabelTemplate = "fleet.dev/template"
 	// LabelRevision is on ReplicaSets and ControllerRevisions by which the fleet records
 	// a Pod template that a workload has, or had, and holds what LabelTemplate of the
-	// Pods is. Nobody makes Pods for them, and they stay in the fleet.
+	// Pods is. Nobody makes Pods for them, and they stay in the fleet. It is no
+	// annotation: kubectl copies those to the Deployment that it rolls back.
 	LabelRevision = "fleet.dev/revision"
 	// LabelDeletionProtected on a template makes the API server refuse its
 	// deletion while the value is DeletionProtectedAlways.
@@ -105,12 +106,6 @@ const (
 	// and holds the fleet id: to that fleet they are its own when their template,
 	// named by AnnotationTemplateUID, comes to the member again.
 	AnnotationCreatedBy = "fleet.dev/created-by"
-)
-
-// Annotations the revision controller writes in the fleet.
-const (
-	// AnnotationRevisionOf on a ReplicaSet that has LabelRevision names the Deployment.
-	AnnotationRevisionOf = "fleet.dev/revision-of"
 )
 
 // Annotations the API server writes on bindings.

@@ -24,8 +24,8 @@ import (
 	"k8s.io/kubernetes/pkg/controller/history"
 	"k8s.io/utils/clock"
 
-	"fleet.dev/fleet/pkg/apis/wellknown"
 	"fleet.dev/fleet/pkg/controllers/loop"
+	"fleet.dev/fleet/pkg/revision"
 )
 
 const (
@@ -114,10 +114,14 @@ func New(d Dependencies) (*Controller, error) {
 
 func indexByDeployment(object any) ([]string, error) {
 	rs, ok := object.(*appsv1.ReplicaSet)
-	if !ok || rs.Annotations[wellknown.AnnotationRevisionOf] == "" {
+	if !ok {
 		return nil, nil
 	}
-	return []string{rs.Namespace + "/" + rs.Annotations[wellknown.AnnotationRevisionOf]}, nil
+	name := revision.DeploymentOf(rs)
+	if name == "" {
+		return nil, nil
+	}
+	return []string{rs.Namespace + "/" + name}, nil
 }
 
 func (c *Controller) enqueue(kind string) func(any) {
@@ -139,7 +143,7 @@ func (c *Controller) enqueueOwner(object any) {
 	}
 	if owner := metav1.GetControllerOfNoCopy(recorded); owner != nil && c.reconciles[owner.Kind] != nil {
 		c.loop.Queue.Add(owner.Kind + "/" + recorded.GetNamespace() + "/" + owner.Name)
-	} else if name := recorded.GetAnnotations()[wellknown.AnnotationRevisionOf]; name != "" {
+	} else if name := revision.DeploymentOf(recorded); owner == nil && name != "" {
 		c.loop.Queue.Add(kindDeployment + "/" + recorded.GetNamespace() + "/" + name)
 	}
 }

@@ -249,8 +249,9 @@ func recordOf(owner string) *appsv1.ReplicaSet {
 	template.Labels["pod-template-hash"] = "x"
 	rs := &appsv1.ReplicaSet{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "shop", Name: "web-x", UID: "web-x", Generation: 1, Labels: template.Labels,
-			Annotations: map[string]string{wellknown.AnnotationRevisionOf: "web", "deployment.kubernetes.io/revision": "1"},
+			Namespace: "shop", Name: "web-x", UID: "web-x", Generation: 1,
+			Labels:      map[string]string{"app": "web", "pod-template-hash": "x", wellknown.LabelRevision: "s"},
+			Annotations: map[string]string{"deployment.kubernetes.io/revision": "1"},
 		},
 		Spec:   appsv1.ReplicaSetSpec{Replicas: new(int32(3)), Selector: selector, Template: template},
 		Status: appsv1.ReplicaSetStatus{ObservedGeneration: 1, Replicas: 3, FullyLabeledReplicas: 3, ReadyReplicas: 3, AvailableReplicas: 3},
@@ -263,7 +264,7 @@ func recordOf(owner string) *appsv1.ReplicaSet {
 
 func TestClaim(t *testing.T) {
 	users := recordOf("")
-	delete(users.Annotations, wellknown.AnnotationRevisionOf)
+	delete(users.Labels, wellknown.LabelRevision)
 	cases := map[string]struct {
 		reason string
 		set    *appsv1.ReplicaSet
@@ -298,7 +299,7 @@ func TestTakenName(t *testing.T) {
 
 	t.Run("ByAnother", func(t *testing.T) {
 		other := recordOf("")
-		other.Name, other.Annotations = name, nil
+		other.Name, other.Labels = name, map[string]string{"app": "web"}
 		run(t, []runtime.Object{web("a", 1, 0), other}, func(r *rig) {
 			if got := named(r); got == name {
 				t.Errorf("\nThe record gets another name.\ngot %q", got)
