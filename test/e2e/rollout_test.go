@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
@@ -16,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
+	"fleet.dev/fleet/test/e2e/witness"
 )
 
 // TestRollout takes a Deployment through everything "kubectl rollout" can do. The
@@ -23,10 +25,16 @@ import (
 func TestRollout(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t)
+	mark, err := bed.fleetAudit.Mark()
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := time.Now()
 	s.kubectl(t, "create", "deployment", "web", "--image=nginx:1", "--replicas=4")
 	s.kubectl(t, "annotate", "deployment", "web", "kubernetes.io/change-cause=first")
 	s.kubectl(t, "rollout", "status", "deployment/web", "--timeout=90s")
 	s.awaitRevisions(t, "one revision that runs", "nginx:1 is 1: 4 4 4")
+	s.checkRecording(t, mark, time.Since(started))
 	s.checkSameNames(t)
 
 	t.Run("Undo", s.checkUndo)
@@ -51,8 +59,25 @@ func TestRollout(t *testing.T) {
 	t.Run("Orphan", s.checkOrphan)
 }
 
+// checkRecording checks what a first rollout, and a change of annotations, cost beyond what
+// they cost anyway: a record, that change, numbers at the end and, until then, once a second.
+func (s *space) checkRecording(t *testing.T, mark witness.Mark, took time.Duration) {
+	t.Helper()
+	writes, err := bed.fleetAudit.Since(mark, func(w witness.Write) bool {
+		return w.Namespace == s.namespace && w.Resource == "replicasets" && w.Code < 300
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	created := len(slices.DeleteFunc(slices.Clone(writes), func(w witness.Write) bool { return w.Verb != "create" }))
+	if most := 4 + int(took.Seconds()); created != 1 || len(writes) > most {
+		t.Errorf("a revision is recorded once, with %d writes at most in %s:\n%s", most, took, witness.Lines(writes))
+	}
+}
+
 // checkUndo updates to an image that cannot be pulled, and takes it back.
 func (s *space) checkUndo(t *testing.T) {
+	s.kubectl(t, "patch", "deployment", "web", "--patch", `{"spec":{"progressDeadlineSeconds":5}}`)
 	s.kubectl(t, "set", "image", "deployment/web", "nginx=nginx:404")
 	s.kubectl(t, "annotate", "deployment", "web", "kubernetes.io/change-cause=bad", "--overwrite")
 	eventually(t, propagation, "both members to try the bad image", func(ctx context.Context) error {
@@ -67,9 +92,10 @@ func (s *space) checkUndo(t *testing.T) {
 		}
 		return nil
 	})
-	if out := s.tryKubectl(t, "rollout", "status", "deployment/web", "--timeout=1s"); out.code == 0 {
-		t.Errorf("a rollout that is stuck is not called done: %s", out.stdout)
+	if out := s.tryKubectl(t, "rollout", "status", "deployment/web", "--timeout=90s"); out.code == 0 || !strings.Contains(out.stderr, "exceeded its progress deadline") {
+		t.Errorf("a rollout that is stuck exceeds its deadline: %d %s%s", out.code, out.stdout, out.stderr)
 	}
+	s.kubectl(t, "patch", "deployment", "web", "--patch", `{"spec":{"progressDeadlineSeconds":600}}`)
 	history := s.history(t, "deployment/web")
 	if diff := cmp.Diff([]string{"1 first", "2 bad"}, history); diff != "" {
 		t.Errorf("history names revisions and why they are: -want +got:\n%s", diff)
