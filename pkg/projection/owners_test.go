@@ -5,8 +5,11 @@ package projection
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -273,4 +276,76 @@ func TestWorkloads(t *testing.T) {
 			}
 		})
 	}
+}
+
+// toldOwners tell of keys when a test says so.
+type toldOwners struct {
+	mu    sync.Mutex
+	known testOwners // guarded by mu
+	tell  chan string
+}
+
+// Owner implements Owners.
+func (o *toldOwners) Owner(key string) (Owner, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.known.Owner(key)
+}
+
+// Follow implements Owners.
+func (o *toldOwners) Follow(ctx context.Context, changed func(string)) {
+	for {
+		select {
+		case key := <-o.tell:
+			changed(key)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// TestOwnerComesLate has an owner come after its Pod, and etcd refuse the write that this
+// takes for a while.
+func TestOwnerComesLate(t *testing.T) {
+	const key = "StatefulSet/default/db"
+	members := newMembers(t, "a")
+	pod := memberPod(t, "default", "db-0", "n1")
+	pod.SetOwnerReferences([]metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "db", UID: "member's", Controller: new(true)}})
+	members.members["a"].Put(t, pod)
+	owners := &toldOwners{known: testOwners{known: map[string]Owner{}}, tell: make(chan string)}
+	var failing, failed atomic.Bool
+	s := newServer(t, startEtcd(t), members, func(o *Options) {
+		bump := o.Bump
+		o.Owners = owners
+		o.Bump = func(ctx context.Context) error {
+			if failing.Load() {
+				failed.Store(true)
+				return errors.New("etcd is away")
+			}
+			return bump(ctx)
+		}
+	})
+	eventually(t, "the Pod is listed", func() bool {
+		got, _ := s.list(all())
+		return len(got) == 1
+	})
+	if got := s.get("default", "db-0").OwnerReferences; len(got) > 0 {
+		t.Errorf("an owner that is not in the fleet is shown: %v", got)
+	}
+
+	u := s.p.surfaces[0].union
+	u.mu.Lock()
+	u.counter = maxCounter - spareCounter
+	u.mu.Unlock()
+	failing.Store(true)
+	owners.mu.Lock()
+	owners.known.become(key, "fleet's")
+	owners.mu.Unlock()
+	owners.tell <- key
+	eventually(t, "the write to be tried", failed.Load)
+	failing.Store(false)
+	eventually(t, "the owner to be shown", func() bool {
+		got := s.get("default", "db-0").OwnerReferences
+		return len(got) == 1 && got[0].UID == "fleet's"
+	})
 }

@@ -180,7 +180,8 @@ func (s *surface) followOwners(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	changed := workqueue.NewTyped[string]()
+	changed := workqueue.NewTypedRateLimitingQueueWithConfig(workqueue.DefaultTypedControllerRateLimiter[string](),
+		workqueue.TypedRateLimitingQueueConfig[string]{Name: "owners"})
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() {
@@ -192,8 +193,11 @@ func (s *surface) followOwners(ctx context.Context) {
 		if ended {
 			return
 		}
-		if err := s.reown(ctx, owner); err != nil && ctx.Err() == nil {
-			klog.FromContext(ctx).Error(err, "Objects of members keep the owner they had", "owner", owner)
+		if err := s.reown(ctx, owner); err == nil {
+			changed.Forget(owner)
+		} else if ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "Objects of members keep the owner they had, to be tried again", "owner", owner)
+			changed.AddRateLimited(owner)
 		}
 		changed.Done(owner)
 	}
