@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/pkg/apis/core"
 )
 
@@ -75,7 +76,11 @@ func (i *fleetIdentity) keep(ctx context.Context) error {
 	if stored == copied {
 		return nil
 	}
-	return i.copy(stored)
+	if err := i.copy(stored); err != nil {
+		// The authorities may be where nobody can write.
+		klog.FromContext(ctx).Error(err, "The identity of the fleet has no copy: if etcd is lost, members' objects will be strangers to the next one", "identity", stored)
+	}
+	return nil
 }
 
 // stored returns the identity that etcd has, empty when it has none.

@@ -6,6 +6,7 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 
 	corev1 "k8s.io/api/core/v1"
@@ -72,11 +73,11 @@ func (f *fleetGroups) newDialer() *dialer.Dialer {
 // comes after upstream's configuration and before that of the other servers of the
 // chain: admission holds the transport that changes here. Where
 // --egress-selector-config-file says how to dial, that stands.
-func dialServices(config *controlplaneapiserver.Config, through *dialer.Dialer) error {
+func dialServices(config *controlplaneapiserver.Config, through *dialer.Dialer, clusterIPs ...net.IPNet) error {
 	if config.Generic.EgressSelector != nil {
 		return nil
 	}
-	if err := through.Watch(config.VersionedInformers.Core().V1().Services().Informer()); err != nil {
+	if err := through.Watch(config.VersionedInformers.Core().V1().Services().Informer(), clusterIPs...); err != nil {
 		return fmt.Errorf("watch Services: %w", err)
 	}
 	config.ProxyTransport.DialContext = through.DialContext

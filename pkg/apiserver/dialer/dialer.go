@@ -70,6 +70,7 @@ type Dialer struct {
 	pods     PodFinder
 	clock    clock.WithTicker
 	services cache.Indexer
+	ranges   []net.IPNet // of cluster IPs
 
 	asking singleflight.Group
 	plain  func(ctx context.Context, network, address string) (net.Conn, error)
@@ -111,9 +112,10 @@ func New(members Members, pods PodFinder, clock clock.WithTicker) *Dialer {
 // byClusterIP is the index of Services by what upstream resolves them to.
 const byClusterIP = "fleet.dev/cluster-ip"
 
-// Watch has Services come from an informer that is not started yet.
-func (d *Dialer) Watch(services cache.SharedIndexInformer) error {
-	d.services = services.GetIndexer()
+// Watch has Services come from an informer that is not started yet; their cluster IPs
+// are of the ranges.
+func (d *Dialer) Watch(services cache.SharedIndexInformer, ranges ...net.IPNet) error {
+	d.services, d.ranges = services.GetIndexer(), ranges
 	return services.AddIndexers(cache.Indexers{byClusterIP: clusterIPs})
 }
 
@@ -149,10 +151,23 @@ func (d *Dialer) serviceAt(address string) (*corev1.Service, int32, error) {
 		return nil, 0, fmt.Errorf("dial %q: %w", address, err)
 	}
 	found, err := d.services.ByIndex(byClusterIP, host)
-	if err != nil || len(found) == 0 {
-		return nil, 0, err
+	if err != nil {
+		return nil, 0, fmt.Errorf("dial %q: %w", address, err)
+	}
+	if len(found) == 0 {
+		return nil, 0, d.checkOutside(address, host)
 	}
 	return found[0].(*corev1.Service), int32(port), nil //nolint:gosec // 16 bits
+}
+
+// checkOutside refuses the address of a Service that is gone: in the network of this
+// server it is somebody else's.
+func (d *Dialer) checkOutside(address, host string) error {
+	ip := net.ParseIP(host)
+	if ip != nil && slices.ContainsFunc(d.ranges, func(r net.IPNet) bool { return r.Contains(ip) }) {
+		return fmt.Errorf("dial %q: no Service has this address", address)
+	}
+	return nil
 }
 
 // dialService connects to a ready Pod behind a port of a Service, in any member.
@@ -258,7 +273,7 @@ func (d *Dialer) ask(ctx context.Context, at place) (known, error) {
 		d.doubt(suspect{member: at.member})
 		return known{}, err
 	}
-	targets, err := targetsOf(slices, at.port)
+	targets, err := targetsOf(slices, at.service.Namespace, at.port)
 	if err != nil {
 		return known{}, err
 	}

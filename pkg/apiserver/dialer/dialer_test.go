@@ -46,7 +46,7 @@ func newDialer(t *testing.T, members Members, clock clock.WithTicker) *Dialer {
 	t.Helper()
 	d := New(members, nil, clock)
 	informer := cache.NewSharedIndexInformer(&cache.ListWatch{}, &corev1.Service{}, 0, cache.Indexers{})
-	if err := d.Watch(informer); err != nil {
+	if err := d.Watch(informer, net.IPNet{IP: net.IPv4(10, 0, 0, 0), Mask: net.CIDRMask(24, 32)}); err != nil {
 		t.Fatal(err)
 	}
 	headless := web()
@@ -133,6 +133,12 @@ func TestDialService(t *testing.T) {
 			reason:  "A Service that was not placed is in no member.",
 			members: func(*testing.T) *fakeMembers { return &fakeMembers{} },
 			err:     `dial service "ns/web": it is in no member`,
+		},
+		"Gone": {
+			reason:  "What has the address of a Service that is gone is a stranger.",
+			members: func(t *testing.T) *fakeMembers { return members(newMember(t, "a", pod)) },
+			address: "10.0.0.9:443",
+			err:     `dial "10.0.0.9:443": no Service has this address`,
 		},
 		"NoSuchPort": {
 			reason:  "The Service has no such port.",

@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -21,7 +22,7 @@ import (
 // Errors of a member that has the Service and nothing to connect to.
 var (
 	errNoEndpoints = errors.New("no Pod behind it is ready")
-	errNoPods      = errors.New("what is ready behind it are not Pods, and a member's network is reached through its Pods only")
+	errNoPods      = errors.New("what is ready behind it are not Pods of its namespace, and a member's network is reached through its Pods only")
 )
 
 // target is a port of a Pod, by its name in its member.
@@ -41,7 +42,7 @@ func portOf(service *corev1.Service, number int32) (*corev1.ServicePort, error) 
 }
 
 // targetsOf returns the ready Pods behind a port of a Service, each once.
-func targetsOf(slices []discoveryv1.EndpointSlice, port string) ([]target, error) {
+func targetsOf(slices []discoveryv1.EndpointSlice, namespace, port string) ([]target, error) {
 	var found []target
 	seen, others := map[target]bool{}, false
 	for i := range slices {
@@ -53,12 +54,11 @@ func targetsOf(slices []discoveryv1.EndpointSlice, port string) ([]target, error
 			if ready := endpoint.Conditions.Ready; ready != nil && !*ready {
 				continue
 			}
-			ref := endpoint.TargetRef
-			if ref == nil || ref.Kind != "Pod" {
+			if !isPodIn(endpoint.TargetRef, namespace) {
 				others = true
 				continue
 			}
-			pod := target{namespace: ref.Namespace, pod: ref.Name, port: number}
+			pod := target{namespace: namespace, pod: endpoint.TargetRef.Name, port: number}
 			if !seen[pod] {
 				seen[pod] = true
 				found = append(found, pod)
@@ -73,6 +73,14 @@ func targetsOf(slices []discoveryv1.EndpointSlice, port string) ([]target, error
 	default:
 		return nil, errNoEndpoints
 	}
+}
+
+// isPodIn reports whether an endpoint is a Pod of the namespace. Nobody validates what
+// slices refer to, and who may write them in one namespace is to reach no Pods of
+// another.
+func isPodIn(ref *corev1.ObjectReference, namespace string) bool {
+	return ref != nil && ref.Kind == "Pod" && (ref.Namespace == "" || ref.Namespace == namespace) &&
+		len(validation.NameIsDNSSubdomain(ref.Name, false)) == 0
 }
 
 // numberOf returns the number of a port that a slice has under the name of the

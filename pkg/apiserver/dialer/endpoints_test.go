@@ -31,6 +31,10 @@ func endpoint(pod string, ready *bool) discoveryv1.Endpoint {
 func TestTargetsOf(t *testing.T) {
 	node := endpoint("n1", nil)
 	node.TargetRef.Kind = "Node"
+	bare := endpoint("a", nil)
+	bare.TargetRef.Namespace = ""
+	elsewhere := endpoint("etcd", nil)
+	elsewhere.TargetRef.Namespace = "kube-system"
 	unnamed := slice(endpoint("a", nil))
 	unnamed.Ports = []discoveryv1.EndpointPort{{Port: ptr.To[int32](80)}}
 	cases := map[string]struct {
@@ -42,6 +46,9 @@ func TestTargetsOf(t *testing.T) {
 	}{
 		"Ready":     {reason: "Ready, and not said to be otherwise.", slices: []discoveryv1.EndpointSlice{slice(endpoint("a", ptr.To(true)), endpoint("b", nil), endpoint("c", ptr.To(false)))}, port: "web", want: []target{{"ns", "a", 8443}, {"ns", "b", 8443}}},
 		"Once":      {reason: "A Pod with two addresses is in two slices.", slices: []discoveryv1.EndpointSlice{slice(endpoint("a", nil)), slice(endpoint("a", nil))}, port: "web", want: []target{{"ns", "a", 8443}}},
+		"Bare":      {reason: "A Pod without a namespace is of the Service's.", slices: []discoveryv1.EndpointSlice{slice(bare)}, port: "web", want: []target{{"ns", "a", 8443}}},
+		"Elsewhere": {reason: "Who writes slices in a namespace reaches no Pods of another.", slices: []discoveryv1.EndpointSlice{slice(elsewhere)}, port: "web", err: errNoPods},
+		"Path":      {reason: "A name is no way to other paths of the member.", slices: []discoveryv1.EndpointSlice{slice(endpoint("../../kube-system/pods/etcd", nil))}, port: "web", err: errNoPods},
 		"Unnamed":   {reason: "The only port of a Service needs no name.", slices: []discoveryv1.EndpointSlice{unnamed}, want: []target{{"ns", "a", 80}}},
 		"OtherPort": {reason: "No Pod has the port.", slices: []discoveryv1.EndpointSlice{slice(endpoint("a", nil))}, port: "metrics", err: errNoEndpoints},
 		"Nothing":   {reason: "There is no slice.", port: "web", err: errNoEndpoints},
@@ -50,7 +57,7 @@ func TestTargetsOf(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			got, err := targetsOf(tc.slices, tc.port)
+			got, err := targetsOf(tc.slices, "ns", tc.port)
 			if !errors.Is(err, tc.err) {
 				t.Errorf("\n%s\ntargetsOf(...): want error %v, got %v", tc.reason, tc.err, err)
 			}

@@ -4,6 +4,7 @@
 package apiserver
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,4 +55,11 @@ func TestIdentity(t *testing.T) {
 		t.Fatal(err)
 	}
 	started("a copy that is missing is made", id)
+	if err := errors.Join(os.Remove(file), os.Mkdir(filepath.Join(dir, "pki", ".fleet-id"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	server := harness.StartAPIServer(t, dir)
+	if _, err := server.Kube.CoreV1().Namespaces().Get(t.Context(), metav1.NamespaceSystem, metav1.GetOptions{}); err != nil {
+		t.Errorf("it serves though the copy cannot be written: %v", err)
+	}
 }
