@@ -26,41 +26,46 @@ var customResourceDefinition = schema.GroupKind{Group: "apiextensions.k8s.io", K
 // discover starts to watch kinds that are new and stops with those that are gone.
 // It reports whether everything that is defined is watched.
 func (s *Source) discover(ctx context.Context) bool {
-	lists, err := s.discovery.ServerPreferredResources()
+	// One request, so that what is said of versions and of preferred ones is from one
+	// moment, and fails together.
+	groups, lists, err := s.discovery.ServerGroupsAndResources()
 	failed, partial := discovery.GroupDiscoveryFailedErrorGroups(err)
 	if err != nil && !partial {
 		utilruntime.HandleErrorWithContext(ctx, err, "Discover what can be placed")
 		return false
 	}
-	// What fails here failed above.
-	_, all, _ := s.discovery.ServerGroupsAndResources()
-	served := servedVersions(all)
-	by := s.interpreter()
-	found := map[schema.GroupKind]Kind{}
-	for _, list := range lists {
-		if list == nil {
-			continue
-		}
-		version, err := schema.ParseGroupVersion(list.GroupVersion)
-		if err != nil {
-			utilruntime.HandleErrorWithContext(ctx, err, "Discover what can be placed")
-			continue
-		}
-		for _, resource := range list.APIResources {
-			if kind, ok := placeable(version, resource); ok && !s.aggregation.aggregated(kind.Version.GroupVersion()) {
-				if kind.Custom {
-					kind.Versions = others(served[kind.Version.GroupKind()], kind.Version.Version)
-				}
-				found[kind.Version.GroupKind()] = kind.Interpreted(by)
-			}
-		}
-	}
+	found := s.placeables(ctx, groups, lists)
 	s.stopMissing(ctx, found, failed)
 	for _, kind := range found {
 		s.start(ctx, kind)
 	}
 	s.noteDefined()
 	return err == nil && s.definitionsServed(found)
+}
+
+// placeables returns the kinds of what is served that can be placed.
+func (s *Source) placeables(ctx context.Context, groups []*metav1.APIGroup, lists []*metav1.APIResourceList) map[schema.GroupKind]Kind {
+	by, served, found := s.interpreter(), servedVersions(lists), map[schema.GroupKind]Kind{}
+	preferred := preferredVersions(groups, served)
+	for _, list := range lists {
+		version, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil {
+			utilruntime.HandleErrorWithContext(ctx, err, "Discover what can be placed")
+			continue
+		}
+		for _, resource := range list.APIResources {
+			kind, ok := placeable(version, resource)
+			group := kind.Version.GroupKind()
+			if !ok || preferred[group] != kind.Version.Version || s.aggregation.aggregated(kind.Version.GroupVersion()) {
+				continue
+			}
+			if kind.Custom {
+				kind.Versions = others(served[group], kind.Version.Version)
+			}
+			found[group] = kind.Interpreted(by)
+		}
+	}
+	return found
 }
 
 // placeable returns the kind of a resource that users create and that can be

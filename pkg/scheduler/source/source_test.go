@@ -40,16 +40,18 @@ type fakeDiscovery struct {
 	err   error
 }
 
-func (f *fakeDiscovery) ServerPreferredResources() ([]*metav1.APIResourceList, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.Clone(f.lists), f.err
-}
-
 func (f *fakeDiscovery) ServerGroupsAndResources() ([]*metav1.APIGroup, []*metav1.APIResourceList, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return nil, slices.Concat(f.lists, f.older), f.err
+	var groups []*metav1.APIGroup
+	for _, list := range f.lists {
+		version, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil {
+			return nil, nil, err
+		}
+		groups = append(groups, &metav1.APIGroup{Name: version.Group, PreferredVersion: metav1.GroupVersionForDiscovery{Version: version.Version}})
+	}
+	return groups, slices.Concat(f.older, f.lists), f.err
 }
 
 func (f *fakeDiscovery) serve(err error, lists ...*metav1.APIResourceList) {
@@ -218,6 +220,21 @@ func TestWatchesWhatIsServed(t *testing.T) {
 			t.Errorf("versions that come: -want, +got:\n%s", diff)
 		}
 
+		if kind.Version.Version != "v1" {
+			t.Errorf("the kind is read in %s, want the version its group prefers", kind.Version.Version)
+		}
+
+		f.discovery.older = f.discovery.older[:1]
+		f.discovery.serve(&discovery.ErrGroupDiscoveryFailed{Groups: map[schema.GroupVersion]error{{Group: "example.com", Version: "v1beta2"}: errors.New("down")}}, core, extensions, widgets)
+		f.Discover()
+		if got := settled(f); len(got) > 0 {
+			t.Errorf("a version that cannot be discovered has nothing read anew, got %v", got)
+		}
+		if kind, _ = f.Kind(schema.GroupKind{Group: "example.com", Kind: "Widget"}); len(kind.Versions) != 2 {
+			t.Errorf("versions while one cannot be discovered: want the two known, got %v", kind.Versions)
+		}
+
+		f.discovery.older = nil
 		f.discovery.serve(nil, core, extensions)
 		f.Discover()
 		settled(f)

@@ -43,6 +43,23 @@ func servedVersions(lists []*metav1.APIResourceList) map[schema.GroupKind][]stri
 	return served
 }
 
+// preferredVersions returns the version in which each of the served kinds is to be read:
+// that of its group if the kind is served in it, or else the first.
+func preferredVersions(groups []*metav1.APIGroup, served map[schema.GroupKind][]string) map[schema.GroupKind]string {
+	ofGroup := map[string]string{}
+	for _, group := range groups {
+		ofGroup[group.Name] = group.PreferredVersion.Version
+	}
+	preferred := map[schema.GroupKind]string{}
+	for kind, versions := range served {
+		preferred[kind] = versions[0]
+		if slices.Contains(versions, ofGroup[kind.Group]) {
+			preferred[kind] = ofGroup[kind.Group]
+		}
+	}
+	return preferred
+}
+
 // others returns versions without the given one, the best first.
 func others(versions []string, but string) []string {
 	rest := slices.DeleteFunc(slices.Clone(versions), func(v string) bool { return v == but })
