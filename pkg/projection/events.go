@@ -4,6 +4,8 @@
 package projection
 
 import (
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -77,15 +79,35 @@ var (
 	cronJobKind     = schema.GroupKind{Group: batchv1.GroupName, Kind: "CronJob"}
 )
 
-// makers are the kinds that make objects of a kind, by how many parts, each after a
-// hyphen, their names have more.
-var makers = map[schema.GroupKind][][]schema.GroupKind{
+// Parts of names that controllers give: of five letters that say nothing, of the hash of a
+// Pod template, of ordinals, indexes and times.
+const (
+	randomPart = "-[bcdfghjklmnpqrstvwxz2456789]{5}"
+	hashPart   = "-[bcdfghjklmnpqrstvwxz2456789]{1,10}"
+	numberPart = "-[0-9]+"
+)
+
+// maker is what makes objects whose names are its own and more.
+type maker struct {
+	kinds []schema.GroupKind
+	name  *regexp.Regexp
+}
+
+func makes(parts string, kinds ...schema.GroupKind) maker {
+	return maker{kinds: kinds, name: regexp.MustCompile("^(.+)" + parts + "$")}
+}
+
+// makers are what makes objects of a kind.
+var makers = map[schema.GroupKind][]maker{
 	podKind: {
-		1: {replicaSetKind.GroupKind(), statefulSetKind, daemonSetKind, jobKind, controllerKind},
-		2: {deploymentKind, cronJobKind},
+		makes(randomPart, replicaSetKind.GroupKind(), daemonSetKind, jobKind, controllerKind),
+		makes(numberPart, statefulSetKind),
+		makes(hashPart+randomPart, deploymentKind),
+		makes(numberPart+randomPart, cronJobKind, jobKind),
+		makes(numberPart+numberPart+randomPart, cronJobKind),
 	},
-	replicaSetKind.GroupKind(): {1: {deploymentKind}},
-	jobKind:                    {1: {cronJobKind}},
+	replicaSetKind.GroupKind(): {makes(hashPart, deploymentKind)},
+	jobKind:                    {makes(numberPart, cronJobKind)},
 }
 
 // involve makes a reference to a member's object one to the fleet's. It returns false
@@ -133,18 +155,14 @@ func madeOfFleets(member string, kind schema.GroupKind, reference *corev1.Object
 	if kind == claimKind {
 		return claimOfFleets(member, reference, templates)
 	}
-	name := reference.Name
-	for _, kinds := range makers[kind] {
-		for _, maker := range kinds {
-			if _, ok := templates.Template(member, maker, reference.Namespace, name); ok {
-				return true
-			}
+	for _, maker := range makers[kind] {
+		name := maker.name.FindStringSubmatch(reference.Name)
+		if name != nil && slices.ContainsFunc(maker.kinds, func(made schema.GroupKind) bool {
+			_, ok := templates.Template(member, made, reference.Namespace, name[1])
+			return ok
+		}) {
+			return true
 		}
-		at := strings.LastIndexByte(name, '-')
-		if at < 0 {
-			return false
-		}
-		name = name[:at]
 	}
 	return false
 }
