@@ -117,6 +117,9 @@ func stamp(object map[string]any, template *Template, fleetID string, binding wo
 	if err := setLabel(object, []string{"metadata", "labels"}, wellknown.LabelManagedBy, fleetID); err != nil {
 		return err
 	}
+	if len(template.owners) > 0 {
+		mapAt(object, "metadata")["ownerReferences"] = runtime.DeepCopyJSONValue(template.owners)
+	}
 	provenance := map[string]string{
 		wellknown.AnnotationFleetID:     fleetID,
 		wellknown.AnnotationTemplateUID: string(template.uid),

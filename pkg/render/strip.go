@@ -35,7 +35,7 @@ var rules = []rule{
 		},
 	},
 	{
-		why:  "owners and finalizers live in the fleet; the syncer deletes in members, and on a tombstone only",
+		why:  "finalizers are about the template, the syncer deletes in members, and on a tombstone only; owners are named by stamp",
 		drop: []string{"metadata.ownerReferences", "metadata.finalizers"},
 	},
 	{

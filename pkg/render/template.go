@@ -23,6 +23,7 @@ type Template struct {
 	uid        types.UID
 	generation int64
 	hash       string // of the Pod template, "" for kinds without one
+	owners     []any  // references to the templates that own it
 	// versions are the template in other API versions.
 	versions map[string]Version
 }
@@ -82,6 +83,7 @@ func Prepare(object *unstructured.Unstructured) (*Template, error) {
 		uid:        object.GetUID(),
 		generation: object.GetGeneration(),
 	}
+	template.owners = ownersOf(object)
 	strip(template.object, template.kind)
 	stripPodTemplate(template.object, template.kind)
 	hash, err := hashPodTemplate(template.object, template.kind)
@@ -90,6 +92,23 @@ func Prepare(object *unstructured.Unstructured) (*Template, error) {
 	}
 	template.hash = hash
 	return template, nil
+}
+
+// ownersOf returns references to the owners of a template. The syncer makes of them
+// references to what the owners are in the member. What blocks the deletion of a
+// template blocks nothing there.
+func ownersOf(object *unstructured.Unstructured) []any {
+	var owners []any
+	for _, reference := range object.GetOwnerReferences() {
+		owner := map[string]any{
+			"apiVersion": reference.APIVersion, "kind": reference.Kind, "name": reference.Name, "uid": string(reference.UID),
+		}
+		if reference.Controller != nil {
+			owner["controller"] = *reference.Controller
+		}
+		owners = append(owners, owner)
+	}
+	return owners
 }
 
 // Strip returns a copy of an object of any cluster as its author wrote it: without

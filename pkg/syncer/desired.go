@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/maphash"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -62,8 +63,8 @@ type objectIdentity struct {
 }
 
 // desiredHash identifies what a work wants, apart from its numbering, and what of it is
-// left to others in the member.
-func (s *session) desiredHash(work *workv1alpha1.Work) uint64 {
+// left to others in the member, or belongs to others there.
+func (s *session) desiredHash(work *workv1alpha1.Work, owners []metav1.OwnerReference) uint64 {
 	var hash maphash.Hash
 	hash.SetSeed(seed)
 	for _, manifest := range work.Spec.Workload.Manifests {
@@ -74,6 +75,9 @@ func (s *session) desiredHash(work *workv1alpha1.Work) uint64 {
 	_, _ = hash.WriteString(string(work.Spec.RecreatePolicy))
 	retained, _ := s.interpretations.Interpreter().Expression(targetOf(work).kind, interpreter.Retention)
 	_, _ = hash.WriteString(retained)
+	for i := range owners {
+		_, _ = hash.WriteString(string(owners[i].UID))
+	}
 	if s.autoscaled.has(targetOf(work).identity()) {
 		_ = hash.WriteByte(0)
 	}

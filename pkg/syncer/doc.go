@@ -81,6 +81,13 @@
 // knew of. What the fleet created and releases keeps fleet.dev/created-by, so
 // that a member that joins again gives it back.
 //
+// # Owners
+//
+// What owns a template in the fleet owns its object in the member, if it is there
+// (owners.go): a manifest names templates, the object is given the uids of their
+// objects. The member's garbage collector deletes what lost its owner, so an object is
+// deleted only when what belongs to it, and is to stay, does not refer to it any more.
+//
 // # Locks
 //
 // A work is looked at by one worker at a time (the queue sees to that), which

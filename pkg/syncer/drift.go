@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 	"sigs.k8s.io/structured-merge-diff/v6/typed"
@@ -26,6 +27,10 @@ func (s *session) objectChanged(kind schema.GroupVersionKind, old, now *observed
 		object = old
 	}
 	identity := target{kind: kind, namespace: object.Namespace, name: object.Name}.identity()
+	s.owners.see(identity, old, now)
+	if old == nil || now == nil || old.UID != now.UID || (old.DeletionTimestamp == nil) != (now.DeletionTimestamp == nil) {
+		s.ownersChanged(identity)
+	}
 	s.mu.Lock()
 	name, known := s.targets[identity]
 	record := s.records[name]
@@ -128,11 +133,12 @@ func valueAt(object *typed.TypedValue, path fieldpath.Path) string {
 
 // driftOf compares the object of a work that is not to be touched with what the work
 // says. It is for information: what cannot be compared has no drift.
-func (s *session) driftOf(ctx context.Context, work *workv1alpha1.Work, live *observed) []workv1alpha1.FieldDrift {
+func (s *session) driftOf(ctx context.Context, work *workv1alpha1.Work, owners []metav1.OwnerReference, live *observed) []workv1alpha1.FieldDrift {
 	desired, err := decodeDesired(work, s.fleetID)
 	if err != nil {
 		return nil
 	}
+	setOwners(desired, owners)
 	if desired, err = s.retain(desired, live); err != nil {
 		return nil
 	}

@@ -116,6 +116,9 @@ func (p *propagation) recreate(ctx context.Context, live *observed, fields []str
 	if orphaning[p.target.kind.GroupKind()] {
 		propagation = metav1.DeletePropagationOrphan
 	}
+	if message, wait := p.disown(p.record, p.target, live); wait {
+		return p.recreating(live, message)
+	}
 	err := p.deleteAsSeen(ctx, p.resource, p.target, live, propagation)
 	switch {
 	case isMissing(err), apierrors.IsConflict(err):

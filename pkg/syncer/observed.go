@@ -82,6 +82,7 @@ func cutDown(object *unstructured.Unstructured, by *interpreter.Interpreter) (*o
 			Generation:        object.GetGeneration(),
 			DeletionTimestamp: object.GetDeletionTimestamp(),
 			Finalizers:        object.GetFinalizers(),
+			OwnerReferences:   object.GetOwnerReferences(),
 			Labels:            only(object.GetLabels(), wellknown.LabelManagedBy, wellknown.LabelDeletionProtected),
 			Annotations: only(object.GetAnnotations(), wellknown.AnnotationTemplateUID,
 				wellknown.AnnotationContentHash, wellknown.AnnotationCreatedNamespace,

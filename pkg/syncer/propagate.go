@@ -37,6 +37,8 @@ type propagation struct {
 	target   target
 	resource member.Resource
 	hash     uint64 // of what the work wants
+	// owners of the object in the member.
+	owners []metav1.OwnerReference
 	// pinned is true when what is desired is so for one version of the object only.
 	pinned bool
 }
@@ -44,7 +46,9 @@ type propagation struct {
 // propagate makes the member's object as the work says.
 func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record *record) outcome {
 	record.ended, record.removed, record.outdated, record.unknownSince = nil, nil, false, time.Time{}
-	p := &propagation{session: s, work: work, record: record, target: record.target, hash: s.desiredHash(work)}
+	p := &propagation{session: s, work: work, record: record, target: record.target, owners: s.resolveOwners(work)}
+	defer s.owners.release(p.owners)
+	p.hash = s.desiredHash(work, p.owners)
 	// 1. How does the member serve the kind?
 	resource, ok := s.member.APIs().Resource(p.target.kind)
 	if !ok {
@@ -88,6 +92,7 @@ func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record
 	if err != nil {
 		return refused(workv1alpha1.AppliedReasonInvalid, err.Error(), owned(live, s.fleetID), never)
 	}
+	setOwners(desired, p.owners)
 	if p.pinned, err = s.spareReplicas(p.target, desired, live); err != nil {
 		return refused(workv1alpha1.AppliedReasonInvalid, err.Error(), owned(live, s.fleetID), later)
 	}
@@ -259,6 +264,7 @@ func (p *propagation) apply(ctx context.Context, schema *member.Schema, desired 
 	p.mu.Lock()
 	p.record.keepApplied(object)
 	p.mu.Unlock()
+	p.session.owners.see(p.target.identity(), nil, object)
 	diff, err := compare(schema, desired, object)
 	p.record.lost = diff.lost()
 	if err != nil {
@@ -321,6 +327,7 @@ func (p *propagation) settle(object *observed, residue uint64) {
 
 // done is the outcome of a work whose object is as it says.
 func (p *propagation) done(object *observed) outcome {
+	p.stays(p.record, p.target, object)
 	o := succeeded(object)
 	if p.record.recreatedFor == p.hash && p.record.recreated != object.UID {
 		o.reason, o.message = workv1alpha1.AppliedReasonRecreated, p.record.recreatedWhy

@@ -174,6 +174,9 @@ func isMissing(err error) bool {
 // when it is gone; should it miss that, the object is looked for later.
 func (s *session) remove(ctx context.Context, resource member.Resource, record *record, live *observed) outcome {
 	t := record.target
+	if message, wait := s.disown(record, t, live); wait {
+		return awaitDependents(record, live, message)
+	}
 	err := s.deleteAsSeen(ctx, resource, t, live, metav1.DeletePropagationBackground)
 	switch {
 	case isMissing(err):
@@ -239,6 +242,9 @@ func releasePatch(object *unstructured.Unstructured, trace map[string]any) map[s
 		"resourceVersion": object.GetResourceVersion(),
 		"uid":             string(object.GetUID()),
 		"managedFields":   othersFields(object),
+	}
+	if others, ours := othersOwners(object); ours {
+		metadata["ownerReferences"] = others // none at all is null
 	}
 	for field, values := range map[string]map[string]string{"labels": object.GetLabels(), "annotations": object.GetAnnotations()} {
 		marks := map[string]any{}

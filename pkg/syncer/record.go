@@ -40,6 +40,8 @@ type record struct {
 	// unknownSince is when the namespace, which is to go, was first found to have what
 	// the fleet does not know.
 	unknownSince time.Time
+	// doomed is the object to which nobody may refer any more, because it is to go.
+	doomed types.UID
 	// vacating counts the attempts to let go of the namespace the object was last in.
 	vacating int
 	// attempts counts the looks in a row that called for another.

@@ -51,6 +51,8 @@ type session struct {
 	autoscaled *autoscaled
 	// occupants of namespaces.
 	occupants *occupants
+	// owners of objects.
+	owners *owners
 
 	mu sync.Mutex
 	// records are what is known about each work, by name.
@@ -116,6 +118,7 @@ func newSession(options sessionOptions) *session {
 		interpretations: options.interpretations,
 		autoscaled:      newAutoscaled(),
 		occupants:       newOccupants(),
+		owners:          newOwners(),
 		forgotten:       make(chan struct{}, 1),
 	}
 	s.queue = workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[item]{
@@ -163,6 +166,7 @@ func cutWork(object any) (*workv1alpha1.Work, error) {
 // it was about stays as it is.
 func (s *session) workChanged(old, now *workv1alpha1.Work, version string) {
 	s.occupants.note(old, now)
+	s.noteOwners(old, now)
 	if now == nil {
 		s.noteForgotten(old)
 		s.noteAutoscaler(old.Name, nil)
@@ -333,13 +337,15 @@ func (s *session) suspended(ctx context.Context, work *workv1alpha1.Work, record
 		return s.unread(record, resource)
 	}
 	live := s.latest(record, mirror)
+	owners := s.resolveOwners(work)
+	defer s.owners.release(owners)
 	o := refused(workv1alpha1.AppliedReasonSuspended, "dispatching is suspended", live, never)
 	switch {
 	case work.Spec.Deleted || live == nil:
-	case record.settled.holds(s.desiredHash(work), live):
+	case record.settled.holds(s.desiredHash(work, owners), live):
 		o.applied = true
 	default:
-		o.drift = s.driftOf(ctx, work, live)
+		o.drift = s.driftOf(ctx, work, owners, live)
 	}
 	return o
 }

@@ -38,6 +38,8 @@ func (m *Member) Diff(ctx context.Context, mapping *meta.RESTMapping, manifest m
 	if _, ok := live.GetAnnotations()[wellknown.AnnotationUnstamped]; ok {
 		unstamp(desired)
 	}
+	// Which objects own it there the syncer finds out.
+	unstructured.RemoveNestedField(desired.Object, "metadata", "ownerReferences")
 	body, err := json.Marshal(desired.Object)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s %q: %w", desired.GetKind(), desired.GetName(), err)
@@ -62,7 +64,7 @@ func unstamp(object *unstructured.Unstructured) {
 func withoutMarks(object *unstructured.Unstructured) map[string]any {
 	object = object.DeepCopy()
 	delete(object.Object, "status")
-	for _, field := range []string{"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp"} {
+	for _, field := range []string{"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "ownerReferences"} {
 		unstructured.RemoveNestedField(object.Object, "metadata", field)
 	}
 	metadata, _ := object.Object["metadata"].(map[string]any)

@@ -78,8 +78,7 @@ func TestEmptyEtcd(t *testing.T) {
 			}
 			makeNamespace(t, namespace)
 		},
-		// What was there before is unknown as well, and the namespace.
-		unknown:   restoredCount + 2,
+		unknown:   restoredCount + 1,
 		forgotten: []string{"before"},
 	})
 }
