@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 )
 
 // TestOwners has a ConfigMap of the fleet own others. In the member they belong to its
@@ -39,25 +40,27 @@ func TestOwners(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	s.kubectl(t, "delete", "configmap", "owner", "--cascade=orphan")
-	eventually(t, propagation, "what belonged to it to belong to nobody", func(ctx context.Context) error {
-		after, err := s.kube.CoreV1().ConfigMaps(s.namespace).Get(ctx, "kept", metav1.GetOptions{})
-		if err == nil && len(after.OwnerReferences) > 0 {
-			err = fmt.Errorf("it belongs to %v", after.OwnerReferences)
-		}
-		return err
-	})
-	s.kubectl(t, "delete", "configmap", "freed", "--cascade=foreground")
-	eventually(t, propagation, "the member to have neither", func(ctx context.Context) error {
-		_, err := home.memberClient.CoreV1().ConfigMaps(s.namespace).Get(ctx, "freed", metav1.GetOptions{})
-		if !apierrors.IsNotFound(err) {
-			return fmt.Errorf("read freed from %s: %w", home.Name(), err)
+	s.kubectl(t, "patch", "configmap", "kept", "--type=merge", "--patch", `{"metadata":{"ownerReferences":null}}`)
+	s.kubectl(t, "delete", "configmap", "owner")
+	eventually(t, propagation, "the owner to go, and what belongs to it", func(ctx context.Context) error {
+		for _, configMaps := range []typedcorev1.ConfigMapInterface{s.kube.CoreV1().ConfigMaps(s.namespace), home.memberClient.CoreV1().ConfigMaps(s.namespace)} {
+			for _, name := range []string{"owner", "freed"} {
+				switch _, err := configMaps.Get(ctx, name, metav1.GetOptions{}); {
+				case err == nil:
+					return fmt.Errorf("configmap %s is there", name)
+				case !apierrors.IsNotFound(err):
+					return err
+				}
+			}
 		}
 		return nil
 	})
 	after, err := home.memberClient.CoreV1().ConfigMaps(s.namespace).Get(t.Context(), "kept", metav1.GetOptions{})
-	if err != nil || after.UID != before.UID {
-		t.Errorf("what was to stay is the same: uid %s, want %s: %v", after.UID, before.UID, err)
+	if err != nil {
+		t.Fatalf("what does not belong to it any more went with it: %v", err)
+	}
+	if after.UID != before.UID {
+		t.Errorf("what does not belong to it any more was made anew: uid %s, want %s", after.UID, before.UID)
 	}
 }
 
