@@ -76,9 +76,6 @@ func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record
 	if o, wait := p.heldBack(live); wait {
 		return o
 	}
-	if live != nil && live.DeletionTimestamp != nil && live.UID == record.recreated {
-		return p.recreating(live, endingMessage(p.target, live)+", to be created anew")
-	}
 	// 3. May it be touched?
 	step, why := decide(p.target, work, live, s.fleetID)
 	switch step {

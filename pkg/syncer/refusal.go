@@ -41,8 +41,11 @@ func (p *propagation) refuse(o outcome, live *observed) outcome {
 }
 
 // heldBack returns the outcome of the last try while the same is not to be tried
-// again.
+// again, or while an object that is to be created anew goes.
 func (p *propagation) heldBack(live *observed) (outcome, bool) {
+	if live != nil && live.DeletionTimestamp != nil && live.UID == p.record.recreated {
+		return p.recreating(live, endingMessage(p.target, live)+", to be created anew"), true
+	}
 	r := p.record.refusal
 	if r == nil {
 		return outcome{}, false
