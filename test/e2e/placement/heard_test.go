@@ -20,7 +20,8 @@ func isPolicy(o *unstructured.Unstructured) bool {
 
 // awaitHeard waits until the scheduler knows policies. For that it stores more of
 // the same kinds, of which it hears later, and an object that goes nowhere but tells by
-// its binding that they are known: a policy that depends on an override.
+// its binding that they are known: a policy that depends on an override. It takes that
+// object from the policies of the story, should one of those be heard of before.
 func (s *story) awaitHeard(t *testing.T, policies []*unstructured.Unstructured) {
 	t.Helper()
 	wide, own := false, false
@@ -46,7 +47,7 @@ func (s *story) awaitProbe(t *testing.T, policyOf, overrideOf func(name, spec st
 	about := fmt.Sprintf("resourceSelectors: [{apiVersion: v1, kind: ConfigMap, name: %s, namespace: $NS}], ", name)
 	known := overrideOf(name, about+"overrideRules: [{overriders: {labelsOverrider: [{operator: add, value: {heard: 'yes'}}]}}]")
 	probes := []object{
-		known, policyOf(name, about+fmt.Sprintf("dependentOverrides: [%s], priority: 1000, %s", known.in(s).GetName(), to("nowhere"))), configMap(name),
+		known, policyOf(name, about+fmt.Sprintf("dependentOverrides: [%s], priority: 1000, preemption: Always, %s", known.in(s).GetName(), to("nowhere"))), configMap(name),
 	}
 	for _, o := range probes {
 		if err := s.apply(t.Context(), o.in(s)); err != nil {
