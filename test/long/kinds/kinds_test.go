@@ -345,7 +345,29 @@ func (r *run) report() {
 			return want, no, nil
 		}
 		return want, yes, nil
-	}, func(row *row, word string) { row.Result.Status = word })
+	}, func(row *row, word string) {
+		if row.Result.Status = word; word != row.expected().Status {
+			r.logStatus(row)
+		}
+	})
+}
+
+// logStatus logs what the fleet shows of an object and what members reported.
+func (r *run) logStatus(row *row) {
+	r.Helper()
+	object, err := r.fleet.get(r.Context(), row.kind(), row.name)
+	if err != nil || object == nil {
+		r.Logf("%s: %v", row.key(), err)
+		return
+	}
+	r.Logf("%s shows %v", row.key(), object.Object["status"])
+	binding, err := r.binding(r.Context(), row)
+	if err != nil || binding == nil {
+		r.Logf("%s: no binding, %v", row.key(), err)
+		return
+	}
+	reported, err := json.Marshal(binding.GetStatus().AggregatedStatus)
+	r.Logf("%s: reported %s %v", row.key(), reported, err)
 }
 
 // withStatus are the kinds with a subresource for their status.
