@@ -251,7 +251,7 @@ func (s *stage) refusals() {
 	s.must(err)
 	fixed.edit(func(o *unstructured.Unstructured) { o.Object["data"] = map[string]any{"greeting": "bye"} })
 	item = fixed.reported("why not", func(item workv1alpha1.AggregatedStatusItem) bool { return !item.Applied })
-	if item.AppliedReason != workv1alpha1.AppliedReasonInvalid || !strings.Contains(item.AppliedMessage, "immutable") {
+	if item.AppliedReason != workv1alpha1.AppliedReasonImmutable || !strings.Contains(item.AppliedMessage, "immutable") {
 		s.Errorf("report on a field that cannot change: %+v, want the member's words", item)
 	}
 }
