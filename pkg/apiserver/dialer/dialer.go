@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,8 +77,9 @@ type Dialer struct {
 	plain  func(ctx context.Context, network, address string) (net.Conn, error)
 
 	mu      sync.Mutex
-	known   map[place]known       // guarded by mu
-	doubted map[suspect]time.Time // guarded by mu; when they failed
+	known   map[place]known                 // guarded by mu
+	blamed  map[types.NamespacedName]blamed // guarded by mu; by Service
+	doubted map[suspect]time.Time           // guarded by mu; when they failed
 }
 
 // PodFinder returns the member of a Pod that the fleet shows, and its name there.
@@ -93,6 +95,7 @@ type place struct {
 // known is what was behind a Service at a time.
 type known struct {
 	targets []target
+	err     error // why there are none
 	at      time.Time
 }
 
@@ -104,7 +107,7 @@ type suspect struct{ member, namespace, pod string }
 func New(members Members, pods PodFinder, clock clock.WithTicker) *Dialer {
 	registerMetrics()
 	return &Dialer{
-		members: members, pods: pods, clock: clock, known: map[place]known{}, doubted: map[suspect]time.Time{},
+		members: members, pods: pods, clock: clock, known: map[place]known{}, blamed: map[types.NamespacedName]blamed{}, doubted: map[suspect]time.Time{},
 		plain: (&net.Dialer{Timeout: dialTimeout, KeepAlive: dialTimeout}).DialContext,
 	}
 }
@@ -189,6 +192,7 @@ func (d *Dialer) dialService(ctx context.Context, service *corev1.Service, numbe
 	for _, member := range members {
 		conn, err := d.dialMember(ctx, place{member: member, service: key, port: port.Name})
 		if counted(err) == nil {
+			d.excuse(key)
 			return conn, nil
 		}
 		failures = append(failures, fmt.Sprintf("member %q: %v", member, err))
@@ -196,9 +200,48 @@ func (d *Dialer) dialService(ctx context.Context, service *corev1.Service, numbe
 			break
 		}
 	}
-	slices.Sort(failures) // the same failures are the same error, which may end up in a status
-	return nil, fmt.Errorf("dial service %q: %s", key, strings.Join(failures, "; "))
+	slices.Sort(failures)
+	return nil, d.blame(key, fmt.Sprintf("dial service %q: %s", key, withoutPorts(strings.Join(failures, "; "))))
 }
+
+// blamed is why a Service could not be dialed, at a time.
+type blamed struct {
+	err error
+	at  time.Time
+}
+
+// blame returns the error of a Service that no member answers for. It is the same one for
+// a while: the aggregator writes it into the status of an APIService and looks
+// again at each change of that, without limit.
+func (d *Dialer) blame(service types.NamespacedName, words string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.clock.Now()
+	for old, said := range d.blamed {
+		if now.Sub(said.at) >= doubtedFor {
+			delete(d.blamed, old)
+		}
+	}
+	said, ok := d.blamed[service]
+	if !ok {
+		said = blamed{err: errors.New(words), at: now}
+		d.blamed[service] = said
+	}
+	return said.err
+}
+
+// excuse forgets why a Service could not be dialed.
+func (d *Dialer) excuse(service types.NamespacedName) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.blamed, service)
+}
+
+// localEnd is the near end of a connection in the words of package net. Its port is
+// another one each time.
+var localEnd = regexp.MustCompile(`[0-9a-fA-F.:\[\]]+->`)
+
+func withoutPorts(words string) string { return localEnd.ReplaceAllString(words, "") }
 
 // dialMember connects to one of the Pods behind a Service in a member.
 func (d *Dialer) dialMember(ctx context.Context, at place) (net.Conn, error) {
@@ -206,18 +249,20 @@ func (d *Dialer) dialMember(ctx context.Context, at place) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	var failures []error
-	for _, to := range targets {
+	var failures []string
+	for _, to := range targets[:min(attempts, len(targets))] {
 		conn, err := d.dialPod(ctx, at.member, to)
 		if err == nil {
 			return conn, nil
 		}
 		d.forget(at)
-		if failures = append(failures, err); len(failures) == attempts {
-			break
+		if len(targets) == 1 {
+			return nil, err
 		}
+		// Which Pods were tried is chance.
+		failures = append(failures, strings.ReplaceAll(err.Error(), to.pod, "..."))
 	}
-	return nil, errors.Join(failures...)
+	return nil, fmt.Errorf("of %d Pods that are ready none could be connected to: %s", len(targets), slices.Min(failures))
 }
 
 // dialPod connects to a port of a Pod in a member.
@@ -245,11 +290,11 @@ func (d *Dialer) targets(ctx context.Context, at place) ([]target, error) {
 	d.mu.Unlock()
 	if !ok || d.clock.Since(found.at) > knownFor {
 		// Those who dial at the same time ask once.
-		asked, err, _ := d.asking.Do(fmt.Sprint(at), func() (any, error) { return d.ask(context.WithoutCancel(ctx), at) })
-		if err != nil {
-			return nil, err
-		}
+		asked, _, _ := d.asking.Do(fmt.Sprint(at), func() (any, error) { return d.ask(context.WithoutCancel(ctx), at), nil })
 		found = asked.(known)
+	}
+	if found.err != nil {
+		return nil, found.err
 	}
 	targets := slices.Clone(found.targets)
 	rand.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
@@ -260,24 +305,10 @@ func (d *Dialer) targets(ctx context.Context, at place) ([]target, error) {
 }
 
 // ask asks a member what is behind a Service and remembers it.
-func (d *Dialer) ask(ctx context.Context, at place) (known, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
-	defer cancel()
-	way, err := d.members.Way(ctx, at.member, false)
-	if err != nil {
-		d.doubt(suspect{member: at.member})
-		return known{}, err
-	}
-	slices, err := endpoints(ctx, way, at.service)
-	if err != nil {
-		d.doubt(suspect{member: at.member})
-		return known{}, err
-	}
-	targets, err := targetsOf(slices, at.service.Namespace, at.port)
-	if err != nil {
-		return known{}, err
-	}
-	found := known{targets: targets, at: d.clock.Now()}
+func (d *Dialer) ask(ctx context.Context, at place) known {
+	found := known{}
+	found.targets, found.err = d.find(ctx, at)
+	found.at = d.clock.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for place, old := range d.known {
@@ -286,7 +317,24 @@ func (d *Dialer) ask(ctx context.Context, at place) (known, error) {
 		}
 	}
 	d.known[at] = found
-	return found, nil
+	return found
+}
+
+// find asks a member what is behind a Service.
+func (d *Dialer) find(ctx context.Context, at place) ([]target, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	way, err := d.members.Way(ctx, at.member, false)
+	if err != nil {
+		d.doubt(suspect{member: at.member})
+		return nil, err
+	}
+	slices, err := endpoints(ctx, way, at.service)
+	if err != nil {
+		d.doubt(suspect{member: at.member})
+		return nil, err
+	}
+	return targetsOf(slices, at.service.Namespace, at.port)
 }
 
 func (d *Dialer) forget(at place) {

@@ -258,6 +258,66 @@ func TestKnown(t *testing.T) {
 	asked("after a Pod was gone", 4)
 }
 
+// TestSameWords: the error of a Service that nobody answers for is the same, however the
+// Pods and members that were tried were chosen, and whatever the connections' ports.
+func TestSameWords(t *testing.T) {
+	gone := slice(endpoint("gone", nil))
+	for i := range 3 {
+		gone.Endpoints = append(gone.Endpoints, endpoint(fmt.Sprintf("other-%d-gone", i), nil))
+	}
+	for name, later := range map[string]time.Duration{"Soon": knownFor + time.Second, "Later": doubtedFor + time.Second} {
+		t.Run(name, func(t *testing.T) {
+			clock := clocktesting.NewFakeClock(time.Unix(1000, 0))
+			breaking := newMember(t, "c")
+			breaking.breaks = true
+			d := newDialer(t, members(newMember(t, "a", gone), newMember(t, "b", gone), breaking, newMember(t, "d")), clock)
+			said := map[string]bool{}
+			for range 20 {
+				_, err := d.DialContext(t.Context(), "tcp", "10.0.0.5:443")
+				checkSays(t, "Every member fails.", `member "a": of 4 Pods that are ready none could be connected to: forward to pod "...": pods "..." not found; member "b": `, err)
+				said[err.Error()] = true
+				clock.Step(later)
+			}
+			if len(said) != 1 {
+				t.Errorf("20 dials: want one error, got %d: %v", len(said), said)
+			}
+		})
+	}
+}
+
+// TestFailureIsKnown: a member that has nothing behind a Service is not asked for each dial.
+func TestFailureIsKnown(t *testing.T) {
+	clock := clocktesting.NewFakeClock(time.Unix(1000, 0))
+	member := newMember(t, "a")
+	d := newDialer(t, members(member), clock)
+	for _, want := range []int32{1, 1, 2} {
+		_, err := d.DialContext(t.Context(), "tcp", "10.0.0.5:443")
+		checkSays(t, "No Pod is ready.", errNoEndpoints.Error(), err)
+		if got := member.listed.Load(); got != want {
+			t.Errorf("the member was asked %d times, want %d", got, want)
+		}
+		if want == 1 && member.listed.Load() == 1 {
+			clock.Step(knownFor/2 + time.Millisecond)
+		}
+	}
+}
+
+// TestWithoutPorts cuts what is another each time.
+func TestWithoutPorts(t *testing.T) {
+	cases := map[string]struct{ reason, words, want string }{
+		"IPv4":    {reason: "The near end.", words: "read tcp 10.0.0.1:53422->10.0.0.2:6443: read: connection reset by peer", want: "read tcp 10.0.0.2:6443: read: connection reset by peer"},
+		"IPv6":    {reason: "Also of IPv6.", words: "read tcp [::1]:53422->[::1]:6443: i/o timeout", want: "read tcp [::1]:6443: i/o timeout"},
+		"Nothing": {reason: "The far end stays.", words: "dial tcp 10.0.0.2:6443: connect: connection refused", want: "dial tcp 10.0.0.2:6443: connect: connection refused"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := withoutPorts(tc.words); got != tc.want {
+				t.Errorf("\n%s\nwithoutPorts(%q): want %q, got %q", tc.reason, tc.words, tc.want, got)
+			}
+		})
+	}
+}
+
 // TestRefused: nothing listens in the Pod. The connection says so, and the Pod comes
 // last.
 func TestRefused(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/scheme"
 	discoveryv1client "k8s.io/client-go/kubernetes/typed/discovery/v1"
 	"k8s.io/client-go/rest"
 )
@@ -97,13 +98,15 @@ func numberOf(ports []discoveryv1.EndpointPort, name string) (int32, bool) {
 
 // endpoints asks a member what is behind a Service there.
 func endpoints(ctx context.Context, way Way, service types.NamespacedName) ([]discoveryv1.EndpointSlice, error) {
-	client, err := discoveryv1client.NewForConfigAndClient(&rest.Config{Host: way.URL.String()}, &http.Client{Transport: way.Transport})
+	client, err := discoveryv1client.NewForConfigAndClient(&rest.Config{Host: way.URL.String(), QPS: -1}, &http.Client{Transport: way.Transport})
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)
 	}
-	list, err := client.EndpointSlices(service.Namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: labels.Set{discoveryv1.LabelServiceName: service.Name}.String(),
-	})
+	options := metav1.ListOptions{LabelSelector: labels.Set{discoveryv1.LabelServiceName: service.Name}.String()}
+	list := &discoveryv1.EndpointSliceList{}
+	// Another member is tried rather than the same one again.
+	err = client.RESTClient().Get().Namespace(service.Namespace).Resource("endpointslices").VersionedParams(&options, scheme.ParameterCodec).
+		MaxRetries(0).Do(ctx).Into(list)
 	if err != nil {
 		return nil, fmt.Errorf("list its EndpointSlices: %w", err)
 	}

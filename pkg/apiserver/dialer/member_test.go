@@ -35,6 +35,7 @@ type fakeMember struct {
 	slices  []discoveryv1.EndpointSlice
 	refused string // what Pods say that nothing listens in, empty when it does
 	flood   bool   // Pods send without end
+	breaks  bool   // connections end without an answer
 	listed  atomic.Int32
 
 	mu       sync.Mutex
@@ -85,6 +86,9 @@ func (m *fakeMember) stop() {
 
 // ServeHTTP implements http.Handler.
 func (m *fakeMember) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if m.breaks {
+		panic(http.ErrAbortHandler)
+	}
 	switch path := req.URL.Path; {
 	case path == "/apis/discovery.k8s.io/v1/namespaces/ns/endpointslices" && req.URL.Query().Get("labelSelector") == "kubernetes.io/service-name=web":
 		m.listed.Add(1)
@@ -92,10 +96,10 @@ func (m *fakeMember) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		_ = json.NewEncoder(w).Encode(&discoveryv1.EndpointSliceList{
 			TypeMeta: metav1.TypeMeta{APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSliceList"}, Items: m.slices,
 		})
-	case strings.HasSuffix(path, "/gone/portforward"):
+	case strings.HasSuffix(path, "gone/portforward"):
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusNotFound)
-		_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1","message":"pods \"gone\" not found","code":404}`)
+		_, _ = fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","message":"pods \"%s\" not found","code":404}`, strings.Split(path, "/")[6])
 	case strings.HasSuffix(path, "/portforward"):
 		m.forward(w, req, strings.Split(path, "/")[6])
 	default:

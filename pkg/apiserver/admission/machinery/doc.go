@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package machinery keeps webhooks from what the fleet writes to work at all:
-// decisions, reports and signs of life.
+// decisions, reports, signs of life, and the credentials and tunnels by which members
+// are reached.
 //
 // In a cluster, a webhook for everything whose Pods are gone stops users, and not the
 // kubelets' reports of what runs. In the fleet it would be asked about those as well:

@@ -7,7 +7,7 @@ import (
 	"context"
 	"strings"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/admission"
 	mutatingwebhook "k8s.io/apiserver/pkg/admission/plugin/webhook/mutating"
 	validatingwebhook "k8s.io/apiserver/pkg/admission/plugin/webhook/validating"
@@ -49,16 +49,22 @@ func (s *sparing) Validate(ctx context.Context, attributes admission.Attributes,
 	return nil
 }
 
+// subresources of Clusters that are the fleet's own: what a member says about itself,
+// the tunnel by which it is reached, and requests to it, which its own webhooks see.
+var subresources = sets.New("status", "tunnel", "proxy")
+
 // Is reports whether a request is about the fleet's machinery: bindings, works and
-// feedback, the status of members, and their leases.
+// feedback, how members are reached, and what is in the namespaces of members: their
+// leases, and credentials that no other member may get to see.
 func Is(attributes admission.Attributes) bool {
+	if strings.HasPrefix(attributes.GetNamespace(), clusterv1alpha1.MemberNamespacePrefix) {
+		return true
+	}
 	switch attributes.GetResource().Group {
 	case work.GroupName:
 		return true
 	case cluster.GroupName:
-		return attributes.GetSubresource() == "status"
-	case coordinationv1.GroupName:
-		return strings.HasPrefix(attributes.GetNamespace(), clusterv1alpha1.MemberNamespacePrefix)
+		return subresources.Has(attributes.GetSubresource())
 	default:
 		return false
 	}
