@@ -18,7 +18,6 @@ import (
 	discoveryv1listers "k8s.io/client-go/listers/discovery/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/utils/ptr"
 )
 
 // The aggregator does not try an APIService whose Service has no EndpointSlice with a
@@ -63,7 +62,7 @@ func presumedEndpoints(object any) (any, error) {
 	}
 	for i := range service.Spec.Ports {
 		port := &service.Spec.Ports[i]
-		slice.Ports = append(slice.Ports, discoveryv1.EndpointPort{Name: ptr.To(port.Name), Port: ptr.To(port.Port)})
+		slice.Ports = append(slice.Ports, discoveryv1.EndpointPort{Name: new(port.Name), Port: new(port.Port)})
 	}
 	return slice, nil
 }

@@ -77,7 +77,7 @@ func newConfig(opts CompletedOptions, wrap wrapStorage, through *dialer.Dialer) 
 		return nil, err
 	}
 	cp := &kube.ControlPlane
-	if err := dialServices(cp, through, kube.Extra.ServiceIPRange, kube.Extra.SecondaryServiceIPRange); err != nil {
+	if err := dialServices(cp, through, kube.ServiceIPRange, kube.SecondaryServiceIPRange); err != nil {
 		return nil, fmt.Errorf("configure the way to Services: %w", err)
 	}
 	authInfo := webhook.NewDefaultAuthenticationInfoResolverWrapper(

@@ -39,7 +39,7 @@ func New(ctx context.Context, opts CompletedOptions) (*Server, error) {
 	if err := s.connectEtcd(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	if err := s.assemble(ctx); err != nil { //nolint:contextcheck // hooks get their context when the server runs
+	if err := s.assemble(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
@@ -55,7 +55,7 @@ func (s *Server) connectEtcd(ctx context.Context) (err error) {
 
 // assemble builds the chain from its end to its front: custom resources, native
 // and fleet groups, aggregator.
-func (s *Server) assemble(ctx context.Context) error {
+func (s *Server) assemble(ctx context.Context) error { //nolint:contextcheck // hooks get their context when the server runs
 	fleet := newFleetGroups(!s.options.embed)
 	var err error
 	if fleet.projections, err = newProjections(s.options.projections, fleet.reach, fleet.engine); err != nil {

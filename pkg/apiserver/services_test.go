@@ -32,7 +32,7 @@ func TestPresumedEndpoints(t *testing.T) {
 			want: &discoveryv1.EndpointSlice{
 				ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web", UID: "u", ResourceVersion: "7", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
 				Endpoints:  []discoveryv1.Endpoint{{}},
-				Ports:      []discoveryv1.EndpointPort{{Name: ptr.To(""), Port: ptr.To[int32](80)}, {Name: ptr.To("https"), Port: ptr.To[int32](443)}},
+				Ports:      []discoveryv1.EndpointPort{{Name: new(""), Port: ptr.To[int32](80)}, {Name: new("https"), Port: ptr.To[int32](443)}},
 			},
 		},
 		"Other": {reason: "What is no Service stays as it is.", object: gone, want: gone},

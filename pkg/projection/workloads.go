@@ -163,20 +163,16 @@ func (w *Workloads) follow(ctx context.Context) {
 	factory := metadatainformer.NewSharedInformerFactoryWithOptions(w.Client, 0, metadatainformer.WithTransform(trimOwner))
 	informers := map[schema.GroupVersionKind]cache.SharedIndexInformer{}
 	for kind, resource := range owningKinds {
-		keys := func(object any) ([]string, error) {
+		keys := func(object any) []string {
 			owner, ok := object.(metav1.Object)
 			if !ok {
-				return nil, nil
+				return nil
 			}
-			return keysOf(kind, owner), nil
+			return keysOf(kind, owner)
 		}
-		see := func(object any) {
-			if found, err := keys(object); err == nil {
-				w.tell(found)
-			}
-		}
+		see := func(object any) { w.tell(keys(object)) }
 		informer := factory.ForResource(resource).Informer()
-		err := informer.AddIndexers(cache.Indexers{byOwnerKey: keys})
+		err := informer.AddIndexers(cache.Indexers{byOwnerKey: func(object any) ([]string, error) { return keys(object), nil }})
 		if err == nil {
 			_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: see, UpdateFunc: func(before, after any) {
 				if !equality.Semantic.DeepEqual(shownOf(before), shownOf(after)) {

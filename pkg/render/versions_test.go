@@ -58,6 +58,6 @@ func TestMemberVersions(t *testing.T) {
 		"old":     "example.com/v1 named example.com/v1",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("each member gets the version the binding names for it, and one that fails fails alone: -want, +got:\n%s", diff)
+		t.Errorf("each member gets the version the binding names for it, and one that fails alone: -want, +got:\n%s", diff)
 	}
 }

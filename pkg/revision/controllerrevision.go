@@ -46,7 +46,7 @@ func OfStatefulSet(set *appsv1.StatefulSet) Workload {
 		template: &set.Spec.Template, limit: set.Spec.RevisionHistoryLimit, running: set.Status.CurrentRevision, hashLabel: history.ControllerRevisionHashLabel,
 		hash: func(data []byte, _ *corev1.PodTemplateSpec, probe *int32) string {
 			// The StatefulSet controller always has a collision count.
-			return history.HashControllerRevision(&appsv1.ControllerRevision{Data: runtime.RawExtension{Raw: data}}, ptr.To(ptr.Deref(probe, 0)))
+			return history.HashControllerRevision(&appsv1.ControllerRevision{Data: runtime.RawExtension{Raw: data}}, new(ptr.Deref(probe, 0)))
 		},
 	}
 }

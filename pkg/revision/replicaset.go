@@ -88,7 +88,7 @@ func NewReplicaSet(ctx context.Context, deployment *appsv1.Deployment, old []*ap
 			Labels:          with(template.Labels, map[string]string{wellknown.LabelRevision: stamp}),
 		},
 		Spec: appsv1.ReplicaSetSpec{
-			Replicas:        ptr.To(replicasOf(deployment)),
+			Replicas:        new(replicasOf(deployment)),
 			MinReadySeconds: deployment.Spec.MinReadySeconds,
 			Selector:        labelsutil.CloneSelectorAndAddLabel(deployment.Spec.Selector, appsv1.DefaultDeploymentUniqueLabelKey, hash),
 			Template:        *template,

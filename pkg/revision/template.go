@@ -5,6 +5,7 @@ package revision
 
 import (
 	"fmt"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,9 +44,7 @@ func stamped(template *corev1.PodTemplateSpec, stamp string) *corev1.PodTemplate
 func with(from map[string]string, set map[string]string) map[string]string {
 	copied := make(map[string]string, len(from)+len(set))
 	for _, values := range []map[string]string{from, set} {
-		for key, value := range values {
-			copied[key] = value
-		}
+		maps.Copy(copied, values)
 	}
 	return copied
 }

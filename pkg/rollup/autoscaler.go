@@ -10,7 +10,6 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 )
 
 // horizontalPodAutoscaler sums the replicas of members, of which each scales by itself.
@@ -26,7 +25,7 @@ func horizontalPodAutoscaler(in input[autoscalingv2.HorizontalPodAutoscaler, aut
 		LastScaleTime:   in.template.Status.LastScaleTime,
 	}
 	if in.observedGeneration > 0 {
-		status.ObservedGeneration = ptr.To(in.observedGeneration)
+		status.ObservedGeneration = new(in.observedGeneration)
 	}
 	for _, member := range in.members {
 		status.LastScaleTime = later(status.LastScaleTime, member.status.LastScaleTime)

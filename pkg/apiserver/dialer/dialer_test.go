@@ -27,7 +27,6 @@ import (
 	"k8s.io/component-base/metrics/testutil"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
-	"k8s.io/utils/ptr"
 )
 
 // web is Service ns/web at 10.0.0.5 and fd00::5, port web = 443.
@@ -71,19 +70,24 @@ func TestDialService(t *testing.T) {
 		"Ready": {
 			reason: "The Pod that is ready gets the connection, at its own port.",
 			members: func(t *testing.T) *fakeMembers {
-				return members(newMember(t, "a", slice(endpoint("p1", ptr.To(false)), endpoint("p2", nil))))
+				t.Helper()
+				return members(newMember(t, "a", slice(endpoint("p1", new(false)), endpoint("p2", nil))))
 			},
 			want: "a/p2:8443 hello",
 		},
 		"SecondAddress": {
-			reason:  "Every cluster IP of the Service will do.",
-			members: func(t *testing.T) *fakeMembers { return members(newMember(t, "a", pod)) },
+			reason: "Every cluster IP of the Service will do.",
+			members: func(t *testing.T) *fakeMembers {
+				t.Helper()
+				return members(newMember(t, "a", pod))
+			},
 			address: "[fd00::5]:443",
 			want:    "a/p1:8443 hello",
 		},
 		"MemberDown": {
 			reason: "A member that is down is passed over.",
 			members: func(t *testing.T) *fakeMembers {
+				t.Helper()
 				down := newMember(t, "a", pod)
 				down.stop()
 				return members(down, newMember(t, "b", pod))
@@ -93,6 +97,7 @@ func TestDialService(t *testing.T) {
 		"MemberHangs": {
 			reason: "A member that does not answer is given up, in time for the next.",
 			members: func(t *testing.T) *fakeMembers {
+				t.Helper()
 				made := members(silent(t, "a"), newMember(t, "b", pod))
 				made.having[1].Ready = false // comes last
 				return made
@@ -100,13 +105,17 @@ func TestDialService(t *testing.T) {
 			want: "b/p1:8443 hello",
 		},
 		"NoEndpoints": {
-			reason:  "So is one that has no Pod.",
-			members: func(t *testing.T) *fakeMembers { return members(newMember(t, "a"), newMember(t, "b", pod)) },
-			want:    "b/p1:8443 hello",
+			reason: "So is one that has no Pod.",
+			members: func(t *testing.T) *fakeMembers {
+				t.Helper()
+				return members(newMember(t, "a"), newMember(t, "b", pod))
+			},
+			want: "b/p1:8443 hello",
 		},
 		"PodGone": {
 			reason: "And a Pod that is gone since the EndpointSlices were written.",
 			members: func(t *testing.T) *fakeMembers {
+				t.Helper()
 				return members(newMember(t, "a", slice(endpoint("gone", nil), endpoint("p1", nil))))
 			},
 			want: "a/p1:8443 hello",
@@ -114,6 +123,7 @@ func TestDialService(t *testing.T) {
 		"NoWay": {
 			reason: "And one there is no way to.",
 			members: func(t *testing.T) *fakeMembers {
+				t.Helper()
 				made := members(newMember(t, "b", pod))
 				made.having = append(made.having, Member{Name: "a", Ready: true})
 				return made
@@ -123,6 +133,7 @@ func TestDialService(t *testing.T) {
 		"AllDown": {
 			reason: "What is wrong with each member is said.",
 			members: func(t *testing.T) *fakeMembers {
+				t.Helper()
 				made := members(newMember(t, "b"), newMember(t, "c", slice(endpoint("gone", nil))))
 				made.having = append(made.having, Member{Name: "a"})
 				return made
@@ -135,14 +146,20 @@ func TestDialService(t *testing.T) {
 			err:     `dial service "ns/web": it is in no member`,
 		},
 		"Gone": {
-			reason:  "What has the address of a Service that is gone is a stranger.",
-			members: func(t *testing.T) *fakeMembers { return members(newMember(t, "a", pod)) },
+			reason: "What has the address of a Service that is gone is a stranger.",
+			members: func(t *testing.T) *fakeMembers {
+				t.Helper()
+				return members(newMember(t, "a", pod))
+			},
 			address: "10.0.0.9:443",
 			err:     `dial "10.0.0.9:443": no Service has this address`,
 		},
 		"NoSuchPort": {
-			reason:  "The Service has no such port.",
-			members: func(t *testing.T) *fakeMembers { return members(newMember(t, "a", pod)) },
+			reason: "The Service has no such port.",
+			members: func(t *testing.T) *fakeMembers {
+				t.Helper()
+				return members(newMember(t, "a", pod))
+			},
 			address: "10.0.0.5:80",
 			err:     `dial service "ns/web": it has no port 80`,
 		},

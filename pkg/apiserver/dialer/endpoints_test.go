@@ -16,7 +16,7 @@ import (
 // slice is an EndpointSlice with port web = 8443.
 func slice(endpoints ...discoveryv1.Endpoint) discoveryv1.EndpointSlice {
 	return discoveryv1.EndpointSlice{
-		Ports:     []discoveryv1.EndpointPort{{Name: ptr.To("other"), Port: ptr.To[int32](1)}, {Name: ptr.To("web"), Port: ptr.To[int32](8443)}},
+		Ports:     []discoveryv1.EndpointPort{{Name: new("other"), Port: ptr.To[int32](1)}, {Name: new("web"), Port: ptr.To[int32](8443)}},
 		Endpoints: endpoints,
 	}
 }
@@ -44,7 +44,7 @@ func TestTargetsOf(t *testing.T) {
 		want   []target
 		err    error
 	}{
-		"Ready":     {reason: "Ready, and not said to be otherwise.", slices: []discoveryv1.EndpointSlice{slice(endpoint("a", ptr.To(true)), endpoint("b", nil), endpoint("c", ptr.To(false)))}, port: "web", want: []target{{"ns", "a", 8443}, {"ns", "b", 8443}}},
+		"Ready":     {reason: "Ready, and not said to be otherwise.", slices: []discoveryv1.EndpointSlice{slice(endpoint("a", new(true)), endpoint("b", nil), endpoint("c", new(false)))}, port: "web", want: []target{{"ns", "a", 8443}, {"ns", "b", 8443}}},
 		"Once":      {reason: "A Pod with two addresses is in two slices.", slices: []discoveryv1.EndpointSlice{slice(endpoint("a", nil)), slice(endpoint("a", nil))}, port: "web", want: []target{{"ns", "a", 8443}}},
 		"Bare":      {reason: "A Pod without a namespace is of the Service's.", slices: []discoveryv1.EndpointSlice{slice(bare)}, port: "web", want: []target{{"ns", "a", 8443}}},
 		"Elsewhere": {reason: "Who writes slices in a namespace reaches no Pods of another.", slices: []discoveryv1.EndpointSlice{slice(elsewhere)}, port: "web", err: errNoPods},
@@ -52,7 +52,7 @@ func TestTargetsOf(t *testing.T) {
 		"Unnamed":   {reason: "The only port of a Service needs no name.", slices: []discoveryv1.EndpointSlice{unnamed}, want: []target{{"ns", "a", 80}}},
 		"OtherPort": {reason: "No Pod has the port.", slices: []discoveryv1.EndpointSlice{slice(endpoint("a", nil))}, port: "metrics", err: errNoEndpoints},
 		"Nothing":   {reason: "There is no slice.", port: "web", err: errNoEndpoints},
-		"NotReady":  {reason: "No Pod is ready.", slices: []discoveryv1.EndpointSlice{slice(endpoint("a", ptr.To(false)))}, port: "web", err: errNoEndpoints},
+		"NotReady":  {reason: "No Pod is ready.", slices: []discoveryv1.EndpointSlice{slice(endpoint("a", new(false)))}, port: "web", err: errNoEndpoints},
 		"NoPods":    {reason: "Addresses outside of Pods are not reached through them.", slices: []discoveryv1.EndpointSlice{slice(node, discoveryv1.Endpoint{})}, port: "web", err: errNoPods},
 	}
 	for name, tc := range cases {

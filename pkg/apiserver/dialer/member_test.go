@@ -93,9 +93,11 @@ func (m *fakeMember) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case path == "/apis/discovery.k8s.io/v1/namespaces/ns/endpointslices" && req.URL.Query().Get("labelSelector") == "kubernetes.io/service-name=web":
 		m.listed.Add(1)
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(&discoveryv1.EndpointSliceList{
+		if err := json.NewEncoder(w).Encode(&discoveryv1.EndpointSliceList{
 			TypeMeta: metav1.TypeMeta{APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSliceList"}, Items: m.slices,
-		})
+		}); err != nil {
+			panic(http.ErrAbortHandler)
+		}
 	case strings.HasSuffix(path, "gone/portforward"):
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusNotFound)

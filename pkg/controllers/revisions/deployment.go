@@ -98,7 +98,7 @@ func probe(count *int32, try func(count *int32) (done bool, err error)) error {
 		if done, err := try(count); done || err != nil {
 			return err
 		}
-		count = ptr.To(ptr.Deref(count, 0) + 1)
+		count = new(ptr.Deref(count, 0) + 1)
 	}
 	return fmt.Errorf("name a revision: %d names belong to others", maxProbes)
 }

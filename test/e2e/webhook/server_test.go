@@ -82,7 +82,9 @@ func answer[Review any](review func(*Review)) http.HandlerFunc {
 
 func writeJSON(w http.ResponseWriter, object any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(object)
+	if err := json.NewEncoder(w).Encode(object); err != nil {
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // validate denies what is called forbidden.

@@ -45,14 +45,14 @@ func testForeground(t *testing.T, fleet *harness.APIServer) {
 		},
 		"givenup": {
 			reason: "who deletes again without waiting does not wait",
-			end: func(t *testing.T, namespace string, uid types.UID) {
+			end: func(t *testing.T, namespace string, _ types.UID) {
 				t.Helper()
 				deleteConfigMap(t, fleet, namespace, "settings", metav1.DeletePropagationBackground)
 			},
 		},
 		"byhand": {
 			reason: "who takes the finalizer off does not wait",
-			end: func(t *testing.T, namespace string, uid types.UID) {
+			end: func(t *testing.T, namespace string, _ types.UID) {
 				t.Helper()
 				_, err := fleet.Kube.CoreV1().ConfigMaps(namespace).Patch(t.Context(), "settings", types.MergePatchType,
 					[]byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})

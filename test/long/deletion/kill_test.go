@@ -240,7 +240,7 @@ func compareWithWork(work *workv1alpha1.Work, object *unstructured.Unstructured)
 			continue
 		}
 		fields := map[string]any{}
-		if err := json.Unmarshal(entry.FieldsV1.Raw, &fields); err != nil {
+		if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields); err != nil {
 			return err
 		}
 		if at := notRendered(fields, rendered, ""); at != "" {

@@ -58,7 +58,7 @@ func makeNamespace(t *testing.T, name string) {
 func checkNoNamespace(ctx context.Context, name string) error {
 	for place, c := range places() {
 		if _, err := c.kube.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-			return fmt.Errorf("namespace %s in %s: %v", name, place, err)
+			return fmt.Errorf("namespace %s in %s: %w", name, place, err)
 		}
 	}
 	return nil
@@ -132,7 +132,7 @@ func awaitRunning(t *testing.T, namespace string, count int) {
 				return fmt.Errorf("%s: %w", m.Name(), err)
 			}
 			if pods, err := runningPods(ctx, m, namespace); err != nil || len(pods) != count {
-				return fmt.Errorf("%s runs %d pods, want %d: %v", m.Name(), len(pods), count, err)
+				return fmt.Errorf("%s runs %d pods, want %d: %w", m.Name(), len(pods), count, err)
 			}
 		}
 		list, err := bed.kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{})

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -46,8 +47,6 @@ type entry struct {
 	definition *unstructured.Unstructured
 	// operator is whose kind it is, empty for native ones.
 	operator string
-	// label tells the object where its name is generated.
-	label string
 	// name of the object in the fleet, once it was created.
 	name string
 }
@@ -161,9 +160,7 @@ func (c *custom) definition() *unstructured.Unstructured {
 		scope = "Cluster"
 	}
 	properties := map[string]any{"apiVersion": map[string]any{"type": "string"}, "kind": map[string]any{"type": "string"}, "metadata": map[string]any{"type": "object"}}
-	for name, property := range c.Schema {
-		properties[name] = property
-	}
+	maps.Copy(properties, c.Schema)
 	subresources := map[string]any{}
 	if c.Status {
 		subresources["status"] = map[string]any{}

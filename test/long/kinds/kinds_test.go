@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	gocmp "github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -23,8 +24,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/discovery"
-
-	gocmp "github.com/google/go-cmp/cmp"
 
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
@@ -471,7 +470,7 @@ func (r *run) delete() {
 				}
 				object, err := member.get(ctx, row.definition.GroupVersionKind(), row.definition.GetName())
 				if err != nil || object != nil {
-					return notYet("%s in %s: %v", row.definition.GetName(), name, cmp.Or(err, error(notYet("is there"))))
+					return notYet("%s in %s: %v", row.definition.GetName(), name, cmp.Or(err, notYet("is there")))
 				}
 			}
 		}
