@@ -5,6 +5,7 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -95,6 +96,9 @@ type strangers struct {
 	unknown bool
 }
 
+// errIncomplete says that a member may have objects of kinds it does not tell of now.
+var errIncomplete = errors.New("the member does not say what it serves")
+
 // strangers looks what is in a namespace of the member. It costs a list per kind.
 func (s *session) strangers(ctx context.Context, namespace string) (strangers, error) {
 	apis, err := s.member.Look()
@@ -102,7 +106,7 @@ func (s *session) strangers(ctx context.Context, namespace string) (strangers, e
 		return strangers{}, err
 	}
 	if !apis.Complete() {
-		return strangers{}, fmt.Errorf("the member does not say what it serves of %s", listed(apis.Incomplete()))
+		return strangers{}, fmt.Errorf("%w of %s", errIncomplete, listed(apis.Incomplete()))
 	}
 	owns := func(owner metav1.OwnerReference) bool { return ownsNamespaced(apis, owner) }
 	var found strangers

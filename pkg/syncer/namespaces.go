@@ -110,7 +110,7 @@ func (s *session) leave(ctx context.Context, name string, record *record, order 
 		return o
 	}
 	if err := s.vacate(ctx, t.namespace); err != nil {
-		if record.vacating++; record.vacating < vacateAttempts || !spoke(err) {
+		if record.vacating++; record.vacating < vacateAttempts || !spoke(err) && !errors.Is(err, errIncomplete) {
 			s.occupants.open(t.namespace)
 			return outcome{retry: soon}
 		}
@@ -125,10 +125,10 @@ func (s *session) leave(ctx context.Context, name string, record *record, order 
 // anything in. What the user did with the namespace in the fleet says nothing here:
 // no work is about it.
 func (s *session) vacate(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	s.forgetNamespace(name)
-	live, err := s.member.Core().Namespaces().Get(ctx, name, metav1.GetOptions{})
+	asking, cancel := context.WithTimeout(ctx, requestTimeout)
+	live, err := s.member.Core().Namespaces().Get(asking, name, metav1.GetOptions{})
+	cancel()
 	switch {
 	case isMissing(err):
 		return nil
@@ -145,7 +145,9 @@ func (s *session) vacate(ctx context.Context, name string) error {
 		klog.FromContext(ctx).V(2).Info("Namespace stays in member", "namespace", name, "contents", listed(strangers.all))
 		return nil
 	}
-	err = s.member.Objects().Resource(corev1.SchemeGroupVersion.WithResource("namespaces")).Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &live.UID, ResourceVersion: &live.ResourceVersion}})
+	asking, cancel = context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	err = s.member.Objects().Resource(corev1.SchemeGroupVersion.WithResource("namespaces")).Delete(asking, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &live.UID, ResourceVersion: &live.ResourceVersion}})
 	if err != nil && !isMissing(err) {
 		return fmt.Errorf("delete namespace %q from member %q: %w", name, s.cluster, err)
 	}

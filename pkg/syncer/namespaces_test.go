@@ -184,6 +184,21 @@ func TestVacateIsTriedAgain(t *testing.T) {
 			t.Error("the namespace stays")
 		}
 	})
+	t.Run("NotWhileTheMemberIsSilentAboutAKind", func(t *testing.T) {
+		r := newRig(t)
+		r.want("settings", settings)
+		r.await("settings", "applied", applied)
+		gone := schema.GroupVersionKind{Group: "metrics.k8s.io", Version: "v1beta1", Kind: "PodMetrics"}
+		r.member.Serve(fake.Kind{GroupVersionKind: gone, Resource: "pods", Namespaced: true})
+		r.member.FailDiscovery(gone.GroupVersion())
+		r.want("settings", settings, tombstone)
+		if item := r.await("settings", "deleted", deleted); !strings.Contains(item.AppliedMessage, "does not say what it serves") {
+			t.Errorf("the report says %q, want why the namespace stays", item.AppliedMessage)
+		}
+		if r.member.Get("Namespace", "", "shop") == nil {
+			t.Error("the namespace went though there may be something in it")
+		}
+	})
 	t.Run("NotForEver", func(t *testing.T) {
 		r := newRig(t)
 		r.want("settings", settings)

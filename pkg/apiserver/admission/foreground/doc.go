@@ -18,5 +18,6 @@
 //
 // Only the garbage collector is held back. Who takes the finalizer off by hand, or
 // deletes again with another propagation policy, does not want to wait; members are
-// cleaned all the same.
+// cleaned all the same. Nor does the controller that deletes finished Jobs when their
+// time is over, though it deletes in the foreground.
 package foreground

@@ -20,6 +20,8 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/initializer"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/kubernetes/pkg/apis/batch"
+	"k8s.io/kubernetes/pkg/apis/core"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
@@ -67,7 +69,7 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 		return nil
 	}
 	before, ends := endsForeground(a.GetOldObject(), a.GetObject())
-	if !ends {
+	if !ends || expires(a.GetOldObject()) {
 		return nil
 	}
 	of := bindings.New(p.fleetClient, a.GetKind().GroupKind(), before)
@@ -81,6 +83,15 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 		return admission.NewForbidden(a, fmt.Errorf("it is deleted in the foreground, and not gone yet from %s", strings.Join(members, ", ")))
 	}
 	return nil
+}
+
+// expires returns true for a Job that upstream's controller of ttlSecondsAfterFinished
+// deletes, in the foreground, though nobody waits for that.
+func expires(object runtime.Object) bool {
+	job, ok := object.(*batch.Job)
+	return ok && job.Spec.TTLSecondsAfterFinished != nil && slices.ContainsFunc(job.Status.Conditions, func(c batch.JobCondition) bool {
+		return (c.Type == batch.JobComplete || c.Type == batch.JobFailed) && c.Status == core.ConditionTrue
+	})
 }
 
 // endsForeground returns true when the update takes the finalizer foregroundDeletion

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/kubernetes/pkg/apis/batch"
+	"k8s.io/kubernetes/pkg/apis/core"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
@@ -83,6 +85,28 @@ func TestValidate(t *testing.T) {
 			}
 			if got := annotation(); got != "a" {
 				t.Errorf("%s: the binding says what is waited for: want %q, got %q", tc.reason, "a", got)
+			}
+		})
+	}
+}
+
+func TestExpires(t *testing.T) {
+	finished := []batch.JobCondition{{Type: batch.JobFailed, Status: core.ConditionTrue}}
+	ttl := new(int32(60))
+	tests := map[string]struct {
+		reason string
+		object runtime.Object
+		want   bool
+	}{
+		"Expires":   {reason: "nobody waits for the end of a Job whose time is over", object: &batch.Job{Spec: batch.JobSpec{TTLSecondsAfterFinished: ttl}, Status: batch.JobStatus{Conditions: finished}}, want: true},
+		"Running":   {reason: "who deletes one that runs may wait", object: &batch.Job{Spec: batch.JobSpec{TTLSecondsAfterFinished: ttl}}},
+		"NoTTL":     {reason: "who deletes one that stays may wait", object: &batch.Job{Status: batch.JobStatus{Conditions: finished}}},
+		"OtherKind": {reason: "other kinds do not expire", object: config(true)},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := expires(tc.object); got != tc.want {
+				t.Errorf("%s: want %t, got %t", tc.reason, tc.want, got)
 			}
 		})
 	}
