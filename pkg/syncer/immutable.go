@@ -7,11 +7,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/klog/v2"
 
@@ -91,23 +96,119 @@ func (p *propagation) keepsFromRecreating(live *observed, onlyImmutable bool) st
 		return "it is not recreated because that is not all the member has against it"
 	case live.contentHash() == p.work.Spec.ContentHash:
 		return "it was created as the fleet wants it, and the member changed that; recreating it would not help"
+	case orphaning[p.target.kind.GroupKind()]:
+		return p.keepsFromOrphaning(live)
 	}
 	return ""
+}
+
+// keepsFromOrphaning says why a StatefulSet is not deleted without its Pods, nothing
+// when the new one would take them over. With them would go claims that the old one
+// owns; left alone, they would keep the new one from creating its own.
+func (p *propagation) keepsFromOrphaning(live *observed) string {
+	taken, err := p.takesOver(live)
+	switch {
+	case err != nil:
+		return "it is not recreated: " + err.Error()
+	case !taken:
+		return "it is not recreated because its Pods stay, and a new one would not take them over: the selectors of both have to match the labels of both Pod templates; " +
+			"put the former selector and labels back, or delete the object in the fleet and create it anew"
+	}
+	return ""
+}
+
+// takesOver returns true when the StatefulSet in the member and the one wanted select
+// the Pods of each other.
+func (p *propagation) takesOver(live *observed) (bool, error) {
+	running, err := live.decode()
+	if err != nil {
+		return false, err
+	}
+	desired, err := decodeDesired(p.work, p.fleetID)
+	if err != nil {
+		return false, err
+	}
+	forth, err := selectsPodsOf(running, desired)
+	if err != nil {
+		return false, err
+	}
+	back, err := selectsPodsOf(desired, running)
+	return forth && back, err
+}
+
+// selectsPodsOf returns true when the selector of one StatefulSet matches the Pods of
+// another.
+func selectsPodsOf(one, other *unstructured.Unstructured) (bool, error) {
+	var selecting, selected appsv1.StatefulSet
+	for from, to := range map[*unstructured.Unstructured]*appsv1.StatefulSet{one: &selecting, other: &selected} {
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(from.Object, to); err != nil {
+			return false, fmt.Errorf("read StatefulSet %s: %w", from.GetName(), err)
+		}
+	}
+	selector, err := metav1.LabelSelectorAsSelector(selecting.Spec.Selector)
+	if err != nil {
+		return false, fmt.Errorf("read selector of StatefulSet %s: %w", one.GetName(), err)
+	}
+	return selector.Matches(labels.Set(selected.Spec.Template.Labels)), nil
 }
 
 // turnedDown says what became of an object that the member did not take. Where the
 // policy says so it is deleted, to be created anew.
 func (p *propagation) turnedDown(ctx context.Context, err error, live *observed) outcome {
 	o := failed(err, owned(live, p.fleetID))
-	if fields, all := immutableFields(err); live != nil && len(fields) > 0 {
-		o.reason = workv1alpha1.AppliedReasonImmutable
-		why := p.keepsFromRecreating(live, all)
-		if why == "" {
-			return p.recreate(ctx, live, fields)
-		}
-		o.message = fmt.Sprintf("%s. The member does not let %s be changed: %s", strings.TrimSuffix(o.message, "."), strings.Join(fields, ", "), why)
+	fields, all := immutableFields(err)
+	if live == nil || len(fields) == 0 {
+		return p.refuse(o, live)
 	}
+	o.reason = workv1alpha1.AppliedReasonImmutable
+	why := p.keepsFromRecreating(live, all)
+	if why == "" {
+		err := p.rehearse(ctx, live)
+		switch {
+		case err == nil:
+			return p.recreate(ctx, live, fields)
+		case !spoke(err):
+			return failed(err, live)
+		}
+		again := failed(err, live)
+		o.retry, o.after = again.retry, again.after
+		said := strings.ReplaceAll(message(err), rehearsalName(live), p.target.name)
+		why = "it is not recreated because the member would not take a new one: " + said
+	}
+	o.message = fmt.Sprintf("%s. The member does not let %s be changed: %s", strings.TrimSuffix(o.message, "."), strings.Join(fields, ", "), why)
 	return p.refuse(o, live)
+}
+
+// rehearse asks the member whether it would create the object, under another name and
+// without storing it. That a field is immutable it says before it asks its admission:
+// what that does not let in must not cost the object there is.
+func (p *propagation) rehearse(ctx context.Context, live *observed) error {
+	desired, err := decodeDesired(p.work, p.fleetID)
+	if err != nil {
+		return err
+	}
+	setOwners(desired, p.owners)
+	desired.SetName(rehearsalName(live))
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	options := metav1.CreateOptions{FieldManager: wellknown.FieldManager, DryRun: []string{metav1.DryRunAll}}
+	if _, err := p.objects(p.resource, p.target).Create(ctx, desired, options); err != nil {
+		return fmt.Errorf("rehearse to create %s in member %q: %w", p.target, p.cluster, err)
+	}
+	return nil
+}
+
+// rehearsedName is how much of its name an object keeps in a rehearsal, so that it is
+// not too long with what is added for any kind.
+const rehearsedName = 40
+
+// rehearsalName is the name under which an object is rehearsed: always the same for one,
+// so that what the member says is as well.
+func rehearsalName(live *observed) string {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(live.UID))
+	kept := live.Name[:min(len(live.Name), rehearsedName)]
+	return fmt.Sprintf("%s-%08x", strings.TrimRight(kept, "-._:"), hash.Sum32())
 }
 
 // recreate deletes the object. It is created as soon as it is gone.

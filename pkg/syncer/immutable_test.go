@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -163,6 +164,135 @@ func TestNeverRecreated(t *testing.T) {
 	r.settle()
 	if got := r.member.Requests()["delete persistentvolumeclaims"]; got != 0 {
 		t.Errorf("a claim was deleted")
+	}
+}
+
+// TestRecreateRefused: nothing is deleted that the member would not take anew, and a
+// rehearsal stores nothing.
+func TestRecreateRefused(t *testing.T) {
+	long := strings.Repeat("s", 250)
+	denied := func(name string) *apierrors.StatusError {
+		return apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, name, errors.New("exceeded quota: objects"))
+	}
+	cases := map[string]struct {
+		reason string
+		object string
+		answer func(name string) *apierrors.StatusError
+		said   string
+	}{
+		"Denied":   {"its admission speaks only now", "settings", denied, `configmaps "settings" is forbidden: exceeded quota: objects`},
+		"LongName": {"a name has room for no more", long, denied, `configmaps "` + long + `" is forbidden: exceeded quota: objects`},
+		"NoDryRun": {"a webhook with side effects cannot be asked", "settings", func(string) *apierrors.StatusError {
+			return apierrors.NewBadRequest("admission webhook x does not support dry run")
+		}, "does not support dry run"},
+		"Overtaxed": {"it may take it later", "settings", func(string) *apierrors.StatusError {
+			return apierrors.NewInternalError(errors.New("failed calling webhook"))
+		}, "failed calling webhook"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			manifest := strings.Replace(settings, "name: settings", "name: "+tc.object, 1)
+			r := newRig(t)
+			r.want("settings", manifest, func(w *workv1alpha1.Work) { w.Spec.ContentHash = "1" })
+			r.await("settings", "applied", applied)
+			r.countAnew()
+			before := r.member.Get("ConfigMap", "shop", tc.object)
+			r.member.FailRequests(func(request fake.Request) *apierrors.StatusError {
+				switch {
+				case request.Verb == "apply":
+					return apierrors.NewInvalid(schema.GroupKind{Kind: "ConfigMap"}, request.Name, field.ErrorList{immutableData})
+				case request.Verb == "create" && request.DryRun:
+					return tc.answer(rehearsalName(&observed{ObjectMeta: metav1.ObjectMeta{Name: before.GetName(), UID: before.GetUID()}}))
+				}
+				return nil
+			})
+			r.want("settings", strings.Replace(manifest, "hello", "bye", 1), func(w *workv1alpha1.Work) {
+				w.Spec.ContentHash, w.Spec.RecreatePolicy = "2", policyv1alpha1.RecreateOnImmutableChange
+			})
+			item := r.await("settings", "immutable", func(i workv1alpha1.FeedbackItem) bool { return i.AppliedReason == workv1alpha1.AppliedReasonImmutable })
+			for _, part := range []string{immutableData.Detail, "would not take a new one: ", tc.said} {
+				if !strings.Contains(item.AppliedMessage, part) {
+					t.Errorf("%s: the message is %q, want %q in it", tc.reason, item.AppliedMessage, part)
+				}
+			}
+			if got := r.member.Requests(); got["create configmaps"] == 0 || got["delete configmaps"] != 0 {
+				t.Errorf("%s: want it rehearsed and not deleted: %v", tc.reason, got)
+			}
+			if diff := cmp.Diff(before, r.member.Get("ConfigMap", "shop", tc.object)); diff != "" {
+				t.Errorf("%s: it changed: -want +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestRehearsalName(t *testing.T) {
+	const length = rehearsedName + len("-01234567")
+	for name, want := range map[string]string{
+		"web":                          "web-",
+		strings.Repeat("a", 39) + ".b": strings.Repeat("a", 39) + "-",
+		strings.Repeat("a", 253):       strings.Repeat("a", 40) + "-",
+		"system:" + strings.Repeat("a", 32) + ":x": "system:" + strings.Repeat("a", 32) + "-",
+	} {
+		live := &observed{ObjectMeta: metav1.ObjectMeta{Name: name, UID: "u"}}
+		got := rehearsalName(live)
+		if !strings.HasPrefix(got, want) || len(got) != len(want)+8 || len(got) > length || got != rehearsalName(live) {
+			t.Errorf("rehearsalName(%q) = %q, want %q and 8 digits, always the same", name, got, want)
+		}
+	}
+}
+
+// TestStatefulSetsKeepPods: a StatefulSet goes without its Pods, and only when the new
+// one takes them over.
+func TestStatefulSetsKeepPods(t *testing.T) {
+	const set = `{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: db, namespace: default}, spec: {serviceName: one,
+ selector: {matchLabels: {app: db}}, template: {metadata: {labels: {app: db, tier: data}}, spec: {containers: [{name: db, image: db}]}}}}`
+	both := strings.NewReplacer("matchLabels: {app: db}", "matchLabels: {app: other}", "labels: {app: db,", "labels: {app: other,")
+	cases := map[string]struct {
+		reason  string
+		change  *strings.Replacer
+		replace bool
+	}{
+		"OtherField":      {"the new one selects its Pods", strings.NewReplacer("serviceName: one", "serviceName: two"), true},
+		"OtherLabel":      {"nobody selects by it", strings.NewReplacer("tier: data", "tier: cache"), true},
+		"Selector":        {"the new one does not select the Pods there are", both, false},
+		"NarrowSelector":  {"nor when it selects by more than they have", strings.NewReplacer("matchLabels: {app: db}", "matchLabels: {app: db, new: x}", "tier: data", "tier: data, new: x"), false},
+		"BroaderSelector": {"two would select Pods of each other", strings.NewReplacer("matchLabels: {app: db}", "matchLabels: {tier: data}", "labels: {app: db,", "labels: {app: other,"), false},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			r := newIdleRig(t)
+			r.member.Serve(fake.Kind{GroupVersionKind: schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "StatefulSet"}, Resource: "statefulsets", Namespaced: true})
+			r.start()
+			r.want("db", set, func(w *workv1alpha1.Work) { w.Spec.ContentHash = "1" })
+			r.await("db", "applied", applied)
+			r.countAnew()
+			before := r.member.Get("StatefulSet", "default", "db")
+			deleted := false
+			r.member.FailRequests(func(request fake.Request) *apierrors.StatusError {
+				deleted = deleted || request.Verb == "delete" && request.Resource == "statefulsets"
+				if request.Verb != "apply" || deleted {
+					return nil
+				}
+				return apierrors.NewInvalid(schema.GroupKind{Group: "apps", Kind: "StatefulSet"}, "db", field.ErrorList{
+					field.Forbidden(field.NewPath("spec"), "updates to statefulset spec for fields other than 'replicas' are forbidden"),
+				})
+			})
+			r.want("db", tc.change.Replace(set), func(w *workv1alpha1.Work) {
+				w.Spec.ContentHash, w.Spec.RecreatePolicy = "2", policyv1alpha1.RecreateOnImmutableChange
+			})
+			if tc.replace {
+				r.await("db", "applied anew", func(i workv1alpha1.FeedbackItem) bool { return i.Applied && i.ContentHash == "2" })
+			} else {
+				item := r.await("db", "immutable", func(i workv1alpha1.FeedbackItem) bool { return i.AppliedReason == workv1alpha1.AppliedReasonImmutable })
+				if want := "a new one would not take them over"; !strings.Contains(item.AppliedMessage, want) {
+					t.Errorf("%s: the message is %q, want %q in it", tc.reason, item.AppliedMessage, want)
+				}
+				r.settle()
+			}
+			if replaced := r.member.Get("StatefulSet", "default", "db").GetUID() != before.GetUID(); replaced != tc.replace {
+				t.Errorf("%s: it was replaced: %t", tc.reason, replaced)
+			}
+		})
 	}
 }
 

@@ -284,6 +284,7 @@ The fleet tries again by itself, after 5 seconds first and less and less often, 
 or of what is wanted, at once. What has to change in a member is for its administrators. A field that a member takes for immutable can only
 be changed by deleting the object there and creating it anew. The fleet does that where the policy says
 ` + "`recreatePolicy: OnImmutableChange`" + `, and never with what holds data, was there before the fleet or is protected against deletion.
+It asks the member first, by a dry run under another name, and deletes nothing that would not be taken anew.
 
 | when | it says | where |
 |---|---|---|

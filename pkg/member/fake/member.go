@@ -74,6 +74,8 @@ type Request struct {
 	Verb string
 	// Resource, Namespace and Name say what it is about.
 	Resource, Namespace, Name string
+	// DryRun says that nothing is to be stored, which only create knows.
+	DryRun bool
 }
 
 // Start returns a running Member that has the namespaces kube-system and default.

@@ -38,7 +38,7 @@ func (m *Member) serveObjects(w http.ResponseWriter, r *http.Request) {
 		answerError(w, apierrors.NewGenericServerResponse(http.StatusNotFound, r.Method, schema.GroupResource{}, "", r.URL.Path, 0, true))
 		return
 	}
-	request := Request{Verb: info.Verb, Resource: info.Resource, Namespace: info.Namespace, Name: info.Name}
+	request := Request{Verb: info.Verb, Resource: info.Resource, Namespace: info.Namespace, Name: info.Name, DryRun: r.URL.Query().Has("dryRun")}
 	if info.Verb == "patch" && r.Header.Get("Content-Type") == string(types.ApplyPatchType) {
 		request.Verb = "apply"
 	}
@@ -114,7 +114,7 @@ func (m *Member) serveObject(r *http.Request, request Request, kind Kind) (int, 
 	case request.Verb == "list":
 		return http.StatusOK, m.list(kind, namespace, query.Get("labelSelector")), nil
 	case request.Verb == "create":
-		return m.create(kind, namespace, body, query.Get("fieldManager"))
+		return m.create(kind, namespace, body, query.Get("fieldManager"), request.DryRun)
 	case request.Verb == "apply":
 		return m.apply(kind, namespace, request.Name, body, query.Get("fieldManager"), query.Get("force") == "true")
 	case live == nil:
@@ -130,7 +130,7 @@ func (m *Member) serveObject(r *http.Request, request Request, kind Kind) (int, 
 	}
 }
 
-func (m *Member) create(kind Kind, namespace string, body []byte, manager string) (int, any, *apierrors.StatusError) {
+func (m *Member) create(kind Kind, namespace string, body []byte, manager string, dryRun bool) (int, any, *apierrors.StatusError) {
 	object, failure := decode(body)
 	if failure != nil {
 		return 0, nil, failure
@@ -140,6 +140,9 @@ func (m *Member) create(kind Kind, namespace string, body []byte, manager string
 	}
 	if _, live := m.find(kind.Kind, object.GetNamespace(), object.GetName()); live != nil {
 		return 0, nil, apierrors.NewAlreadyExists(schema.GroupResource{Group: kind.Group, Resource: kind.Resource}, object.GetName())
+	}
+	if dryRun {
+		return http.StatusCreated, object, nil
 	}
 	stored, err := m.replace(kind, object, manager, false)
 	if err != nil {
