@@ -81,7 +81,7 @@ func (i *Intake) announce(before, after workv1alpha1.Binding) {
 	spec, was := after.GetSpec(), before.GetStatus()
 	isNew := func(item *workv1alpha1.AggregatedStatusItem) bool {
 		known := reportOf(was, item.ClusterName, item.TemplateUID)
-		return known == nil || known.AppliedReason != item.AppliedReason || known.AppliedMessage != item.AppliedMessage
+		return known == nil || !sameRefusal(known, item)
 	}
 	items := after.GetStatus().AggregatedStatus
 	template := spec.Resource
@@ -96,6 +96,28 @@ func (i *Intake) announce(before, after workv1alpha1.Binding) {
 	}) {
 		i.warn(template, r.reason, fmt.Sprintf("%s: cannot be deleted: %s", whose(r), r.message))
 	}
+}
+
+// sameRefusal returns true when a member says again what it said before. Words about the
+// same content that differ in digits alone are the same: ports, counters and times
+// differ at each try.
+func sameRefusal(before, after *workv1alpha1.AggregatedStatusItem) bool {
+	switch {
+	case before.AppliedReason != after.AppliedReason:
+		return false
+	case before.ContentHash != after.ContentHash:
+		return before.AppliedMessage == after.AppliedMessage
+	}
+	return withoutDigits(before.AppliedMessage) == withoutDigits(after.AppliedMessage)
+}
+
+func withoutDigits(text string) string {
+	return strings.Map(func(r rune) rune {
+		if '0' <= r && r <= '9' {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // warn records an Event about a template.

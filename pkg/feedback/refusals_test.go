@@ -62,6 +62,12 @@ func TestRefusalsAreTold(t *testing.T) {
 	recreated.AppliedReason, recreated.AppliedMessage = workv1alpha1.AppliedReasonRecreated, "created anew"
 	withStatus := refusing(workv1alpha1.AppliedReasonDenied, denied)
 	withStatus.Status = ready(2).Status
+	const unreached = "failed calling webhook: read tcp 10.0.0.1:%d: i/o timeout"
+	failing := func(port int, content string) workv1alpha1.FeedbackItem {
+		item := refusing(workv1alpha1.AppliedReasonFailed, fmt.Sprintf(unreached, port))
+		item.ContentHash = content
+		return item
+	}
 	const event = "Deployment ns/web u1: Warning "
 	steps := []struct {
 		reason string
@@ -76,6 +82,11 @@ func TestRefusalsAreTold(t *testing.T) {
 		{"and the first, when it comes back", said{"a": refusing(workv1alpha1.AppliedReasonDenied, denied)}, []string{event + `Denied: member "a": ` + denied}},
 		{"what is held back is what was asked for", said{"a": refusing(workv1alpha1.AppliedReasonSuspended, "")}, nil},
 		{"members that say the same are told of together", said{"a": refusing(workv1alpha1.AppliedReasonDenied, denied), "b": refusing(workv1alpha1.AppliedReasonDenied, denied)}, []string{event + `Denied: members a, b: ` + denied}},
+		{"the first of many tries is told", said{"a": failing(53422, "1")}, []string{event + `AppliedFailed: member "a": ` + fmt.Sprintf(unreached, 53422)}},
+		{"another port is no news", said{"a": failing(9, "1")}, nil},
+		{"nor one after that", said{"a": failing(60100, "1")}, nil},
+		{"but what became of something else is", said{"a": failing(60101, "2")}, []string{event + `AppliedFailed: member "a": ` + fmt.Sprintf(unreached, 60101)}},
+		{"unless it is the same, word for word", said{"a": failing(60101, "3")}, nil},
 		{"what is left out is told", said{"a": pruned, "b": ready(2)}, []string{event + `Pruned: member "a": the member does not know .spec.x`}},
 		{"once", said{"a": again}, nil},
 		{"what was recreated is told", said{"a": recreated}, []string{event + `Recreated: member "a": created anew`}},
