@@ -39,7 +39,14 @@ func New(ctx context.Context, opts CompletedOptions) (*Server, error) {
 	if err := s.connectEtcd(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	if err := s.assemble(ctx); err != nil {
+	fleet, cfg, err := s.configure() //nolint:contextcheck // hooks get their context when the server runs
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	if err := keepIdentity(ctx, cfg.kube.ControlPlane.Generic.RESTOptionsGetter, opts.PKI().FleetID); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	if err := s.assemble(fleet, cfg); err != nil { //nolint:contextcheck // hooks get their context when the server runs
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
@@ -53,21 +60,20 @@ func (s *Server) connectEtcd(ctx context.Context) (err error) {
 	return err
 }
 
-// assemble builds the chain from its end to its front: custom resources, native
-// and fleet groups, aggregator.
-func (s *Server) assemble(ctx context.Context) error { //nolint:contextcheck // hooks get their context when the server runs
+// configure makes what the chain is assembled from.
+func (s *Server) configure() (*fleetGroups, *config, error) {
 	fleet := newFleetGroups(!s.options.embed)
 	var err error
 	if fleet.projections, err = newProjections(s.options.projections, fleet.reach, fleet.engine); err != nil {
-		return fmt.Errorf("assemble projections: %w", err)
+		return nil, nil, fmt.Errorf("configure projections: %w", err)
 	}
 	cfg, err := newConfig(s.options, fleet.wrap, fleet.newDialer())
-	if err != nil {
-		return err
-	}
-	if err := keepIdentity(ctx, cfg.kube.ControlPlane.Generic.RESTOptionsGetter, s.options.PKI().FleetID); err != nil {
-		return err
-	}
+	return fleet, cfg, err
+}
+
+// assemble builds the chain from its end to its front: custom resources, native
+// and fleet groups, aggregator.
+func (s *Server) assemble(fleet *fleetGroups, cfg *config) error {
 	if fleet.projections != nil {
 		fleet.projections.configure(cfg)
 	}

@@ -350,7 +350,7 @@ func othersOwners(object *unstructured.Unstructured) (others []any, ours bool) {
 				Owners map[string]any `json:"f:ownerReferences"`
 			} `json:"f:metadata"`
 		}
-		if json.Unmarshal(entry.FieldsV1.Raw, &fields) != nil {
+		if json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields) != nil {
 			continue
 		}
 		for key := range maps.Keys(fields.Metadata.Owners) {

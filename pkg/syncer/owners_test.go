@@ -235,8 +235,8 @@ func TestOthersOwners(t *testing.T) {
 		"ownerReferences": []any{map[string]any{"uid": "ours", "name": "a"}, map[string]any{"uid": "theirs", "name": "b"}},
 	}}}
 	object.SetManagedFields([]metav1.ManagedFieldsEntry{
-		{Manager: wellknown.FieldManager, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{"f:ownerReferences":{"k:{\"uid\":\"ours\"}":{}}}}`)}},
-		{Manager: "kubectl", FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{"f:ownerReferences":{"k:{\"uid\":\"theirs\"}":{}}}}`)}},
+		{Manager: wellknown.FieldManager, FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:ownerReferences":{"k:{\"uid\":\"ours\"}":{}}}}`)},
+		{Manager: "kubectl", FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:ownerReferences":{"k:{\"uid\":\"theirs\"}":{}}}}`)},
 	})
 	others, ours := othersOwners(object)
 	if diff := cmp.Diff([]any{map[string]any{"uid": "theirs", "name": "b"}}, others); diff != "" || !ours {
