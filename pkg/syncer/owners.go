@@ -114,8 +114,11 @@ func (o *owners) see(identity objectIdentity, before, now *observed) {
 	}
 }
 
+// ownerUIDs returns the owners of an object that the fleet applied. What controllers of
+// the member make of one may have its labels, as EndpointSlices have those of their
+// Service: it goes with it as in any cluster.
 func ownerUIDs(object *observed) []types.UID {
-	if object == nil {
+	if object == nil || object.templateUID() == "" {
 		return nil
 	}
 	uids := make([]types.UID, 0, len(object.OwnerReferences))

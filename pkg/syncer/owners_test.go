@@ -166,6 +166,19 @@ func TestOwnerGoes(t *testing.T) {
 		r.await("web", "deleted", deleted)
 		r.await("owner", "deleted", deleted)
 	})
+	t.Run("DependentIsTheMembersOwn", func(t *testing.T) {
+		r := belongs(t)
+		made := fake.Manifest(t, ownedManifest)
+		made.SetName("made-of-it")
+		made.SetLabels(map[string]string{wellknown.LabelManagedBy: testFleet})
+		made.SetOwnerReferences([]metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "owner", UID: r.ownerUID()[0]}})
+		r.member.Put(t, made)
+		r.settle()
+		r.want("web", ownedManifest, tombstone)
+		r.want("owner", ownerManifest, tombstone)
+		r.await("web", "deleted", deleted)
+		r.await("owner", "deleted", deleted)
+	})
 	t.Run("DependentIsReleased", func(t *testing.T) {
 		r := belongs(t)
 		r.member.Edit(t, "Deployment", "shop", "web", func(o *unstructured.Unstructured) {
