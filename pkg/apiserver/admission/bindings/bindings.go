@@ -6,17 +6,39 @@ package bindings
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/initializer"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/util/retry"
 
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 )
+
+// Client is what a plugin embeds that is initialized with a client of the fleet.
+type Client struct{ fleet dynamic.Interface }
+
+var (
+	_ admission.InitializationValidator = &Client{}
+	_ initializer.WantsDynamicClient    = &Client{}
+)
+
+// SetDynamicClient implements initializer.WantsDynamicClient.
+func (c *Client) SetDynamicClient(client dynamic.Interface) { c.fleet = client }
+
+// ValidateInitialization implements admission.InitializationValidator.
+func (c *Client) ValidateInitialization() error {
+	if c.fleet == nil {
+		return errors.New("a client is missing")
+	}
+	return nil
+}
 
 // Of is the binding of one template.
 type Of struct {
@@ -25,13 +47,13 @@ type Of struct {
 	template    types.UID
 }
 
-// New returns the binding of a template of that kind.
-func New(client dynamic.Interface, kind schema.GroupKind, template metav1.Object) *Of {
+// Of returns the binding of a template of that kind.
+func (c *Client) Of(kind schema.GroupKind, template metav1.Object) *Of {
 	of := &Of{name: workv1alpha1.BindingNameForGroupKind(kind, template.GetName()), template: template.GetUID()}
 	if namespace := template.GetNamespace(); namespace != "" {
-		of.fleetClient = client.Resource(workv1alpha1.SchemeGroupVersion.WithResource("resourcebindings")).Namespace(namespace)
+		of.fleetClient = c.fleet.Resource(workv1alpha1.SchemeGroupVersion.WithResource("resourcebindings")).Namespace(namespace)
 	} else {
-		of.fleetClient = client.Resource(workv1alpha1.SchemeGroupVersion.WithResource("clusterresourcebindings"))
+		of.fleetClient = c.fleet.Resource(workv1alpha1.SchemeGroupVersion.WithResource("clusterresourcebindings"))
 	}
 	return of
 }

@@ -5,7 +5,6 @@ package foreground
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -18,8 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/admission"
-	"k8s.io/apiserver/pkg/admission/initializer"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/kubernetes/pkg/apis/batch"
 	"k8s.io/kubernetes/pkg/apis/core"
 
@@ -40,28 +37,13 @@ func Register(plugins *admission.Plugins) {
 // nothing of them any more.
 type Plugin struct {
 	*admission.Handler
-	fleetClient dynamic.Interface
+	bindings.Client
 }
 
-var (
-	_ admission.ValidationInterface     = &Plugin{}
-	_ admission.InitializationValidator = &Plugin{}
-	_ initializer.WantsDynamicClient    = &Plugin{}
-)
+var _ admission.ValidationInterface = &Plugin{}
 
 // New returns the plugin without a client.
 func New() *Plugin { return &Plugin{Handler: admission.NewHandler(admission.Update)} }
-
-// SetDynamicClient implements initializer.WantsDynamicClient.
-func (p *Plugin) SetDynamicClient(client dynamic.Interface) { p.fleetClient = client }
-
-// ValidateInitialization implements admission.InitializationValidator.
-func (p *Plugin) ValidateInitialization() error {
-	if p.fleetClient == nil {
-		return errors.New("a client is missing")
-	}
-	return nil
-}
 
 // Validate implements admission.ValidationInterface.
 func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
@@ -72,7 +54,7 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 	if !ends || expires(a.GetOldObject()) {
 		return nil
 	}
-	of := bindings.New(p.fleetClient, a.GetKind().GroupKind(), before)
+	of := p.Of(a.GetKind().GroupKind(), before)
 	binding, err := of.Annotate(ctx, wellknown.AnnotationForegroundTemplate, func(found *unstructured.Unstructured) bool {
 		return len(holders(found)) > 0
 	})

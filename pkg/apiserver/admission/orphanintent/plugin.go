@@ -5,7 +5,6 @@ package orphanintent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -15,8 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/admission"
-	"k8s.io/apiserver/pkg/admission/initializer"
-	"k8s.io/client-go/dynamic"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	"fleet.dev/fleet/pkg/apiserver/admission/bindings"
@@ -34,28 +31,13 @@ func Register(plugins *admission.Plugins) {
 // their objects.
 type Plugin struct {
 	*admission.Handler
-	fleetClient dynamic.Interface
+	bindings.Client
 }
 
-var (
-	_ admission.ValidationInterface     = &Plugin{}
-	_ admission.InitializationValidator = &Plugin{}
-	_ initializer.WantsDynamicClient    = &Plugin{}
-)
+var _ admission.ValidationInterface = &Plugin{}
 
 // New returns the plugin without a client.
 func New() *Plugin { return &Plugin{Handler: admission.NewHandler(admission.Update)} }
-
-// SetDynamicClient implements initializer.WantsDynamicClient.
-func (p *Plugin) SetDynamicClient(client dynamic.Interface) { p.fleetClient = client }
-
-// ValidateInitialization implements admission.InitializationValidator.
-func (p *Plugin) ValidateInitialization() error {
-	if p.fleetClient == nil {
-		return errors.New("a client is missing")
-	}
-	return nil
-}
 
 // Validate implements admission.ValidationInterface.
 func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
@@ -64,7 +46,7 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 		return nil
 	}
 	// Without a binding for this very template it is in no member.
-	of := bindings.New(p.fleetClient, a.GetKind().GroupKind(), before)
+	of := p.Of(a.GetKind().GroupKind(), before)
 	if _, err := of.Annotate(ctx, wellknown.AnnotationOrphanedTemplate, nil); err != nil {
 		return apierrors.NewInternalError(fmt.Errorf("record that members keep the objects of %s %q: %w", a.GetKind().Kind, before.GetName(), err))
 	}
