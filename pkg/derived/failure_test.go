@@ -63,6 +63,7 @@ func contents(list *work.WorkList) map[string]string {
 // TestLostConnection cuts the engine off, lets things happen, and mends the link:
 // watches go on, with all that happened.
 func TestLostConnection(t *testing.T) {
+	t.Parallel()
 	var l *link
 	f := newFleet(t, throughLink(&l))
 	template := newConfigMap("shop", "conf", "0")
@@ -89,6 +90,7 @@ func TestLostConnection(t *testing.T) {
 // TestCompaction lets etcd compact what the engine has not seen. It reads
 // everything again, and watches end, so that their clients list anew.
 func TestCompaction(t *testing.T) {
+	t.Parallel()
 	var l *link
 	f := newFleet(t, throughLink(&l))
 	for i := range 3 {
@@ -135,6 +137,7 @@ func TestCompaction(t *testing.T) {
 
 // TestRefusedWrites tries what only etcd could do.
 func TestRefusedWrites(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	f.list(&metainternalversion.ListOptions{}, "")
 	s := f.works.Storage.Storage
@@ -152,6 +155,7 @@ func TestRefusedWrites(t *testing.T) {
 
 // TestFutureVersion asks for more than etcd has.
 func TestFutureVersion(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	f.list(&metainternalversion.ListOptions{}, "")
 	direct := f.engine.storage("/work.fleet.dev/works", f.works.NewFunc)
@@ -167,6 +171,7 @@ func TestFutureVersion(t *testing.T) {
 
 // TestUnreadableTemplate breaks a template in etcd: the work stays.
 func TestUnreadableTemplate(t *testing.T) {
+	t.Parallel()
 	told := make(chan BindingErrors, 10)
 	f := newFleet(t, withErrors(told))
 	template := newConfigMap("shop", "conf", "0")
@@ -209,6 +214,7 @@ func withErrors(told chan BindingErrors) fleetOption {
 
 // TestFailingOverride lets one member fail: it keeps its work, others move on.
 func TestFailingOverride(t *testing.T) {
+	t.Parallel()
 	told := make(chan BindingErrors, 10)
 	f := newFleet(t, withErrors(told))
 	template := newConfigMap("shop", "conf", "0")
@@ -237,6 +243,7 @@ func TestFailingOverride(t *testing.T) {
 // TestCustomResources renders kinds that come later than their bindings, in the
 // version of the binding.
 func TestCustomResources(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	database := newCustomResource("example.com/v1", "Database", "shop", "main")
 	f.put(database)
@@ -272,6 +279,7 @@ func TestCustomResources(t *testing.T) {
 
 // TestVersionsOfMembers renders for each member the version that the binding names.
 func TestVersionsOfMembers(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	f.put(newDefinition("example.com", "databases", "Database", "v1", "v2"))
 	database := newCustomResource("example.com/v1", "Database", "shop", "main")
@@ -304,6 +312,7 @@ func expectManifest(t *testing.T, w *work.Work, part string) {
 
 // TestEncryption reads templates and bindings that are encrypted in etcd.
 func TestEncryption(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, func(f *fleet, _ *Options) {
 		block, err := aes.NewCipher([]byte("0123456789abcdef"))
 		if err != nil {
@@ -333,6 +342,7 @@ func TestEncryption(t *testing.T) {
 
 // TestFleetID waits for the namespace whose uid is the id of the fleet.
 func TestFleetID(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, func(_ *fleet, options *Options) { options.FleetID = "" })
 	template := newConfigMap("shop", "conf", "0")
 	f.put(template)
@@ -348,6 +358,7 @@ func TestFleetID(t *testing.T) {
 
 // TestClusterScoped renders templates without a namespace.
 func TestClusterScoped(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	template := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop", UID: "n1"}, Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{"kubernetes"}}}
 	f.put(template)
@@ -368,6 +379,7 @@ func TestClusterScoped(t *testing.T) {
 
 // TestPanic lets decoding panic: the works stay and others are served.
 func TestPanic(t *testing.T) {
+	t.Parallel()
 	told := make(chan BindingErrors, 10)
 	broken := &panickingTransformer{Transformer: identity.NewEncryptCheckTransformer()}
 	f := newFleet(t, withErrors(told), func(f *fleet, _ *Options) {

@@ -54,7 +54,7 @@ import (
 const (
 	testPrefix  = "/registry"
 	testFleetID = "f0000000-0000-0000-0000-000000000001"
-	waitLong    = 30 * time.Second
+	waitLong    = 60 * time.Second
 )
 
 var (

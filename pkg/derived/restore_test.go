@@ -27,6 +27,7 @@ func (c hastyClock) NewTicker(time.Duration) clock.Ticker {
 // TestRestoredEtcd restores etcd from a copy of its data while the engine runs:
 // works are those of the copy, and watches are told to list anew.
 func TestRestoredEtcd(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		writes int // after the restore, before the engine is connected again
 		clock  clock.WithTicker
@@ -37,6 +38,7 @@ func TestRestoredEtcd(t *testing.T) {
 		"noticed though further in count": {clock: hastyClock{}, writes: 20},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			testRestore(t, test.clock, test.writes, test.read)
 		})
 	}

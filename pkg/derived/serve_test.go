@@ -51,6 +51,7 @@ func expectEvents(t *testing.T, w watch.Interface, want ...event) []*work.Work {
 // TestLifeOfAWork follows one template from its first binding to the last
 // tombstone.
 func TestLifeOfAWork(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	start := f.list(&metainternalversion.ListOptions{}, "")
 	if len(start.Items) != 0 {
@@ -117,6 +118,7 @@ func TestLifeOfAWork(t *testing.T) {
 // TestReadYourWrites reads right after each write: reads without a resource
 // version are linearizable.
 func TestReadYourWrites(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	template := newConfigMap("shop", "conf", "0")
 	f.put(template)
@@ -145,6 +147,7 @@ func TestReadYourWrites(t *testing.T) {
 }
 
 func TestGetUnknown(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	ctx := genericapirequest.WithNamespace(t.Context(), memberNamespace("m1"))
 	if _, err := f.works.Get(ctx, "none", &metav1.GetOptions{}); !apierrors.IsNotFound(err) {
@@ -154,6 +157,7 @@ func TestGetUnknown(t *testing.T) {
 
 // TestGetIsACopy changes what Get returned, as a status update does.
 func TestGetIsACopy(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	template := newConfigMap("shop", "conf", "0")
 	f.put(template)
@@ -174,6 +178,7 @@ func TestGetIsACopy(t *testing.T) {
 }
 
 func TestSelectors(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	for i := range 4 {
 		template := newConfigMap("shop", fmt.Sprintf("conf-%d", i), "x")
@@ -235,6 +240,7 @@ func TestSelectors(t *testing.T) {
 // TestPagination reads page by page while works change: all pages are of the
 // revision of the first.
 func TestPagination(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	for i := range 20 {
 		template := newConfigMap("shop", fmt.Sprintf("conf-%02d", i), "x")
@@ -268,6 +274,7 @@ func TestPagination(t *testing.T) {
 
 // TestWatchList streams the works there are and goes on from there.
 func TestWatchList(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	for i := range 3 {
 		template := newConfigMap("shop", fmt.Sprintf("conf-%d", i), "x")
@@ -297,6 +304,7 @@ func TestWatchList(t *testing.T) {
 
 // TestRestart serves the same after the engine was started anew.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	template := newDeployment("shop", "web", 6)
 	f.put(template)

@@ -51,6 +51,7 @@ func (r *rig) replicas(want int64, reason string) {
 // its to say, also after a restart; when it is taken away its number stays until the
 // fleet wants another.
 func TestAutoscalerSetsReplicas(t *testing.T) {
+	t.Parallel()
 	r := newIdleRig(t)
 	stop := r.start()
 	scale := func(n int64) {
@@ -170,6 +171,7 @@ func TestSpareReplicas(t *testing.T) {
 // TestApplyPinned: what is right of one version of an object only is not forced upon
 // another.
 func TestApplyPinned(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	desired := fake.Manifest(t, webDeployment)
 	r.member.Put(t, fake.Manifest(t, "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}"))

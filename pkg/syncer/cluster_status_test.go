@@ -82,6 +82,7 @@ func (r *rig) keepStatus(changes ...func(*clusterv1alpha1.Cluster)) (get func() 
 }
 
 func TestClusterStatus(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.member.Put(t, fake.Manifest(t, aNodeManifest))
 	get, writes := r.keepStatus()
@@ -121,6 +122,7 @@ func TestClusterStatus(t *testing.T) {
 // TestCapacityTellsWhatItHasSeen has numbers come with the version of the works
 // that are in them, and the version never come alone.
 func TestCapacityTellsWhatItHasSeen(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.session.sightings.see(aWork("v1", "ConfigMap", "{}"), "41", time.Now())
 	get, writes := r.keepStatus()
@@ -152,6 +154,7 @@ func TestCapacityTellsWhatItHasSeen(t *testing.T) {
 // is not accepted: the syncer asks again less and less often, whatever happens in
 // the member, and at once when its Cluster changes.
 func TestStatusIsRefused(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	var refused atomic.Int32
 	var accepted atomic.Bool
@@ -185,6 +188,7 @@ func TestStatusIsRefused(t *testing.T) {
 // fails: what was known before it started stays, until the member says that it is
 // gone.
 func TestUndiscoveredStays(t *testing.T) {
+	t.Parallel()
 	metrics := schema.GroupVersionKind{Group: "metrics.k8s.io", Version: "v1beta1", Kind: "NodeMetrics"}
 	known := clusterv1alpha1.APIEnablement{
 		GroupVersion: "metrics.k8s.io/v1beta1",
@@ -282,6 +286,7 @@ func TestAlreadyUnheard(t *testing.T) {
 }
 
 func TestHeartbeat(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	kube := kubefake.NewClientset()
 	beat := &heartbeat{

@@ -23,6 +23,7 @@ import (
 const shop = `{apiVersion: v1, kind: Namespace, metadata: {name: shop}}`
 
 func TestPruneNamespaceWithContents(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct {
 		reason   string
 		contents []string
@@ -64,6 +65,7 @@ func TestPruneNamespaceWithContents(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newIdleRig(t)
 			r.member.Serve(fake.Kind{GroupVersionKind: schema.GroupVersionKind{Version: "v1", Kind: "Event"}, Resource: "events", Namespaced: true})
 			r.start()
@@ -94,6 +96,7 @@ func TestPruneNamespaceWithContents(t *testing.T) {
 // What of the fleet is in a namespace goes first, by tombstones of its own: it may
 // be adopted, or to be released.
 func TestPruneNamespaceAfterItsObjects(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.member.Put(t, fake.Manifest(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: kept, namespace: shop}, data: {a: b}}`))
 	kept := `{apiVersion: v1, kind: ConfigMap, metadata: {name: kept, namespace: shop}, data: {a: b}}`
@@ -132,6 +135,7 @@ func TestPruneNamespaceAfterItsObjects(t *testing.T) {
 // The tombstones of what was in the namespace may come after its own: what has the
 // fleet's mark and no work is not given up at once.
 func TestPruneNamespaceAwaitsTombstones(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("shop", shop)
 	r.want("settings", settings)
@@ -152,6 +156,7 @@ func TestPruneNamespaceAwaitsTombstones(t *testing.T) {
 // A namespace of the same name was created in the fleet meanwhile, with new
 // objects.
 func TestPruneNamespaceInUseAgain(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("shop", shop)
 	r.want("settings", settings)
@@ -172,9 +177,11 @@ var widget = fake.Kind{GroupVersionKind: schema.GroupVersionKind{Group: "example
 const widgetManifest = `{apiVersion: example.com/v1, kind: Widget, metadata: {name: w, namespace: shop}}`
 
 func TestPruneAsksForTheKind(t *testing.T) {
+	t.Parallel()
 	const definition = `{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: widgets.example.com},
 		spec: {group: example.com, names: {kind: Widget, plural: widgets}}}`
 	t.Run("DefinedButNotServed", func(t *testing.T) {
+		t.Parallel()
 		r := newRig(t)
 		r.member.Put(t, fake.Manifest(t, definition))
 		r.want("w", widgetManifest, tombstone)
@@ -186,12 +193,14 @@ func TestPruneAsksForTheKind(t *testing.T) {
 		r.await("w", "confirmed: without definition there are no objects", deleted)
 	})
 	t.Run("OtherKindOfTheGroup", func(t *testing.T) {
+		t.Parallel()
 		r := newRig(t)
 		r.member.Put(t, fake.Manifest(t, strings.ReplaceAll(strings.ReplaceAll(definition, "Widget", "Gadget"), "widgets", "gadgets")))
 		r.want("w", widgetManifest, tombstone)
 		r.await("w", "confirmed", deleted)
 	})
 	t.Run("ServedSinceDiscovery", func(t *testing.T) {
+		t.Parallel()
 		r := newRig(t)
 		r.want("settings", settings)
 		r.await("settings", "applied", applied) // by now the APIs are known
@@ -206,6 +215,7 @@ func TestPruneAsksForTheKind(t *testing.T) {
 		}
 	})
 	t.Run("BackendAway", func(t *testing.T) {
+		t.Parallel()
 		r := newRig(t)
 		r.member.Put(t, fake.Manifest(t, `{apiVersion: apiregistration.k8s.io/v1, kind: APIService, metadata: {name: v1.example.com},
 			spec: {group: example.com, service: {name: widgets}}, status: {conditions: [{type: Available, status: "False"}]}}`))
@@ -218,6 +228,7 @@ func TestPruneAsksForTheKind(t *testing.T) {
 
 // An API server that stopped serving the kind answers 404 as well.
 func TestPruneTellsMissingFromNotServed(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("settings", settings)
 	r.await("settings", "applied", applied)
@@ -243,6 +254,7 @@ func TestPruneTellsMissingFromNotServed(t *testing.T) {
 // The template left the member, came back and left again; another process made the
 // object in between.
 func TestPruneServesEachTombstone(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	at := func(generation int64) func(*workv1alpha1.Work) {
 		return func(w *workv1alpha1.Work) { w.Spec.Deleted, w.Spec.Binding.Generation = true, generation }

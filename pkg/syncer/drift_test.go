@@ -99,6 +99,7 @@ func TestIsSecret(t *testing.T) {
 // Somebody who keeps undoing a field is not fought at full speed, and what differs
 // is reported.
 func TestDisputeIsReported(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("settings", settings)
 	r.await("settings", "applied", applied)
@@ -116,6 +117,7 @@ func TestDisputeIsReported(t *testing.T) {
 
 // While a work is suspended nothing is put right, and what differs is reported.
 func TestSuspendedDrift(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	hold := true
 	suspended := func(w *workv1alpha1.Work) { w.Spec.SuspendDispatching = &hold }

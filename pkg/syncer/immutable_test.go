@@ -40,6 +40,7 @@ func (r *rig) unchangeable(causes ...*field.Error) {
 var immutableData = field.Forbidden(field.NewPath("data"), "field is immutable when `immutable` is set")
 
 func TestImmutable(t *testing.T) {
+	t.Parallel()
 	recreate := func(w *workv1alpha1.Work) { w.Spec.RecreatePolicy = policyv1alpha1.RecreateOnImmutableChange }
 	second := func(w *workv1alpha1.Work) { w.Spec.ContentHash = "2" }
 	protect := func(t *testing.T, r *rig) {
@@ -71,6 +72,7 @@ func TestImmutable(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			r.want("settings", settings, func(w *workv1alpha1.Work) { w.Spec.ContentHash = "1" })
 			r.await("settings", "applied", applied)
@@ -120,6 +122,7 @@ func TestImmutable(t *testing.T) {
 // TestRecreateWaits: an object with a finalizer is waited for, and asked to be deleted
 // once.
 func TestRecreateWaits(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("settings", settings, func(w *workv1alpha1.Work) { w.Spec.ContentHash = "1" })
 	r.await("settings", "applied", applied)
@@ -142,6 +145,7 @@ func TestRecreateWaits(t *testing.T) {
 
 // TestNeverRecreated: kinds that hold data stay, whatever the policy says.
 func TestNeverRecreated(t *testing.T) {
+	t.Parallel()
 	const claim = `{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data, namespace: default}, spec: {volumeName: a}}`
 	r := newIdleRig(t)
 	r.member.Serve(fake.Kind{GroupVersionKind: schema.GroupVersionKind{Version: "v1", Kind: "PersistentVolumeClaim"}, Resource: "persistentvolumeclaims", Namespaced: true})
@@ -171,6 +175,7 @@ func TestNeverRecreated(t *testing.T) {
 // TestRecreateRefused: nothing is deleted that the member would not take anew, and a
 // rehearsal stores nothing.
 func TestRecreateRefused(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("s", 250)
 	denied := func(name string) *apierrors.StatusError {
 		return apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, name, errors.New("exceeded quota: objects"))
@@ -192,6 +197,7 @@ func TestRecreateRefused(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			manifest := strings.Replace(settings, "name: settings", "name: "+tc.object, 1)
 			r := newRig(t)
 			r.want("settings", manifest, func(w *workv1alpha1.Work) { w.Spec.ContentHash = "1" })
@@ -245,6 +251,7 @@ func TestRehearsalName(t *testing.T) {
 // TestStatefulSetsKeepPods: a StatefulSet goes without its Pods, and only when the new
 // one takes them over.
 func TestStatefulSetsKeepPods(t *testing.T) {
+	t.Parallel()
 	const set = `{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: db, namespace: default}, spec: {serviceName: one,
  selector: {matchLabels: {app: db}}, template: {metadata: {labels: {app: db, tier: data}}, spec: {containers: [{name: db, image: db}]}}}}`
 	both := strings.NewReplacer("matchLabels: {app: db}", "matchLabels: {app: other}", "labels: {app: db,", "labels: {app: other,")
@@ -261,6 +268,7 @@ func TestStatefulSetsKeepPods(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newIdleRig(t)
 			r.member.Serve(fake.Kind{GroupVersionKind: schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "StatefulSet"}, Resource: "statefulsets", Namespaced: true})
 			r.start()
@@ -300,6 +308,7 @@ func TestStatefulSetsKeepPods(t *testing.T) {
 // TestRefusedOnce: what the member refuses is not sent again because its status
 // changes, nor again and again because others change it.
 func TestRefusedOnce(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("web", webDeployment)
 	r.await("web", "applied", applied)
@@ -345,6 +354,7 @@ func triesDue(in time.Duration) int {
 // TestLostFields: what the member takes and drops is told, and not sent again, not even
 // by a new process.
 func TestLostFields(t *testing.T) {
+	t.Parallel()
 	r := newIdleRig(t)
 	stop := r.start()
 	r.member.Normalize(func(o *unstructured.Unstructured) { unstructured.RemoveNestedField(o.Object, "data", "extra") })

@@ -53,6 +53,7 @@ func setField(value any, path ...string) func(*unstructured.Unstructured) {
 }
 
 func TestCustomizationsReadObjects(t *testing.T) {
+	t.Parallel()
 	r := newWidgetRig(t)
 	r.want("w", `{apiVersion: example.com/v1, kind: Widget, metadata: {name: w, namespace: default}, spec: {size: 3}}`)
 	r.await("w", "it is applied", applied)
@@ -118,6 +119,7 @@ func TestCustomizationsReadObjects(t *testing.T) {
 }
 
 func TestCustomizationsRetain(t *testing.T) {
+	t.Parallel()
 	const manifest = `{apiVersion: example.com/v1, kind: Widget, metadata: {name: w, namespace: default}, spec: {size: 3, mode: %s}}`
 	r := newWidgetRig(t)
 	r.interpretations.Put(widgets("", "", `Object{spec: Object.spec{size: observed.spec.size}}`))
@@ -155,6 +157,7 @@ func TestCustomizationsRetain(t *testing.T) {
 }
 
 func TestSyncerTellsItsSessions(t *testing.T) {
+	t.Parallel()
 	r := newWidgetRig(t)
 	s := &Syncer{carriers: map[string]*session{"one": r.session}, interpretations: r.interpretations}
 	r.want("w", widgetManifest)

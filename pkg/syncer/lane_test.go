@@ -60,6 +60,7 @@ func TestLane(t *testing.T) {
 // TestSlowWorksLeaveRoom: works that the member is slow to refuse keep no others
 // waiting.
 func TestSlowWorksLeaveRoom(t *testing.T) {
+	t.Parallel()
 	r := newIdleRig(t)
 	r.slowLook = 1 // whatever fails is slow
 	r.start()

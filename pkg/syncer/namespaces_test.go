@@ -19,6 +19,7 @@ import (
 // A namespace that exists because something landed there goes with the last of it,
 // whether or not a work was ever about it.
 func TestVacate(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct {
 		reason string
 		before func(r *rig)
@@ -71,6 +72,7 @@ func TestVacate(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			r.want("settings", settings)
 			r.await("settings", "applied", applied)
@@ -87,6 +89,7 @@ func TestVacate(t *testing.T) {
 
 // What was there before the fleet is not the fleet's to delete.
 func TestVacateSparesOthersNamespaces(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.member.Put(t, fake.Manifest(t, shop))
 	r.want("settings", settings)
@@ -101,6 +104,7 @@ func TestVacateSparesOthersNamespaces(t *testing.T) {
 // A namespace that was made for what landed in it is that of the tombstone too
 // whose work came and went before it was applied.
 func TestPruneNamespaceNeverApplied(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("settings", settings)
 	r.await("settings", "applied", applied)
@@ -115,9 +119,11 @@ func TestPruneNamespaceNeverApplied(t *testing.T) {
 
 // Many leave at the same moment, and the namespace's own tombstone with them or not.
 func TestVacateByMany(t *testing.T) {
+	t.Parallel()
 	const many = 60
 	for name, own := range map[string]bool{"WithoutOwn": false, "WithOwn": true} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			if own {
 				r.want("shop", shop)
@@ -155,6 +161,7 @@ func TestVacateByMany(t *testing.T) {
 
 // The tombstone is the record of what is to be done until it is done.
 func TestVacateIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	refuse := func(r *rig, until *atomic.Bool, code func() *apierrors.StatusError) {
 		r.member.FailRequests(func(request fake.Request) *apierrors.StatusError {
 			if request.Verb != "delete" || request.Resource != "namespaces" || until.Load() {
@@ -164,6 +171,7 @@ func TestVacateIsTriedAgain(t *testing.T) {
 		})
 	}
 	t.Run("ByTheNextProcess", func(t *testing.T) {
+		t.Parallel()
 		r := newIdleRig(t)
 		stop := r.start()
 		r.want("settings", settings)
@@ -185,6 +193,7 @@ func TestVacateIsTriedAgain(t *testing.T) {
 		}
 	})
 	t.Run("NotWhileTheMemberIsSilentAboutAKind", func(t *testing.T) {
+		t.Parallel()
 		r := newRig(t)
 		r.want("settings", settings)
 		r.await("settings", "applied", applied)
@@ -200,6 +209,7 @@ func TestVacateIsTriedAgain(t *testing.T) {
 		}
 	})
 	t.Run("NotForEver", func(t *testing.T) {
+		t.Parallel()
 		r := newRig(t)
 		r.want("settings", settings)
 		r.await("settings", "applied", applied)
@@ -216,6 +226,7 @@ func TestVacateIsTriedAgain(t *testing.T) {
 
 // What comes while the namespace goes is made in the next one.
 func TestVacateWhileSomethingComes(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("settings", settings)
 	r.await("settings", "applied", applied)

@@ -66,6 +66,7 @@ func (r *rig) ownerUID() []types.UID {
 func none() []types.UID { return nil }
 
 func TestOwners(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("web", ownedManifest)
 	r.await("web", "applied", applied)
@@ -100,6 +101,7 @@ func TestOwners(t *testing.T) {
 }
 
 func TestOwnersOfAnotherTemplate(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("owner", ownerManifest, func(w *workv1alpha1.Work) { w.Spec.Template.UID = "uid-2" })
 	r.await("owner", "applied", applied)
@@ -111,6 +113,7 @@ func TestOwnersOfAnotherTemplate(t *testing.T) {
 
 // The member's garbage collector deletes what belongs to an object that goes.
 func TestOwnerGoes(t *testing.T) {
+	t.Parallel()
 	belongs := func(t *testing.T) *rig {
 		t.Helper()
 		r := newRig(t)
@@ -145,6 +148,7 @@ func TestOwnerGoes(t *testing.T) {
 		}
 	}
 	t.Run("DependentStays", func(t *testing.T) {
+		t.Parallel()
 		r := belongs(t)
 		before := onDelete(r)
 		r.want("owner", ownerManifest, tombstone)
@@ -160,6 +164,7 @@ func TestOwnerGoes(t *testing.T) {
 		r.awaitOwners("it belongs to the owner that came back", r.ownerUID)
 	})
 	t.Run("DependentGoes", func(t *testing.T) {
+		t.Parallel()
 		r := belongs(t)
 		r.want("web", ownedManifest, tombstone)
 		r.want("owner", ownerManifest, tombstone)
@@ -167,6 +172,7 @@ func TestOwnerGoes(t *testing.T) {
 		r.await("owner", "deleted", deleted)
 	})
 	t.Run("DependentIsTheMembersOwn", func(t *testing.T) {
+		t.Parallel()
 		r := belongs(t)
 		made := fake.Manifest(t, ownedManifest)
 		made.SetName("made-of-it")
@@ -180,6 +186,7 @@ func TestOwnerGoes(t *testing.T) {
 		r.await("owner", "deleted", deleted)
 	})
 	t.Run("DependentIsReleased", func(t *testing.T) {
+		t.Parallel()
 		r := belongs(t)
 		r.member.Edit(t, "Deployment", "shop", "web", func(o *unstructured.Unstructured) {
 			o.SetOwnerReferences(append(o.GetOwnerReferences(), metav1.OwnerReference{APIVersion: "v1", Kind: "Pod", Name: "theirs", UID: "theirs"}))
@@ -199,6 +206,7 @@ func TestOwnerGoes(t *testing.T) {
 		}
 	})
 	t.Run("DependentIsHeldBack", func(t *testing.T) {
+		t.Parallel()
 		r := belongs(t)
 		r.want("web", ownedManifest, func(w *workv1alpha1.Work) { w.Spec.SuspendDispatching = new(true) })
 		r.await("web", "held back", func(i workv1alpha1.FeedbackItem) bool {
@@ -216,6 +224,7 @@ func TestOwnerGoes(t *testing.T) {
 		r.await("owner", "deleted", deleted)
 	})
 	t.Run("DependentIsUnknown", func(t *testing.T) {
+		t.Parallel()
 		r := belongs(t)
 		r.drop("web")
 		r.settle()
@@ -228,6 +237,7 @@ func TestOwnerGoes(t *testing.T) {
 		r.await("owner", "deleted", deleted)
 	})
 	t.Run("OwnerStaysAfterAll", func(t *testing.T) {
+		t.Parallel()
 		r := belongs(t)
 		r.member.FailRequests(func(request fake.Request) *apierrors.StatusError {
 			if request.Verb == "delete" {

@@ -47,6 +47,7 @@ func (r *rig) settingsAre(want map[string]string) {
 }
 
 func TestPropagateCreates(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("settings", settings)
 	item := r.await("settings", "applied", applied)
@@ -73,6 +74,7 @@ func TestPropagateCreates(t *testing.T) {
 }
 
 func TestPropagateNoop(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("settings", settings)
 	r.want("web", webDeployment)
@@ -125,6 +127,7 @@ func TestPropagateNoop(t *testing.T) {
 }
 
 func TestPropagateUpdates(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("settings", settings)
 	r.await("settings", "applied", applied)
@@ -140,6 +143,7 @@ func TestPropagateUpdates(t *testing.T) {
 }
 
 func TestPropagateCorrectsDrift(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct {
 		reason string
 		drift  func(*testing.T, *fake.Member)
@@ -181,6 +185,7 @@ func TestPropagateCorrectsDrift(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			r.want("settings", settings)
 			r.await("settings", "applied", applied)
@@ -206,6 +211,7 @@ func TestPropagateCorrectsDrift(t *testing.T) {
 // A member that keeps another value than the one it was sent is not sent it
 // again and again.
 func TestPropagateAcceptsNormalized(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.member.Normalize(func(o *unstructured.Unstructured) {
 		if greeting, ok, _ := unstructured.NestedString(o.Object, "data", "greeting"); ok {
@@ -237,6 +243,7 @@ func TestPropagateAcceptsNormalized(t *testing.T) {
 }
 
 func TestPropagateAdopts(t *testing.T) {
+	t.Parallel()
 	existing := func(t *testing.T, m *fake.Member, change func(*unstructured.Unstructured)) {
 		t.Helper()
 		m.Put(t, fake.Manifest(t, `{apiVersion: v1, kind: Namespace, metadata: {name: shop}}`))
@@ -291,6 +298,7 @@ func TestPropagateAdopts(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			existing(t, r.member, tc.existing)
 			before := r.member.Get("ConfigMap", "shop", "settings")
@@ -314,6 +322,7 @@ func TestPropagateAdopts(t *testing.T) {
 }
 
 func TestPropagateWaitsForKind(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	const widget = `{apiVersion: example.com/v1, kind: Widget, metadata: {name: w, namespace: default}, spec: {size: 3}}`
 	r.want("w", widget)
@@ -329,6 +338,7 @@ func TestPropagateWaitsForKind(t *testing.T) {
 // TestPropagateKeepsQuiet: what passes at once is not reported, by those who write each
 // report and tell users of it.
 func TestPropagateKeepsQuiet(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("other", strings.Replace(settings, "name: settings", "name: other", 1))
 	r.await("other", "applied", applied)
@@ -364,6 +374,7 @@ func TestPropagateKeepsQuiet(t *testing.T) {
 // TestPropagateLooksAgain: a member that does not know a field of its schema has got
 // another schema, which is read again at once.
 func TestPropagateLooksAgain(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("settings", settings)
 	r.await("settings", "applied", applied)
@@ -389,6 +400,7 @@ func TestPropagateLooksAgain(t *testing.T) {
 }
 
 func TestPropagateReportsErrors(t *testing.T) {
+	t.Parallel()
 	resource := schema.GroupResource{Resource: "configmaps"}
 	cases := map[string]struct {
 		reason string
@@ -418,6 +430,7 @@ func TestPropagateReportsErrors(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			r.member.FailRequests(func(request fake.Request) *apierrors.StatusError {
 				if request.Verb == "apply" && request.Resource == "configmaps" {
@@ -439,6 +452,7 @@ func TestPropagateReportsErrors(t *testing.T) {
 }
 
 func TestPropagateSharesNamespace(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.member.Put(t, fake.Manifest(t, `{apiVersion: v1, kind: Namespace, metadata: {name: theirs, labels: {team: them}}}`))
 	before := r.member.Get("Namespace", "", "theirs")
@@ -458,6 +472,7 @@ func TestPropagateSharesNamespace(t *testing.T) {
 }
 
 func TestPropagateSuspended(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	hold := true
 	suspended := func(w *workv1alpha1.Work) { w.Spec.SuspendDispatching = &hold }
@@ -474,6 +489,7 @@ func TestPropagateSuspended(t *testing.T) {
 
 // What works vanish from the fleet without a tombstone is never deleted.
 func TestVanishedWorksDeleteNothing(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("settings", settings)
 	r.await("settings", "applied", applied)
@@ -489,6 +505,7 @@ func TestVanishedWorksDeleteNothing(t *testing.T) {
 }
 
 func TestMemberComesBack(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("settings", settings)
 	r.await("settings", "applied", applied)

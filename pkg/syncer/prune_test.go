@@ -21,6 +21,7 @@ import (
 )
 
 func TestPruneDeletes(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("shop", shop)
 	r.await("shop", "applied", applied)
@@ -41,6 +42,7 @@ func TestPruneDeletes(t *testing.T) {
 }
 
 func TestPruneSpares(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct {
 		reason string
 		change func(*unstructured.Unstructured)
@@ -68,6 +70,7 @@ func TestPruneSpares(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			object := fake.Manifest(t, settings)
 			mark(object)
@@ -87,12 +90,14 @@ func TestPruneSpares(t *testing.T) {
 }
 
 func TestPruneConfirmsWhatIsNotThere(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct{ reason, manifest string }{
 		"Object": {"it never came to be", settings},
 		"Kind":   {"objects of a kind that is not served do not exist", `{apiVersion: example.com/v1, kind: Widget, metadata: {name: w, namespace: shop}}`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			r.want("gone", tc.manifest, tombstone)
 			r.await("gone", "confirmed", deleted)
@@ -106,6 +111,7 @@ func TestPruneConfirmsWhatIsNotThere(t *testing.T) {
 // Between what the mirror shows and the deletion the object may change. What is
 // deleted is what the member has then.
 func TestPruneLooksAgainAfterAConflict(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct {
 		reason string
 		change func(*unstructured.Unstructured)
@@ -116,6 +122,7 @@ func TestPruneLooksAgainAfterAConflict(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			r.want("settings", settings)
 			r.await("settings", "applied", applied)
@@ -138,6 +145,7 @@ func TestPruneLooksAgainAfterAConflict(t *testing.T) {
 }
 
 func TestPruneAwaitsFinalizers(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("settings", settings)
 	r.await("settings", "applied", applied)
@@ -157,6 +165,7 @@ func TestPruneAwaitsFinalizers(t *testing.T) {
 }
 
 func TestPruneReleases(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("web", webDeployment)
 	r.await("web", "applied", applied)
@@ -188,6 +197,7 @@ func TestPruneReleases(t *testing.T) {
 // To adopt what is there gives no right to delete it, nor what it holds that the
 // fleet never knew of.
 func TestPruneAdopted(t *testing.T) {
+	t.Parallel()
 	const empty = `{apiVersion: v1, kind: ConfigMap, metadata: {name: settings, namespace: shop}}`
 	cases := map[string]struct {
 		reason     string
@@ -229,6 +239,7 @@ func TestPruneAdopted(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			r.member.Put(t, fake.Manifest(t, `{apiVersion: v1, kind: Namespace, metadata: {name: shop}}`))
 			existing := fake.Manifest(t, settings)
@@ -261,6 +272,7 @@ func TestPruneAdopted(t *testing.T) {
 // What is adopted stays so, over a restart and over what is applied later, and
 // costs no write by itself.
 func TestAdoptedStaysAdopted(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.member.Put(t, fake.Manifest(t, `{apiVersion: v1, kind: Namespace, metadata: {name: shop}}`))
 	r.member.Put(t, fake.Manifest(t, settings))
@@ -292,6 +304,7 @@ func TestAdoptedStaysAdopted(t *testing.T) {
 
 // A member that leaves, keeping its objects, and joins again is as before.
 func TestReleaseThenAdoptAgain(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("settings", settings)
 	r.await("settings", "applied", applied)
@@ -315,6 +328,7 @@ func TestReleaseThenAdoptAgain(t *testing.T) {
 // What the fleet created is its own when its member comes back, though the template
 // changed while it was away.
 func TestReleaseThenApplyChanged(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("settings", settings)
 	r.await("settings", "applied", applied)
@@ -327,6 +341,7 @@ func TestReleaseThenApplyChanged(t *testing.T) {
 
 // What a user kept when its template went is not another template's for its name.
 func TestReleaseThenNamesake(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("settings", settings)
 	r.await("settings", "applied", applied)
@@ -340,6 +355,7 @@ func TestReleaseThenNamesake(t *testing.T) {
 
 // A template copied from a member does not bring marks along.
 func TestCopiedMarksAreNotApplied(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("settings", strings.Replace(settings, "name: settings,", `name: settings, annotations: {fleet.dev/adopted: "true", fleet.dev/created-by: fleet-2},`, 1))
 	r.await("settings", "applied", applied)
@@ -350,6 +366,7 @@ func TestCopiedMarksAreNotApplied(t *testing.T) {
 }
 
 func TestPruneNamespace(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	const ours = `{apiVersion: v1, kind: Namespace, metadata: {name: ours}}`
 	const theirs = `{apiVersion: v1, kind: Namespace, metadata: {name: theirs}}`
@@ -372,6 +389,7 @@ func TestPruneNamespace(t *testing.T) {
 
 // A name that is used again ends in the new object running.
 func TestPruneThenCreateAnew(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("settings", settings)
 	r.await("settings", "applied", applied)

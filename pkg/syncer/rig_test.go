@@ -32,7 +32,7 @@ import (
 
 const (
 	testFleet = "fleet-1"
-	patience  = 20 * time.Second
+	patience  = 60 * time.Second
 	// rigWorkers is how many works the session of a rig looks at together.
 	rigWorkers = 4
 )
@@ -191,7 +191,7 @@ func (r *rig) settle() {
 			quiet = 0
 			return fmt.Errorf("%d works wait, %d reports are pending", depth, pending)
 		}
-		if quiet++; quiet < 20 {
+		if quiet++; quiet < 40 {
 			return fmt.Errorf("it has not been quiet for long")
 		}
 		return nil

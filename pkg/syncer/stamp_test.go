@@ -29,6 +29,7 @@ func podLabels(object *unstructured.Unstructured) map[string]string {
 }
 
 func TestTakeOverWithoutRestart(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct {
 		reason     string
 		resolution policyv1alpha1.ConflictResolution
@@ -61,6 +62,7 @@ func TestTakeOverWithoutRestart(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			running := runningDeployment
 			if tc.running != nil {

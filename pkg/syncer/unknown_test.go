@@ -22,6 +22,7 @@ import (
 // A fleet that was restored from an older state does not know some of its objects,
 // and of some kinds none. They are told of and left as they are.
 func TestUnknownObjects(t *testing.T) {
+	t.Parallel()
 	r := newIdleRig(t)
 	r.sweepDelay = time.Second
 	put := func(text string, change func(*unstructured.Unstructured)) {
@@ -74,6 +75,7 @@ func TestUnknownObjects(t *testing.T) {
 
 // A fleet that is restored while the session runs forgets works it had.
 func TestUnknownObjectsAfterWorksWent(t *testing.T) {
+	t.Parallel()
 	r := newIdleRig(t)
 	r.sweepDelay = time.Second
 	r.start()

@@ -162,6 +162,7 @@ func TestUnschedulable(t *testing.T) {
 // TestReportUnschedulable: Pods without a node are told with their work, and that they
 // found one.
 func TestReportUnschedulable(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.want("web", webDeployment)
 	r.await("web", "that it is applied", applied)
