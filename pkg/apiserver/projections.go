@@ -213,7 +213,7 @@ func (m *projectedMembers) watch(clusters cache.SharedIndexInformer) error {
 	_, err := clusters.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(any) { m.notify() },
 		UpdateFunc: func(before, after any) {
-			if shownMember(before) != shownMember(after) {
+			if shownMember(before) != shownMember(after) || !sameMetrics(before, after) {
 				m.notify()
 			}
 		},
@@ -281,13 +281,14 @@ func (m *projectedMembers) Way(ctx context.Context, name string, upgrade bool) (
 	return projection.Way{URL: way.URL, Transport: way.Transport}, err
 }
 
-// trimMember keeps of a Cluster what it takes to reach it, and whether it is ready.
+// trimMember keeps of a Cluster what it takes to reach it, whether it is ready, and
+// which metrics it serves.
 func trimMember(object any) (any, error) {
 	member, ok := object.(*clusterv1alpha1.Cluster)
 	if !ok {
 		return object, nil
 	}
 	member.ManagedFields = nil
-	member.Status = clusterv1alpha1.ClusterStatus{Conditions: member.Status.Conditions}
+	member.Status = clusterv1alpha1.ClusterStatus{Conditions: member.Status.Conditions, APIEnablements: metricsAPIs(member.Status.APIEnablements)}
 	return member, nil
 }

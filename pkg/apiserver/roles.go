@@ -184,6 +184,8 @@ func clusterRoles() []rbacv1.ClusterRole {
 		clusterRole("system:fleet:view", "view",
 			rule([]string{"policy.fleet.dev"}, []string{"propagationpolicies", "overridepolicies"}, readVerbs),
 			rule([]string{"work.fleet.dev"}, []string{"resourcebindings"}, readVerbs),
+			// As the chart of metrics-server has it.
+			rule([]string{"metrics.k8s.io"}, []string{"nodes", "pods"}, []string{"get", "list"}),
 		),
 		clusterRole("system:fleet:edit", "edit",
 			rule([]string{"policy.fleet.dev"}, []string{"propagationpolicies", "overridepolicies"}, append(writeVerbs, "deletecollection")),

@@ -20,6 +20,8 @@ import (
 	aggregatorapiserver "k8s.io/kube-aggregator/pkg/apiserver"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	controlplaneapiserver "k8s.io/kubernetes/pkg/controlplane/apiserver"
+
+	"fleet.dev/fleet/pkg/apiserver/usage"
 )
 
 // etcdCloseTimeout bounds how long a stop waits for etcd's last write.
@@ -99,6 +101,10 @@ func (s *Server) assemble(fleet *fleetGroups, cfg *config) error {
 	if fleet.projections != nil {
 		if err := fleet.projections.install(kube.ControlPlane.GenericAPIServer); err != nil {
 			return fmt.Errorf("assemble projections: %w", err)
+		}
+		metrics := usage.Options{Members: fleet.reach, Pods: shownPods{fleet.projections.Projections}}
+		if err := usage.Install(kube.ControlPlane.GenericAPIServer, metrics); err != nil {
+			return fmt.Errorf("assemble metrics: %w", err)
 		}
 	}
 	if err := cfg.agents.install(kube.ControlPlane.GenericAPIServer); err != nil {

@@ -1,0 +1,269 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package usage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apiserver/pkg/warning"
+
+	"fleet.dev/fleet/pkg/apis/wellknown"
+)
+
+const (
+	// patience bounds how long a request waits for a member.
+	patience = 2 * time.Second
+	// maxAnswer bounds what is read of a member's answer.
+	maxAnswer = 64 << 20
+)
+
+// Member is a member as far as metrics go.
+type Member struct {
+	Name string
+	// Unready says why it is not asked, empty when it is.
+	Unready string
+	// Serves are the group versions of metrics it serves.
+	Serves []schema.GroupVersion
+}
+
+// Way is how requests get to the API server of a member.
+type Way struct {
+	URL       *url.URL
+	Transport http.RoundTripper
+}
+
+// Members reaches members.
+type Members interface {
+	// MetricsMembers returns the members, sorted by name, and a channel that is closed
+	// when the answer changed.
+	MetricsMembers() ([]Member, <-chan struct{})
+	// MetricsWay returns the way to a member, good for one request.
+	MetricsWay(ctx context.Context, member string) (Way, error)
+}
+
+// Pods knows how the fleet shows the Pods of members.
+type Pods interface {
+	// Need has them be known, and waits a little for members that were not read yet.
+	Need(ctx context.Context)
+	// Shown returns what the fleet shows of a Pod of a member; bare says that the member
+	// has it from the fleet itself, in which it is stored.
+	Shown(member string, pod types.NamespacedName, bare bool) (metav1.Object, bool)
+	// Find returns the member of a Pod that the fleet shows, and its name there.
+	Find(namespace, name string) (member, inMember string, ok bool)
+}
+
+// fanOut puts one question to several members.
+type fanOut struct {
+	members Members
+}
+
+// question is what members are asked.
+type question struct {
+	version schema.GroupVersion
+	// selector says by its requirements on the label with the member which are asked.
+	selector labels.Selector
+	// path returns the path of the request to a member below that of the version, false
+	// when there is nothing to ask it.
+	path  func(member string) (string, bool)
+	query url.Values
+}
+
+// answer is what a member said.
+type answer[T any] struct {
+	member string
+	body   T
+}
+
+// everybody is asked for the same.
+func everybody(path string) func(string) (string, bool) {
+	return func(string) (string, bool) { return path, true }
+}
+
+// ask asks all members concerned at once and returns their answers, by name. Who gives
+// none is named in a Warning. It is an error when nobody answers.
+func ask[T any](ctx context.Context, f *fanOut, q question) ([]answer[T], error) {
+	asked, silent := f.concerned(q)
+	if len(asked) == 0 && len(silent) == 0 {
+		return nil, errNotServed
+	}
+	answers, failures := make([]*answer[T], len(asked)), make([]error, len(asked))
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var running sync.WaitGroup
+	for i, member := range asked {
+		running.Go(func() {
+			body := new(T)
+			if failures[i] = f.askOne(ctx, member, q, body); failures[i] == nil {
+				answers[i] = &answer[T]{member: member, body: *body}
+			}
+		})
+	}
+	running.Wait()
+	var given []answer[T]
+	for i := range asked {
+		if answers[i] != nil {
+			given = append(given, *answers[i])
+			continue
+		}
+		silent = append(silent, silence{member: asked[i], err: failures[i]})
+	}
+	if len(given) == 0 && len(silent) > 0 {
+		return nil, together(silent)
+	}
+	for _, s := range silent {
+		warning.AddWarning(ctx, "", fmt.Sprintf("metrics of member %q are not shown: %v", s.member, s.err))
+	}
+	return given, nil
+}
+
+// errNotServed is what a cluster answers that has no such metrics.
+var errNotServed = apierrors.NewGenericServerResponse(http.StatusNotFound, http.MethodGet, schema.GroupResource{}, "", "", 0, true)
+
+// silence is why a member gave no answer.
+type silence struct {
+	member string
+	err    error
+}
+
+// together makes one error of what all members refused. Where all say that there is no
+// such thing, there is none.
+func together(silent []silence) error {
+	said := make([]string, len(silent))
+	missing := true
+	for i, s := range silent {
+		said[i] = fmt.Sprintf("member %q: %v", s.member, s.err)
+		missing = missing && apierrors.IsNotFound(s.err)
+	}
+	if missing {
+		return silent[0].err
+	}
+	return apierrors.NewServiceUnavailable("metrics are not available: " + strings.Join(said, "; "))
+}
+
+// concerned returns who is asked, and those who cannot be. Members without the API are
+// among the latter if others have it.
+func (f *fanOut) concerned(q question) (asked []string, silent []silence) {
+	members, _ := f.members.MetricsMembers()
+	served := false
+	var without []silence
+	for _, member := range members {
+		if !mayBeIn(q.selector, member.Name) {
+			continue
+		}
+		if _, ok := q.path(member.Name); !ok {
+			continue
+		}
+		switch {
+		case !slices.Contains(member.Serves, q.version):
+			without = append(without, silence{member.Name, fmt.Errorf("it does not serve %s", q.version)})
+		case member.Unready != "":
+			silent, served = append(silent, silence{member.Name, errors.New(member.Unready)}), true
+		default:
+			asked, served = append(asked, member.Name), true
+		}
+	}
+	if served {
+		silent = append(silent, without...)
+	}
+	return asked, silent
+}
+
+// mayBeIn says whether a selector may select what is in a member.
+func mayBeIn(selector labels.Selector, member string) bool {
+	if selector == nil {
+		return true
+	}
+	requirements, selectable := selector.Requirements()
+	for i := range requirements {
+		if requirements[i].Key() == wellknown.LabelCluster && !requirements[i].Matches(labels.Set{wellknown.LabelCluster: member}) {
+			return false
+		}
+	}
+	return selectable
+}
+
+// inMember returns the part of a selector that members understand: which member, and
+// the hash of a Pod template, are the fleet's to say.
+func inMember(selector labels.Selector) labels.Selector {
+	if selector == nil {
+		return labels.Everything()
+	}
+	requirements, selectable := selector.Requirements()
+	if !selectable {
+		return labels.Nothing()
+	}
+	kept := labels.NewSelector()
+	for i := range requirements {
+		if key := requirements[i].Key(); key != wellknown.LabelCluster && key != podTemplateHash {
+			kept = kept.Add(requirements[i])
+		}
+	}
+	return kept
+}
+
+// podTemplateHash is appsv1.DefaultDeploymentUniqueLabelKey, which the fleet computes.
+const podTemplateHash = "pod-template-hash"
+
+// askOne asks a member and decodes its answer.
+func (f *fanOut) askOne(ctx context.Context, member string, q question, into any) error {
+	way, err := f.members.MetricsWay(ctx, member)
+	if err != nil {
+		return err
+	}
+	path, _ := q.path(member)
+	target := way.URL.JoinPath("apis", q.version.Group, q.version.Version, path)
+	target.RawQuery = q.query.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), http.NoBody)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Accept", "application/json")
+	response, err := way.Transport.RoundTrip(req)
+	if err != nil {
+		return unreachable(err)
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err = errors.Join(err, response.Body.Close()); err != nil {
+		return unreachable(err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return refusal(response.StatusCode, body)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("read its answer: %w", err)
+	}
+	return nil
+}
+
+// unreachable says why there is no answer.
+func unreachable(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("it did not answer within %s", patience)
+	}
+	return err
+}
+
+// refusal is the error of an answer that is not one.
+func refusal(code int, body []byte) error {
+	status := metav1.Status{}
+	if json.Unmarshal(body, &status) == nil && status.Status == metav1.StatusFailure {
+		return &apierrors.StatusError{ErrStatus: status}
+	}
+	return apierrors.NewGenericServerResponse(code, http.MethodGet, schema.GroupResource{}, "", strings.TrimSpace(string(body)), 0, true)
+}

@@ -1,0 +1,209 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package usage
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation/path"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
+	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/kubernetes/pkg/api/legacyscheme"
+
+	"fleet.dev/fleet/pkg/apis/wellknown"
+)
+
+// Groups whose paths are names of metrics.
+const (
+	customGroup   = "custom.metrics.k8s.io"
+	externalGroup = "external.metrics.k8s.io"
+)
+
+// relay serves a group whose paths are names of metrics, in whatever version, by asking
+// members the same.
+type relay struct {
+	*fanOut
+
+	group string
+	pods  Pods
+}
+
+// valueList is a list of values in any version.
+type valueList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata"`
+
+	Items []value `json:"items"`
+}
+
+// value is one value in any version.
+type value = map[string]any
+
+// ServeHTTP implements http.Handler.
+func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	info, ok := request.RequestInfoFrom(req.Context())
+	version := schema.GroupVersion{Group: r.group}
+	if ok {
+		version.Version = info.APIVersion
+	}
+	answer, err := r.answer(req, info, version)
+	if err != nil {
+		responsewriters.ErrorNegotiated(err, legacyscheme.Codecs, version, w, req)
+		return
+	}
+	responsewriters.WriteRawJSON(http.StatusOK, answer, w)
+}
+
+func (r *relay) answer(req *http.Request, info *request.RequestInfo, version schema.GroupVersion) (any, error) {
+	switch {
+	case req.Method != http.MethodGet:
+		return nil, apierrors.NewMethodNotSupported(schema.GroupResource{Group: r.group}, req.Method)
+	case info != nil && info.IsResourceRequest:
+		return r.values(req.Context(), info, version, req.URL.Query())
+	}
+	named := strings.Split(strings.Trim(strings.TrimPrefix(req.URL.Path, "/apis/"+r.group), "/"), "/")
+	switch {
+	case len(named) > 1:
+		return nil, errNotServed
+	case named[0] != "":
+		return r.resources(req.Context(), schema.GroupVersion{Group: r.group, Version: named[0]})
+	default:
+		return r.apiGroup()
+	}
+}
+
+// apiGroup lists the versions that members serve.
+func (r *relay) apiGroup() (*metav1.APIGroup, error) {
+	members, _ := r.members.MetricsMembers()
+	group := &metav1.APIGroup{TypeMeta: metav1.TypeMeta{Kind: "APIGroup", APIVersion: "v1"}, Name: r.group}
+	for _, version := range versionsOf(r.group) {
+		if servedBy(members, version) {
+			group.Versions = append(group.Versions, metav1.GroupVersionForDiscovery{GroupVersion: version.String(), Version: version.Version})
+		}
+	}
+	if len(group.Versions) == 0 {
+		return nil, errNotServed
+	}
+	group.PreferredVersion = group.Versions[0]
+	return group, nil
+}
+
+// resources lists the metrics that members have.
+func (r *relay) resources(ctx context.Context, version schema.GroupVersion) (*metav1.APIResourceList, error) {
+	answers, err := ask[metav1.APIResourceList](ctx, r.fanOut, question{version: version, path: everybody("")})
+	if err != nil {
+		return nil, err
+	}
+	list := &metav1.APIResourceList{
+		TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: version.String(), APIResources: []metav1.APIResource{},
+	}
+	for _, answer := range answers {
+		list.APIResources = append(list.APIResources, answer.body.APIResources...)
+	}
+	byName := func(a, b metav1.APIResource) int { return cmp.Compare(a.Name, b.Name) }
+	slices.SortStableFunc(list.APIResources, byName)
+	list.APIResources = slices.CompactFunc(list.APIResources, func(a, b metav1.APIResource) bool { return byName(a, b) == 0 })
+	return list, nil
+}
+
+// values asks for the values of a metric.
+func (r *relay) values(ctx context.Context, info *request.RequestInfo, version schema.GroupVersion, query url.Values) (*valueList, error) {
+	for _, segment := range append([]string{info.Namespace}, info.Parts...) {
+		if segment != "" && len(path.IsValidPathSegmentName(segment)) > 0 {
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("%q cannot be part of the path of a metric", segment))
+		}
+	}
+	selector, err := labels.Parse(query.Get("labelSelector"))
+	if err != nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("parse labelSelector: %v", err))
+	}
+	query.Del("labelSelector")
+	if pushed := inMember(selector); !pushed.Empty() {
+		query.Set("labelSelector", pushed.String())
+	}
+	q := question{version: version, selector: selector, query: query, path: everybody(pathOf(info, ""))}
+	if r.group == customGroup {
+		r.direct(ctx, info, &q)
+	}
+	answers, err := ask[valueList](ctx, r.fanOut, q)
+	if err != nil {
+		return nil, err
+	}
+	merged := &valueList{Items: []value{}}
+	for _, answer := range answers {
+		merged.TypeMeta = answer.body.TypeMeta
+	}
+	if r.group == externalGroup {
+		merged.Items = external(answers)
+		return merged, nil
+	}
+	merged.Items, err = custom(answers, &shower{pods: r.pods, selector: selector})
+	return merged, err
+}
+
+// everyObject is the name for all objects that a selector selects.
+const everyObject = "*"
+
+// direct has a question about one Pod or Node go to its member, by the name it has
+// there.
+func (r *relay) direct(ctx context.Context, info *request.RequestInfo, q *question) {
+	if info.Resource == "pods" {
+		r.pods.Need(ctx)
+	}
+	if info.Name == everyObject {
+		return
+	}
+	var name, member string
+	found := false
+	switch info.Resource {
+	case "pods":
+		member, name, found = r.pods.Find(info.Namespace, info.Name)
+	case "nodes":
+		name, member, found = splitNode(info.Name)
+	}
+	if found {
+		q.path = func(asked string) (string, bool) { return pathOf(info, name), asked == member }
+	}
+}
+
+// pathOf is the path of a request below the version; name, unless empty, is that of the
+// object.
+func pathOf(info *request.RequestInfo, name string) string {
+	var segments []string
+	if info.Namespace != "" {
+		segments = []string{"namespaces", info.Namespace}
+	}
+	parts := slices.Clone(info.Parts)
+	if name != "" && len(parts) > 1 {
+		parts[1] = name
+	}
+	return strings.Join(append(segments, parts...), "/")
+}
+
+// external are the values of all members, each with the label of its member.
+func external(answers []answer[valueList]) []value {
+	items := []value{}
+	for _, answer := range answers {
+		for _, item := range answer.body.Items {
+			series, ok := item["metricLabels"].(map[string]any)
+			if !ok {
+				series = map[string]any{}
+			}
+			series[wellknown.LabelCluster] = answer.member
+			item["metricLabels"] = series
+			items = append(items, item)
+		}
+	}
+	return items
+}
