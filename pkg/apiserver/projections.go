@@ -20,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/authentication/user"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes"
@@ -49,7 +50,7 @@ type ProjectionOptions struct {
 }
 
 func (o *ProjectionOptions) addFlags(fs *pflag.FlagSet) {
-	fs.Var(&o.Enabled, "projections", "Show Nodes of members, the Pods that they made of the fleet's workloads, and Events about these, among those of the fleet. "+
+	fs.Var(&o.Enabled, "projections", "Show Nodes of members, and what they made of the fleet's objects (Pods, Jobs, endpoints, volumes, Events), among those of the fleet. "+
 		"The default is to do so, with --etcd-servers if there is --projections-server.")
 	fs.Lookup("projections").NoOptDefVal = "true"
 	fs.Uint64Var(&o.Server, "projections-server", o.Server, "Number of this API server among those over the same etcd, 1 to 63, for --projections. "+
@@ -93,17 +94,34 @@ func newProjections(opts ProjectionOptions, members *projectedMembers, works *de
 	p := &projections{owners: &projection.Workloads{}, number: opts.Server}
 	var err error
 	p.Projections, err = projection.New(projection.Options{
-		Kinds:   []projection.Kind{projection.Pods(), projection.Nodes(), projection.Events(memberTemplates{works})},
+		Kinds:   projectedKinds(memberTemplates{works}),
 		Members: members,
 		Owners:  p.owners,
 		Server:  opts.Server,
 		Bump:    p.bump,
+		Await: func(ctx context.Context) error {
+			return wait.PollUntilContextCancel(ctx, awaitPeriod, true, func(context.Context) (bool, error) {
+				return members.synced() && works.Ready() == nil, nil
+			})
+		},
 	})
 	if err != nil {
 		return nil, err
 	}
 	p.kubelets, err = projection.NewKubelets(p.Projections)
 	return p, err
+}
+
+// awaitPeriod is how often a server that starts looks whether it knows its members.
+const awaitPeriod = 50 * time.Millisecond
+
+// projectedKinds are the kinds whose objects in members are shown.
+func projectedKinds(templates projection.Templates) []projection.Kind {
+	return []projection.Kind{
+		projection.Pods(templates), projection.Nodes(), projection.Events(templates), projection.Jobs(templates),
+		projection.EndpointSlices(templates), projection.Endpoints(templates),
+		projection.Claims(templates), projection.Volumes(templates),
+	}
 }
 
 // configure has Pods' subresources go to members.
@@ -180,6 +198,7 @@ type projectedMembers struct {
 	as   user.Info
 
 	clusters cache.Indexer
+	synced   cache.InformerSynced
 
 	mu      sync.Mutex
 	changed chan struct{} // guarded by mu
@@ -209,7 +228,7 @@ func (m *projectedMembers) install(server *genericapiserver.GenericAPIServer) er
 
 // watch has Clusters come from an informer that is not started yet.
 func (m *projectedMembers) watch(clusters cache.SharedIndexInformer) error {
-	m.clusters = clusters.GetIndexer()
+	m.clusters, m.synced = clusters.GetIndexer(), clusters.HasSynced
 	_, err := clusters.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(any) { m.notify() },
 		UpdateFunc: func(before, after any) {

@@ -21,7 +21,8 @@
 //	  - surface.go, served.go: members are followed while somebody needs them; lists
 //	    say with a Warning which members do not answer, and never fail for one.
 //	  - write.go: updates and deletions become requests to the member.
-//	  - kind.go, pods.go: what of a kind is shown, and as what. Pure.
+//	  - kind.go, and a file for each kind, such as pods.go: what of it is shown, and as
+//	    what. Pure.
 //
 // Logs, exec, attach and port-forward: kubelet.go stands in for the kubelets that
 // upstream's subresources of Pods dial.

@@ -126,7 +126,7 @@ func involve(member string, reference *corev1.ObjectReference, templates Templat
 		reference.UID = uid
 		return true
 	}
-	return madeOfFleets(member, kind, reference, templates)
+	return madeOfFleets(member, kind, reference.Namespace, reference.Name, templates)
 }
 
 // eventRecord is the key of the record that a ReplicaSet has in the fleet: that of the
@@ -151,14 +151,14 @@ func involveRecord(object runtime.Object, owner Owner) bool {
 
 // madeOfFleets says whether an object was made of one that the fleet has in the member,
 // by the names that controllers give.
-func madeOfFleets(member string, kind schema.GroupKind, reference *corev1.ObjectReference, templates Templates) bool {
+func madeOfFleets(member string, kind schema.GroupKind, namespace, object string, templates Templates) bool {
 	if kind == claimKind {
-		return claimOfFleets(member, reference, templates)
+		return claimOfFleets(member, namespace, object, templates)
 	}
 	for _, maker := range makers[kind] {
-		name := maker.name.FindStringSubmatch(reference.Name)
+		name := maker.name.FindStringSubmatch(object)
 		if name != nil && slices.ContainsFunc(maker.kinds, func(made schema.GroupKind) bool {
-			_, ok := templates.Template(member, made, reference.Namespace, name[1])
+			_, ok := templates.Template(member, made, namespace, name[1])
 			return ok
 		}) {
 			return true
@@ -169,20 +169,20 @@ func madeOfFleets(member string, kind schema.GroupKind, reference *corev1.Object
 
 // claimOfFleets says whether a claim, <template>-<set>-<ordinal>, is that of a
 // StatefulSet the fleet has in the member.
-func claimOfFleets(member string, reference *corev1.ObjectReference, templates Templates) bool {
-	at := strings.LastIndexByte(reference.Name, '-')
+func claimOfFleets(member, namespace, name string, templates Templates) bool {
+	at := strings.LastIndexByte(name, '-')
 	if at < 0 {
 		return false
 	}
-	if _, err := strconv.ParseUint(reference.Name[at+1:], 10, 31); err != nil {
+	if _, err := strconv.ParseUint(name[at+1:], 10, 31); err != nil {
 		return false
 	}
-	for rest := reference.Name[:at]; ; {
+	for rest := name[:at]; ; {
 		_, set, ok := strings.Cut(rest, "-")
 		if !ok {
 			return false
 		}
-		if _, ok := templates.Template(member, statefulSetKind, reference.Namespace, set); ok {
+		if _, ok := templates.Template(member, statefulSetKind, namespace, set); ok {
 			return true
 		}
 		rest = set

@@ -149,7 +149,7 @@ func TestEventShown(t *testing.T) {
 func TestEventOfRecord(t *testing.T) {
 	kind := Events(testTemplates{"apps/Deployment/shop/web": true})
 	owners := &testOwners{known: map[string]Owner{}}
-	u := newUnion(owners, kind.SetOwner)
+	u := newUnion(&kind, owners)
 	if err := u.load(10, 1, nil); err != nil {
 		t.Fatal(err)
 	}

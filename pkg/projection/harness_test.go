@@ -210,7 +210,7 @@ type serverOption func(*Options)
 func newServer(tb testing.TB, etcd *clientv3.Client, members Members, options ...serverOption) *server {
 	tb.Helper()
 	s := &server{t: tb, etcd: etcd}
-	opts := Options{Kinds: []Kind{Pods()}, Members: members, Server: 1, Bump: s.bump, MaxBackoff: 300 * time.Millisecond}
+	opts := Options{Kinds: []Kind{Pods(testTemplates{})}, Members: members, Server: 1, Bump: s.bump, MaxBackoff: 300 * time.Millisecond}
 	for _, option := range options {
 		option(&opts)
 	}

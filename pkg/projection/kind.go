@@ -46,6 +46,14 @@ type Kind struct {
 	// returns false when it does not show it. The label with the member's name is set
 	// already, name and owner become the fleet's afterwards.
 	Project func(member string, object runtime.Object) bool
+	// References returns which references to owners a member's object shows, as they are in
+	// the fleet, whose names have to be those the member says. None by default; see Owner.
+	References func(member string, object metav1.Object, owners []metav1.OwnerReference) []metav1.OwnerReference
+	// Merge makes one object, which it may change, of those that members have under one
+	// name, sorted by member and in the version registries use. They are shared and must
+	// not be changed. By default each is shown under a name of its own. Not used
+	// together with Owner, and only if ReadOnly.
+	Merge func(objects []runtime.Object) runtime.Object
 	// Own says why a change of the object in the fleet cannot be one in the member,
 	// nil when it can. Both are in the version members serve. Not used if ReadOnly.
 	Own func(before, after runtime.Object) error
@@ -69,7 +77,11 @@ func (k *Kind) observe(member string, object runtime.Object) (observation, bool,
 	if k.Owner != nil {
 		seen.owner = k.Owner(object)
 	}
-	accessor.SetOwnerReferences(nil)
+	var owners []metav1.OwnerReference
+	if k.References != nil {
+		owners = k.References(member, accessor, accessor.GetOwnerReferences())
+	}
+	accessor.SetOwnerReferences(owners)
 	if !k.Project(member, object) {
 		return seen, false, nil
 	}

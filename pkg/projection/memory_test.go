@@ -181,7 +181,7 @@ func newPodCacher(tb testing.TB, below storage.Interface) *cacher.Cacher {
 // by one as well: heap after garbage collection, over 5,000 Pods.
 func TestMemoryOfAPod(t *testing.T) {
 	const pods = 5000
-	kind := Pods()
+	kind := Pods(testTemplates{})
 	fill := func(below func() storage.Interface) uint64 {
 		before := heap()
 		made := newPodCacher(t, below())
@@ -201,7 +201,7 @@ func TestMemoryOfAPod(t *testing.T) {
 				Reference: metav1.OwnerReference{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web-5d8f9c7b6d", UID: "1", Controller: new(true)},
 			}
 		}
-		u := newUnion(owners, showOwner)
+		u := newUnion(&Kind{SetOwner: showOwner}, owners)
 		if err := u.load(10, 1, nil); err != nil {
 			t.Fatal(err)
 		}

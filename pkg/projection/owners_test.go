@@ -141,7 +141,7 @@ func TestOwnersShown(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			owners := &testOwners{known: map[string]Owner{}}
-			u := newUnion(owners, showOwner)
+			u := newUnion(&Kind{SetOwner: showOwner}, owners)
 			if err := u.load(10, 1, nil); err != nil {
 				t.Fatal(err)
 			}
@@ -157,7 +157,7 @@ func TestOwnersShown(t *testing.T) {
 func TestManyOwned(t *testing.T) {
 	const pods = 2*chunk + 3
 	owners := &testOwners{known: map[string]Owner{}}
-	u := newUnion(owners, showOwner)
+	u := newUnion(&Kind{SetOwner: showOwner}, owners)
 	if err := u.load(10, 1, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -15,12 +15,13 @@ import (
 )
 
 // Pods are the Pods that members made of the fleet's workloads.
-func Pods() Kind {
+func Pods(templates Templates) Kind {
 	return Kind{
 		Resource:   corev1.SchemeGroupVersion.WithResource("pods"),
 		Kind:       "Pod",
 		Namespaced: true,
 		Owner:      podOwner,
+		References: jobReferences(templates),
 		SetOwner:   showOwner,
 		// The stamp in the Pod template. A Pod that is a template itself has none: it is
 		// stored in the fleet.

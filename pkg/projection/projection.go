@@ -39,6 +39,9 @@ type Options struct {
 	Members Members
 	// Owners knows the fleet's objects behind those of members; NoOwners by default.
 	Owners Owners
+	// Await returns once Members tell of all members, and what kinds ask is known. No
+	// member is followed before. Nil is at once.
+	Await func(context.Context) error
 	// Server is the number of this server among those over one etcd, 1 to MaxServer.
 	// While it has the number, no other server may.
 	Server uint64
@@ -65,6 +68,9 @@ type Projections struct {
 
 	mu       sync.Mutex
 	surfaces []*surface // guarded by mu
+
+	beginning sync.Mutex // one bump for all kinds at the start
+	begun     bool       // guarded by beginning
 }
 
 // New returns projections that serve nothing before Run.
@@ -83,6 +89,9 @@ func New(options Options) (*Projections, error) {
 	}
 	if options.MaxBackoff == 0 {
 		options.MaxBackoff = defaultMaxBackoff
+	}
+	if options.Await == nil {
+		options.Await = func(context.Context) error { return nil }
 	}
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}
@@ -134,6 +143,7 @@ func (p *Projections) decorator(kind *Kind) generic.StorageDecorator {
 		}
 		server := func() uint64 { return p.options.Server }
 		s := newSurface(kind, &p.options)
+		s.begin = p.begin
 		s.follower = &follower{raw: raw, prefix: resourcePrefix, newListFunc: newListFunc, union: s.union, server: server}
 		united := &unionStorage{
 			stored: &stored{raw: raw, server: server}, union: s.union, prefix: resourcePrefix, newFunc: newFunc,
@@ -168,6 +178,20 @@ func (p *Projections) decorator(kind *Kind) generic.StorageDecorator {
 		})
 		return &served{Interface: delegator, surface: s, storage: united}, destroy, nil
 	}
+}
+
+// begin writes to etcd, unless that was done since the start.
+func (p *Projections) begin(ctx context.Context) error {
+	p.beginning.Lock()
+	defer p.beginning.Unlock()
+	if p.begun {
+		return nil
+	}
+	if err := p.options.Bump(ctx); err != nil {
+		return err
+	}
+	p.begun = true
+	return nil
 }
 
 // Run follows etcd and members until the context ends. It is called once, after

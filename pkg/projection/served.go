@@ -171,8 +171,8 @@ func (s *served) translate(ctx context.Context, resourceVersion string) (string,
 // member's objects are the member's own business: of the API server, whose informers
 // would follow members for ever and in vain, or of its controllers. The one that
 // deletes namespaces would else wait for Pods to go before it deletes what they are
-// of.
+// of. The scheduler asks for templates that are gone.
 func seesStoredOnly(ctx context.Context) bool {
 	from, ok := request.UserFrom(ctx)
-	return !ok || from.GetName() == user.APIServerUser || leavesMembers(ctx)
+	return !ok || from.GetName() == user.APIServerUser || from.GetName() == wellknown.UserScheduler || leavesMembers(ctx)
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -323,6 +324,9 @@ func TestMembersAreFollowedWhileNeeded(t *testing.T) {
 	if got, _ := s.list(storedPods); len(got) != 0 || !asleep() {
 		t.Errorf("a list of stored Pods gave %v and woke members: %t", got, !asleep())
 	}
+	if _, err := s.pods.Pod.Get(as(wellknown.UserScheduler, "default", "get", ""), "gone", &metav1.GetOptions{}); !apierrors.IsNotFound(err) || !asleep() {
+		t.Errorf("the scheduler looked for a Pod that is gone, got %v, and woke members: %t", err, !asleep())
+	}
 	if got, _ := s.list(all()); len(got) != 1 {
 		t.Errorf("listed %v, want the member's Pod", got)
 	}
@@ -348,6 +352,64 @@ func TestMembersAreFollowedWhileNeeded(t *testing.T) {
 	event := <-again.ResultChan()
 	if pod, ok := event.Object.(*core.Pod); !ok || event.Type != watch.Modified || pod.Annotations["seen"] != "later" {
 		t.Errorf("a resumed watch got %s %v, want the change made while nobody looked", event.Type, event.Object)
+	}
+}
+
+// TestMembersAreAwaited lists before the server knows what it needs to follow members.
+func TestMembersAreAwaited(t *testing.T) {
+	members := newMembers(t, "a")
+	members.members["a"].Put(t, memberPod(t, "default", "web-1", "n1"))
+	known := make(chan struct{})
+	s := newServer(t, startEtcd(t), members, func(o *Options) {
+		o.Patience = 20 * time.Millisecond
+		o.Await = func(ctx context.Context) error {
+			select {
+			case <-known:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	})
+	got, said := s.list(all())
+	if len(got) != 0 || len(said) != 1 || !strings.Contains(said[0], "not followed yet") {
+		t.Errorf("listed %v with warnings %q, want nothing, and to be told so", got, said)
+	}
+	if asked := members.members["a"].Requests(); len(asked) != 0 {
+		t.Errorf("the member was asked for %v, want nothing yet", asked)
+	}
+	close(known)
+	eventually(t, "the member's Pod is listed", func() bool {
+		got, said := s.list(all())
+		return len(got) == 1 && len(said) == 0
+	})
+}
+
+// TestOneBump has all kinds follow etcd from one write on.
+func TestOneBump(t *testing.T) {
+	etcd := startEtcd(t)
+	var bumps atomic.Int32
+	fail := errors.New("no write yet")
+	p, err := New(Options{Members: newMembers(t), Server: 1, Bump: func(ctx context.Context) error {
+		if bumps.Add(1) == 1 {
+			return fail
+		}
+		_, err := etcd.Put(ctx, "/bump", "")
+		return err
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.begin(t.Context()); !errors.Is(err, fail) {
+		t.Errorf("begin without etcd: %v, want its error", err)
+	}
+	for range 3 {
+		if err := p.begin(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := bumps.Load(); got != 2 {
+		t.Errorf("%d writes, want the one that failed and one more", got)
 	}
 }
 

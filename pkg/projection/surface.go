@@ -36,6 +36,8 @@ type surface struct {
 	union    *union
 	follower *follower
 	bumping  sync.Mutex // one bump at a time
+	// begin writes to etcd before it is followed for the first time.
+	begin func(context.Context) error
 
 	mu       sync.Mutex // guards all below
 	needed   time.Time
@@ -58,7 +60,7 @@ type runningLink struct {
 
 func newSurface(kind *Kind, options *Options) *surface {
 	return &surface{
-		kind: kind, options: options, union: newUnion(options.Owners, kind.SetOwner), links: map[string]*runningLink{},
+		kind: kind, options: options, union: newUnion(kind, options.Owners), links: map[string]*runningLink{},
 		awake: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 }
@@ -79,10 +81,12 @@ func (s *surface) run(ctx context.Context) {
 func (s *surface) followStored(ctx context.Context) {
 	ctx = progressContext(ctx)
 	backoff := newBackoff()
+	bump := s.begin
 	for ctx.Err() == nil {
 		started := s.options.Clock.Now()
-		err := s.options.Bump(ctx)
+		err := bump(ctx)
 		if err == nil {
+			bump = s.options.Bump
 			err = s.follower.run(ctx)
 		}
 		if ctx.Err() != nil {
@@ -217,6 +221,9 @@ func (s *surface) reown(ctx context.Context, owner string) error {
 // followMembers starts and stops links.
 func (s *surface) followMembers(ctx context.Context) {
 	defer s.stopLinks()
+	if err := s.options.Await(ctx); err != nil {
+		return // the context ended
+	}
 	for {
 		clusters, changed := s.options.Members.Clusters()
 		idle := s.arrange(ctx, clusters)
@@ -368,6 +375,11 @@ func (s *surface) need(ctx context.Context, selector labels.Selector) []string {
 		s.await(ctx, s.options.Clock.Now().Add(s.options.Patience), awake)
 	}
 	var warnings []string
+	select {
+	case <-awake:
+	default:
+		warnings = append(warnings, s.kind.Resource.Resource+" of members are missing or as last seen: they are not followed yet")
+	}
 	for _, link := range s.concerned(selector) {
 		if errors.Is(link.trouble(), errNotRead) {
 			s.await(ctx, link.patience, link.synced)

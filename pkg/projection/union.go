@@ -44,18 +44,20 @@ type union struct {
 	// owned are members' objects by the key of their owner.
 	owned  map[string]*owned
 	owners Owners
-	// wear is SetOwner of the kind.
-	wear func(object runtime.Object, owner Owner) bool
+	// wear is SetOwner, merge Merge of the kind.
+	wear  func(object runtime.Object, owner Owner) bool
+	merge func(objects []runtime.Object) runtime.Object
 }
 
-func newUnion(owners Owners, wear func(runtime.Object, Owner) bool) *union {
+func newUnion(kind *Kind, owners Owners) *union {
 	return &union{
 		ledger: ledger.New(func(runtime.Object) int64 { return 0 }),
 		claims: claims{},
 		keys:   map[string]map[string]struct{}{},
 		owned:  map[string]*owned{},
 		owners: owners,
-		wear:   wear,
+		wear:   kind.SetOwner,
+		merge:  kind.Merge,
 	}
 }
 
@@ -248,6 +250,9 @@ func (u *union) set(member string, seen observation, learned bool) []change {
 	u.setOwner(at, seen.key, seen.owner)
 	u.dress(seen.object, seen.owner)
 	at.object, at.version, at.learned = seen.object, seen.version, learned
+	if u.merge != nil {
+		return u.remerge(seen.key, nil)
+	}
 	if at.shown == nil {
 		return append(u.hide(seen.key), u.unhide(seen.key)...)
 	}
@@ -275,12 +280,55 @@ func (u *union) unset(member, key string) []change {
 	if delete(u.keys[member], key); len(u.keys[member]) == 0 {
 		delete(u.keys, member)
 	}
+	if u.merge != nil {
+		return u.remerge(key, at.shown)
+	}
 	var changes []change
 	if at.shown != nil {
 		changes = append(changes, change{ResourceVersion: u.advance(), Old: at.shown})
 	}
 	changes = append(changes, u.hide(key)...)
 	return append(changes, u.unhide(key)...)
+}
+
+// remerge shows under a key what members have together, after one of them changed or
+// went; served is what the one that went was shown as. Of what is stored under the key
+// nothing changes.
+func (u *union) remerge(key string, served *entry) []change {
+	first := u.claims[key]
+	if first == nil {
+		if served == nil {
+			return nil
+		}
+		return []change{{ResourceVersion: u.advance(), Old: served}}
+	}
+	if first.member == "" {
+		return nil
+	}
+	var objects []runtime.Object
+	for at := first; at != nil; at = at.next {
+		if at.shown != nil {
+			served, at.shown = at.shown, nil
+		}
+		objects = append(objects, at.object)
+	}
+	first.shown = show(key, u.merge(objects), u.advance())
+	return []change{{ResourceVersion: first.shown.ResourceVersion, Old: served, Next: first.shown}}
+}
+
+// hideMerged stops showing what members have together under a key that something stored
+// has now.
+func (u *union) hideMerged(key string) []change {
+	var changes []change
+	if first := u.claims[key]; first != nil && first.member == "" {
+		for at := first.next; at != nil; at = at.next {
+			if at.shown != nil {
+				changes = append(changes, change{ResourceVersion: u.advance(), Old: at.shown})
+				at.shown = nil
+			}
+		}
+	}
+	return changes
 }
 
 // retain drops what a member has no more: everything but some keys, and but what
@@ -314,6 +362,9 @@ func (u *union) commit(changes []change) {
 // hide stops showing claimants under names they are not to have any more, after
 // the claims of a key changed.
 func (u *union) hide(key string) []change {
+	if u.merge != nil {
+		return u.hideMerged(key)
+	}
 	var changes []change
 	for _, base := range u.claims.family(key) {
 		for at := u.claims[base]; at != nil; at = at.next {
@@ -328,6 +379,12 @@ func (u *union) hide(key string) []change {
 
 // unhide shows every claimant that is not shown.
 func (u *union) unhide(key string) []change {
+	if u.merge != nil {
+		if first := u.claims[key]; first != nil && first.shown == nil {
+			return u.remerge(key, nil)
+		}
+		return nil
+	}
 	var changes []change
 	for _, base := range u.claims.family(key) {
 		for at := u.claims[base]; at != nil; at = at.next {

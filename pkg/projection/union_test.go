@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/kubernetes/pkg/apis/core"
 )
@@ -161,7 +162,7 @@ func TestNames(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			u := newUnion(NoOwners{}, showOwner)
+			u := newUnion(&Kind{SetOwner: showOwner}, NoOwners{})
 			if err := u.load(10, 1, nil); err != nil {
 				t.Fatal(err)
 			}
@@ -229,7 +230,7 @@ func TestLearned(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			u := newUnion(NoOwners{}, showOwner)
+			u := newUnion(&Kind{SetOwner: showOwner}, NoOwners{})
 			if err := u.load(10, 1, nil); err != nil {
 				t.Fatal(err)
 			}
@@ -245,7 +246,7 @@ func TestLearned(t *testing.T) {
 // TestRetainInSteps has a member lose more than the versions of one revision can tell.
 func TestRetainInSteps(t *testing.T) {
 	const pods = 2*chunk + 3
-	u := newUnion(NoOwners{}, showOwner)
+	u := newUnion(&Kind{SetOwner: showOwner}, NoOwners{})
 	if err := u.load(10, 1, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +268,7 @@ func TestRetainInSteps(t *testing.T) {
 }
 
 func TestEtcdThatWentBack(t *testing.T) {
-	u := newUnion(NoOwners{}, showOwner)
+	u := newUnion(&Kind{SetOwner: showOwner}, NoOwners{})
 	if err := u.load(10, 1, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -277,13 +278,29 @@ func TestEtcdThatWentBack(t *testing.T) {
 }
 
 // TestUnionIsWhatThereIs makes random changes in etcd and members. At any time
-// names must follow from what exists alone; the changes the ledger tells must lead
-// from each state to the next, in versions that grow.
+// names, and what is merged under one, must follow from what exists alone; the
+// changes the ledger tells must lead from each state to the next, in versions that
+// grow.
 func TestUnionIsWhatThereIs(t *testing.T) {
+	t.Run("Named", func(t *testing.T) { changeAtRandom(t, &Kind{SetOwner: showOwner}, modelNames) })
+	t.Run("Merged", func(t *testing.T) { changeAtRandom(t, &Kind{Merge: mergePods}, modelMerged) })
+}
+
+// mergePods makes a Pod whose uid is that of all.
+func mergePods(objects []runtime.Object) runtime.Object {
+	merged := objects[0].DeepCopyObject().(*core.Pod)
+	for _, object := range objects[1:] {
+		merged.UID += "+" + object.(*core.Pod).UID
+	}
+	return merged
+}
+
+func changeAtRandom(t *testing.T, kind *Kind, model func(stored map[string]string, members map[string]map[string]string) map[string]string) {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	u := newUnion(NoOwners{}, showOwner)
+	u := newUnion(kind, NoOwners{})
 	if err := u.load(10, 1, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -339,7 +356,7 @@ func TestUnionIsWhatThereIs(t *testing.T) {
 				followed[c.Key()] = string(c.Next.Object.(*core.Pod).UID)
 			}
 		}
-		want := modelNames(stored, members)
+		want := model(stored, members)
 		if diff := cmp.Diff(want, followed, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("step %d: watched (-want +got):\n%s", step, diff)
 		}
@@ -353,6 +370,21 @@ func TestUnionIsWhatThereIs(t *testing.T) {
 			}
 		}
 	}
+}
+
+// modelMerged says what is under each name, from what exists.
+func modelMerged(stored map[string]string, members map[string]map[string]string) map[string]string {
+	merged := map[string]string{}
+	for _, member := range []string{"a", "b", "c"} {
+		for key, uid := range members[member] {
+			if merged[key] != "" {
+				merged[key] += "+"
+			}
+			merged[key] += uid
+		}
+	}
+	maps.Copy(merged, stored)
+	return merged
 }
 
 // modelNames says who has which name, from what exists.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -51,6 +52,7 @@ func (w *writer) target(key string) (*target, error) {
 		return nil, storage.NewKeyNotFoundError(key, 0)
 	}
 	t := &target{claimant: found, key: key, claimed: base, client: &client{members: w.members, kind: w.kind, member: found.member}}
+	t.object = found.shown.Object // several may be shown as one
 	t.namespace, t.name = splitKey(base)
 	t.name = w.kind.nameIn(found.member, t.name)
 	return t, nil
@@ -128,7 +130,7 @@ func (w *writer) apply(ctx context.Context, t *target, updated runtime.Object) e
 	wanted.SetManagedFields(nil)
 	if old.GetDeletionTimestamp() == nil && wanted.GetDeletionTimestamp() != nil ||
 		wanted.GetDeletionTimestamp() != nil && !equality.Semantic.DeepEqual(old.GetDeletionGracePeriodSeconds(), wanted.GetDeletionGracePeriodSeconds()) {
-		return w.remove(ctx, t, wanted.GetDeletionGracePeriodSeconds())
+		return w.remove(ctx, t, wanted.GetDeletionGracePeriodSeconds(), propagationOf(wanted))
 	}
 	if err := w.kind.Own(before, after); err != nil {
 		return apierrors.NewForbidden(w.kind.Resource.GroupResource(), old.GetName(), fmt.Errorf("it runs in member %q: %w", t.member, err))
@@ -224,7 +226,7 @@ func (w *writer) delete(
 		if err := w.release(ctx, t); err != nil {
 			return err
 		}
-		if err := w.remove(ctx, t, new(int64)); err != nil {
+		if err := w.remove(ctx, t, new(int64), metav1.DeletePropagationBackground); err != nil {
 			return err
 		}
 	}
@@ -251,8 +253,21 @@ func (w *writer) release(ctx context.Context, t *target) error {
 	return err
 }
 
+// propagationOf is what is to become of what an object owns that is to be deleted, as
+// registries note it in its finalizers.
+func propagationOf(object metav1.Object) metav1.DeletionPropagation {
+	switch {
+	case slices.Contains(object.GetFinalizers(), metav1.FinalizerOrphanDependents):
+		return metav1.DeletePropagationOrphan
+	case slices.Contains(object.GetFinalizers(), metav1.FinalizerDeleteDependents):
+		return metav1.DeletePropagationForeground
+	default:
+		return metav1.DeletePropagationBackground
+	}
+}
+
 // remove deletes the object in the member.
-func (w *writer) remove(ctx context.Context, t *target, gracePeriodSeconds *int64) error {
+func (w *writer) remove(ctx context.Context, t *target, gracePeriodSeconds *int64, propagation metav1.DeletionPropagation) error {
 	accessor, err := meta.Accessor(t.object)
 	if err != nil {
 		return err
@@ -261,6 +276,7 @@ func (w *writer) remove(ctx context.Context, t *target, gracePeriodSeconds *int6
 	options, err := json.Marshal(&metav1.DeleteOptions{
 		TypeMeta:           metav1.TypeMeta{APIVersion: "v1", Kind: "DeleteOptions"},
 		GracePeriodSeconds: gracePeriodSeconds,
+		PropagationPolicy:  &propagation,
 		Preconditions:      &metav1.Preconditions{UID: &uid},
 	})
 	if err != nil {

@@ -55,7 +55,7 @@ func ImpersonatorRules() []rbacv1.PolicyRule {
 }
 
 // ProjectionRules is what the fleet's API server may do in a member as
-// wellknown.UserAPIServer, to show the Pods and Nodes of members in the fleet and
+// wellknown.UserAPIServer, to show what runs in members in the fleet and
 // pass on what its users do with them. The fleet's RBAC decides about those users;
 // this is the most that all of them together may do. It reads no Secret and no
 // ConfigMap.
@@ -71,6 +71,8 @@ func ProjectionRules() []rbacv1.PolicyRule {
 		{APIGroups: []string{"custom.metrics.k8s.io", "external.metrics.k8s.io"}, Resources: []string{"*"}, Verbs: []string{"get", "list"}},
 		{APIGroups: []string{""}, Resources: []string{"nodes", "nodes/status", "pods", "pods/ephemeralcontainers", "pods/resize", "pods/status"}, Verbs: []string{"patch"}},
 		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"delete"}},
+		{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims"}, Verbs: []string{"patch", "delete"}},
+		{APIGroups: []string{"batch"}, Resources: []string{"jobs"}, Verbs: []string{"patch", "delete"}},
 		{APIGroups: []string{""}, Resources: []string{"pods/eviction"}, Verbs: []string{"create"}},
 		{APIGroups: []string{""}, Resources: []string{"pods/log"}, Verbs: []string{"get"}},
 		{APIGroups: []string{""}, Resources: []string{"pods/attach", "pods/exec", "pods/portforward"}, Verbs: act},

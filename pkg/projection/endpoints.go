@@ -1,0 +1,162 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//nolint:staticcheck // Endpoints are deprecated, and read by many.
+package projection
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/kubernetes/pkg/api/legacyscheme"
+	"k8s.io/kubernetes/pkg/api/v1/endpoints"
+	"k8s.io/kubernetes/pkg/apis/core"
+
+	"fleet.dev/fleet/pkg/apis/wellknown"
+)
+
+// byEndpointSliceController is the value of discoveryv1.LabelManagedBy for slices of
+// Services with a selector.
+const byEndpointSliceController = "endpointslice-controller.k8s.io"
+
+var serviceKind = schema.GroupKind{Kind: "Service"}
+
+// EndpointSlices are those that members made for the fleet's Services: the label of what
+// the fleet has in a member is copied from Services to their slices.
+func EndpointSlices(templates Templates) Kind {
+	return Kind{
+		Resource:   discoveryv1.SchemeGroupVersion.WithResource("endpointslices"),
+		Kind:       "EndpointSlice",
+		Namespaced: true,
+		ReadOnly:   true,
+		Selector:   wellknown.LabelManagedBy + "," + discoveryv1.LabelServiceName + "," + discoveryv1.LabelManagedBy + "=" + byEndpointSliceController,
+		References: templateReferences(templates),
+		New:        func() runtime.Object { return &discoveryv1.EndpointSlice{} },
+		NewList:    func() runtime.Object { return &discoveryv1.EndpointSliceList{} },
+		Project: func(member string, object runtime.Object) bool {
+			slice, ok := object.(*discoveryv1.EndpointSlice)
+			if !ok || isCopy(slice) {
+				return false
+			}
+			if _, ok := templates.Template(member, serviceKind, slice.Namespace, slice.Labels[discoveryv1.LabelServiceName]); !ok {
+				return false
+			}
+			delete(slice.Labels, wellknown.LabelManagedBy)
+			for i := range slice.Endpoints {
+				nameTarget(member, slice.Endpoints[i].NodeName, slice.Endpoints[i].TargetRef)
+			}
+			return true
+		},
+	}
+}
+
+// Endpoints are those that members made for the fleet's Services, of one Service all in
+// one object.
+func Endpoints(templates Templates) Kind {
+	return Kind{
+		Resource:   corev1.SchemeGroupVersion.WithResource("endpoints"),
+		Kind:       "Endpoints",
+		Namespaced: true,
+		ReadOnly:   true,
+		Selector:   wellknown.LabelManagedBy,
+		New:        func() runtime.Object { return &corev1.Endpoints{} },
+		NewList:    func() runtime.Object { return &corev1.EndpointsList{} },
+		Merge:      mergeEndpoints,
+		Project: func(member string, object runtime.Object) bool {
+			made, ok := object.(*corev1.Endpoints)
+			if !ok || isCopy(made) {
+				return false
+			}
+			if _, ok := templates.Template(member, serviceKind, made.Namespace, made.Name); !ok {
+				return false
+			}
+			delete(made.Labels, wellknown.LabelManagedBy)
+			for i := range made.Subsets {
+				for _, addresses := range [][]corev1.EndpointAddress{made.Subsets[i].Addresses, made.Subsets[i].NotReadyAddresses} {
+					for j := range addresses {
+						nameTarget(member, addresses[j].NodeName, addresses[j].TargetRef)
+					}
+				}
+			}
+			return true
+		},
+	}
+}
+
+// isCopy says whether a member's object is a copy of a template, which is shown where it
+// is stored. What controllers make has no such annotation, whatever labels they copy.
+func isCopy(object metav1.Object) bool {
+	return object.GetAnnotations()[wellknown.AnnotationTemplateUID] != ""
+}
+
+// nameTarget gives the fleet's name to the node of an endpoint, which may be nil like what
+// is there.
+func nameTarget(member string, node *string, target *corev1.ObjectReference) {
+	if node != nil {
+		*node = NodeName(member, *node)
+	}
+	if target != nil {
+		target.ResourceVersion = ""
+	}
+}
+
+// templateReferences shows owners that are the fleet's, with their uids there.
+func templateReferences(templates Templates) func(string, metav1.Object, []metav1.OwnerReference) []metav1.OwnerReference {
+	return func(member string, object metav1.Object, owners []metav1.OwnerReference) []metav1.OwnerReference {
+		var shown []metav1.OwnerReference
+		for i := range owners {
+			kind := schema.FromAPIVersionAndKind(owners[i].APIVersion, owners[i].Kind).GroupKind()
+			if uid, ok := templates.Template(member, kind, object.GetNamespace(), owners[i].Name); ok {
+				owner := owners[i]
+				owner.UID, owner.BlockOwnerDeletion = uid, nil
+				shown = append(shown, owner)
+			}
+		}
+		return shown
+	}
+}
+
+// mergeEndpoints lists all addresses. The label that names the member is empty when there
+// are several, all else is the first one's.
+func mergeEndpoints(objects []runtime.Object) runtime.Object {
+	merged, ok := shallowCopy(objects[0]).(*core.Endpoints)
+	if !ok || len(objects) == 1 {
+		return merged
+	}
+	merged.Labels = withLabel(merged.Labels, wellknown.LabelCluster, "")
+	all := &core.Endpoints{}
+	for _, object := range objects {
+		if of, ok := object.(*core.Endpoints); ok {
+			all.Subsets = append(all.Subsets, of.Subsets...)
+		}
+	}
+	merged.Subsets = repack(all)
+	return merged
+}
+
+// repack returns the subsets in the layout that the API has, as upstream makes it. Should
+// they not convert, they stay as they are.
+func repack(of *core.Endpoints) []core.EndpointSubset {
+	versioned := &corev1.Endpoints{}
+	if err := legacyscheme.Scheme.Convert(of.DeepCopy(), versioned, nil); err != nil {
+		return of.Subsets
+	}
+	versioned.Subsets = endpoints.RepackSubsets(versioned.Subsets)
+	repacked := &core.Endpoints{}
+	if err := legacyscheme.Scheme.Convert(versioned, repacked, nil); err != nil {
+		return of.Subsets
+	}
+	return repacked.Subsets
+}
+
+// withLabel returns labels with one more, and leaves those given as they are.
+func withLabel(labels map[string]string, label, value string) map[string]string {
+	more := make(map[string]string, len(labels)+1)
+	for known := range labels {
+		more[known] = labels[known]
+	}
+	more[label] = value
+	return more
+}
