@@ -35,6 +35,7 @@ import (
 // TestJoin follows a cluster into the fleet, with an agent that is killed while it
 // waits, and out again.
 func TestJoin(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 24*time.Hour)
 	r.makeToken()
 	installation := r.register()
@@ -125,6 +126,7 @@ func TestJoin(t *testing.T) {
 
 // TestRotation lets the certificate expire again and again while templates change.
 func TestRotation(t *testing.T) {
+	t.Parallel()
 	// Certificates are backdated by five minutes, so that one for half a minute is
 	// due for rotation as soon as it is there.
 	r := newRig(t, 30*time.Second)
@@ -178,6 +180,7 @@ func TestRotation(t *testing.T) {
 
 // TestExpired starts an agent that was off for longer than its certificate lived.
 func TestExpired(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 24*time.Hour)
 	r.makeToken(wellknown.GroupAgentAutoAccept)
 	r.register()
@@ -201,6 +204,7 @@ func TestExpired(t *testing.T) {
 
 // TestReject takes the acceptance back.
 func TestReject(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 24*time.Hour)
 	r.makeToken(wellknown.GroupAgentAutoAccept)
 	r.register()

@@ -18,7 +18,7 @@ import (
 )
 
 // admissionTimeout bounds how long a policy may take to be known to the server.
-const admissionTimeout = 15 * time.Second
+const admissionTimeout = 60 * time.Second
 
 var dryRun = metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
 

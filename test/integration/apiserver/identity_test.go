@@ -19,6 +19,7 @@ import (
 
 // TestIdentity starts a fleet again, whose etcd is there, lost, or another fleet's.
 func TestIdentity(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "fleet")
 	etcd, file := filepath.Join(dir, "etcd"), filepath.Join(dir, "pki", "fleet-id")
 	started := func(reason string, want types.UID) types.UID {

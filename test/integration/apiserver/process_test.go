@@ -110,7 +110,7 @@ func (p *process) errorLines() []string {
 // once, and exits with an error.
 func TestStartErrors(t *testing.T) {
 	t.Parallel()
-	const atOnce = 8 * time.Second // etcd is started and stopped before a port is taken, on a busy machine
+	const atOnce = 20 * time.Second // etcd is started and stopped before a port is taken, on a busy machine
 	closed := listen(t)
 	_ = closed.Close()
 	taken := listen(t)

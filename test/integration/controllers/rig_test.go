@@ -19,7 +19,7 @@ import (
 
 // patience bounds every wait. Deleting a namespace alone takes five seconds,
 // because its controller lets other API servers catch up first.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // start runs an API server and a controller manager with its own identity.
 func start(t *testing.T) *harness.APIServer {

@@ -32,6 +32,7 @@ import (
 
 // TestStockControllers has each controller of Kubernetes do what it is there for.
 func TestStockControllers(t *testing.T) {
+	t.Parallel()
 	fleet := start(t)
 	for name, test := range map[string]func(*testing.T, *harness.APIServer){
 		"ServiceAccount":        testServiceAccount,

@@ -28,6 +28,7 @@ var exceptGeneration = cmpopts.IgnoreFields(workv1alpha1.Tombstone{}, "Generatio
 
 // TestUnjoin deletes Clusters whose member is played by the test.
 func TestUnjoin(t *testing.T) {
+	t.Parallel()
 	fleet := start(t)
 	for name, tc := range map[string]struct {
 		reason      string
@@ -77,6 +78,7 @@ func TestUnjoin(t *testing.T) {
 // TestForcedUnjoin deletes a Cluster whose member is dead, and changes one's mind
 // about waiting for it.
 func TestForcedUnjoin(t *testing.T) {
+	t.Parallel()
 	fleet := start(t)
 	join(t, fleet, "dead", nil)
 	join(t, fleet, "alive", nil)
@@ -125,6 +127,7 @@ func TestForcedUnjoin(t *testing.T) {
 // TestSyncerAccess gives the syncer the credentials of one member, and no other
 // Secret of the fleet.
 func TestSyncerAccess(t *testing.T) {
+	t.Parallel()
 	fleet := start(t)
 	join(t, fleet, "one", nil)
 	syncer := kubernetes.NewForConfigOrDie(fleet.ConfigFor(t, "syncer"))
@@ -147,6 +150,7 @@ func TestSyncerAccess(t *testing.T) {
 // TestNamespaceWaitsForMembers deletes a namespace with a template that a member
 // runs: the namespace stays until the member has confirmed, and says why.
 func TestNamespaceWaitsForMembers(t *testing.T) {
+	t.Parallel()
 	fleet := start(t)
 	join(t, fleet, "slow", nil)
 	newNamespace(t, fleet, "in-slow")

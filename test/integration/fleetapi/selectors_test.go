@@ -17,7 +17,7 @@ import (
 )
 
 // watchTimeout bounds the wait for an event.
-const watchTimeout = 15 * time.Second
+const watchTimeout = 60 * time.Second
 
 // TestFieldSelectors shows for list and watch that a selector sees what it
 // selects, and nothing else.

@@ -89,24 +89,39 @@ func Main(m *testing.M, use func(context.Context, *APIServer) error) int {
 	return code
 }
 
-// start returns a server that is ready. stop ends it and waits for that.
-func start(ctx context.Context, dir string, options []Option) (s *APIServer, stop func() error, err error) {
+// assembling is held while a server is put together, which reads and sets what
+// servers of one process share, such as feature gates. Servers run side by side.
+var assembling sync.Mutex
+
+// assemble returns a server that does not run yet.
+func assemble(ctx context.Context, dir string, options []Option) (*apiserver.Server, apiserver.CompletedOptions, error) {
+	assembling.Lock()
+	defer assembling.Unlock()
 	opts, err := newOptions(ctx, dir, options)
 	if err != nil {
-		return nil, nil, err
+		return nil, apiserver.CompletedOptions{}, err
 	}
 	completed, err := opts.Complete(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("complete options: %w", err)
+		return nil, completed, fmt.Errorf("complete options: %w", err)
 	}
 	if errs := completed.Validate(); len(errs) > 0 {
-		return nil, nil, fmt.Errorf("validate options: %w", errors.Join(append(errs, completed.Release())...))
+		return nil, completed, fmt.Errorf("validate options: %w", errors.Join(append(errs, completed.Release())...))
 	}
-	ctx, cancel := context.WithCancel(ctx)
 	server, err := apiserver.New(ctx, completed)
 	if err != nil {
+		return nil, completed, fmt.Errorf("make API server: %w", err)
+	}
+	return server, completed, nil
+}
+
+// start returns a server that is ready. stop ends it and waits for that.
+func start(ctx context.Context, dir string, options []Option) (s *APIServer, stop func() error, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	server, completed, err := assemble(ctx, dir, options)
+	if err != nil {
 		cancel()
-		return nil, nil, fmt.Errorf("make API server: %w", err)
+		return nil, nil, err
 	}
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx) }()

@@ -41,6 +41,7 @@ func listed(ctx context.Context, t *testing.T, client kubernetes.Interface, opti
 }
 
 func TestPods(t *testing.T) {
+	t.Parallel()
 	server := start(t, "")
 	a, b := fake.Start(t), fake.Start(t)
 	a.Put(t, pod(t, "web-1", "n1"))
@@ -154,6 +155,7 @@ func TestPods(t *testing.T) {
 
 // TestRights reads as a user who may read Pods in one namespace.
 func TestRights(t *testing.T) {
+	t.Parallel()
 	server := start(t, "")
 	a := fake.Start(t)
 	a.Put(t, pod(t, "web-1", "n1"))
@@ -196,6 +198,7 @@ func TestRights(t *testing.T) {
 
 // TestMemberDown reads the Warning header of a list.
 func TestMemberDown(t *testing.T) {
+	t.Parallel()
 	server := start(t, "")
 	a, down := fake.Start(t), fake.Start(t)
 	a.Put(t, pod(t, "web-1", "n1"))
@@ -237,6 +240,7 @@ func warnings(ctx context.Context, t *testing.T, server *harness.APIServer) []st
 
 // TestRestart resumes a watch from before a restart of the server.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir() + "/fleet"
 	server := start(t, dir)
 	a := fake.Start(t)

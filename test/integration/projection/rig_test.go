@@ -23,7 +23,7 @@ import (
 	"fleet.dev/fleet/test/integration/harness"
 )
 
-const waitLong = 30 * time.Second
+const waitLong = 60 * time.Second
 
 // start returns an API server that shows members' Pods.
 func start(t *testing.T, dir string) *harness.APIServer {

@@ -132,6 +132,7 @@ func (s *podServer) forward(w http.ResponseWriter, req *http.Request) {
 }
 
 func TestStreams(t *testing.T) {
+	t.Parallel()
 	server := start(t, "")
 	member := &podServer{Member: fake.Start(t), t: t}
 	member.Put(t, fake.Manifest(t, `{apiVersion: v1, kind: Node, metadata: {name: n1}, status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}}`))

@@ -29,6 +29,7 @@ import (
 // TestBelongsTravels sends a Deployment to one member, and with it what belongs to
 // it, over several ties, from watches of the API server to works.
 func TestBelongsTravels(t *testing.T) {
+	t.Parallel()
 	fleet := start(t)
 	policy := &policyv1alpha1.PropagationPolicy{ObjectMeta: metav1.ObjectMeta{Name: "web"}}
 	policy.Spec.ResourceSelectors = []policyv1alpha1.ResourceSelector{{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"}}
@@ -86,6 +87,7 @@ func TestBelongsTravels(t *testing.T) {
 
 // TestRebalance asks for a decision as a user does, with the controller's own rights.
 func TestRebalance(t *testing.T) {
+	t.Parallel()
 	fleet := start(t)
 	client, err := fleetclient.NewForConfig(fleet.ConfigFor(t, "controller-manager"))
 	if err != nil {

@@ -68,6 +68,7 @@ func overrides(berlin, tokyo string) []policyv1alpha1.RuleWithCluster {
 // for each decision that is another one than before, and not at all when only the
 // Deployment changes.
 func TestOneWritePerDecision(t *testing.T) {
+	t.Parallel()
 	fleet := start(t)
 	deployments := fleet.Kube.AppsV1().Deployments(metav1.NamespaceDefault)
 	policies := fleet.Fleet.PolicyV1alpha1().OverridePolicies(metav1.NamespaceDefault)

@@ -210,6 +210,7 @@ func (i interpreted) wantCondition(reason, condition, message string) {
 // TestCustomizationsWhileRunning changes how a kind is read, from its placement to its
 // status, while nothing restarts.
 func TestCustomizationsWhileRunning(t *testing.T) {
+	t.Parallel()
 	i := interpreted{T: t, APIServer: start(t)}
 	const (
 		size     = `Replicas{replicas: object.spec.size}`

@@ -45,6 +45,7 @@ func (w *warnings) take() []string {
 // TestDryRunTellsThePlacement creates, applies and deletes as "kubectl
 // --dry-run=server" does.
 func TestDryRunTellsThePlacement(t *testing.T) {
+	t.Parallel()
 	fleet := start(t)
 	told := &warnings{}
 	config := rest.CopyConfig(fleet.Config)

@@ -25,6 +25,7 @@ import (
 // TestOwnPluginAndProfile runs the example's scheduler: its configuration file with two
 // profiles, and its plugin, which is not built in.
 func TestOwnPluginAndProfile(t *testing.T) {
+	t.Parallel()
 	configuration, err := config.Load("../../../examples/scheduler/config.yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -23,7 +23,7 @@ import (
 )
 
 // patience bounds every wait on a busy machine.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // start runs an API server and a scheduler with two members.
 func start(t *testing.T, options ...func(*scheduler.Config)) *harness.APIServer {

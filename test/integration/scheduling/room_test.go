@@ -110,6 +110,7 @@ func patient() *config.SchedulerConfiguration {
 // TestReportEndsPromises has a member report before and after it runs what was
 // decided upon: that counts until then, and is not counted twice from then on.
 func TestReportEndsPromises(t *testing.T) {
+	t.Parallel()
 	fleet := start(t, func(c *scheduler.Config) { c.Configuration = patient() })
 	create := func(name string, n int32) {
 		t.Helper()
@@ -131,6 +132,7 @@ func TestReportEndsPromises(t *testing.T) {
 
 // TestMakingRoom has a workload of high priority take the place of another.
 func TestMakingRoom(t *testing.T) {
+	t.Parallel()
 	fleet := start(t, func(c *scheduler.Config) { c.Configuration = patient() })
 	high := &policyv1alpha1.SchedulePriority{PriorityClassSource: policyv1alpha1.KubePriorityClass, PriorityClassName: "high"}
 	inBerlin(t, fleet, "low", nil)

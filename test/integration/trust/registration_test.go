@@ -190,6 +190,7 @@ func TestCutOff(t *testing.T) {
 // TestUnjoined shows that a certificate is worth nothing when the Cluster is
 // gone, and stays so when the same cluster joins again.
 func TestUnjoined(t *testing.T) {
+	t.Parallel()
 	first := join(t, "leaver")
 	own := must[watch.Interface](t)(fleetclient.NewForConfigOrDie(first.config).ClusterV1alpha1().Clusters().
 		Watch(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=leaver"}))

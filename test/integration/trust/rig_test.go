@@ -41,7 +41,7 @@ import (
 )
 
 // patience bounds every wait.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // fleet is the server all tests share; each has clusters of its own.
 var fleet *harness.APIServer

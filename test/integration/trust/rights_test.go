@@ -264,6 +264,7 @@ func TestForbidden(t *testing.T) {
 
 // TestAllowed is all that an agent needs.
 func TestAllowed(t *testing.T) {
+	t.Parallel()
 	a := join(t, "honest")
 	own := clusterv1alpha1.MemberNamespace(a.Cluster)
 	request := must[*certificatesv1.CertificateSigningRequest](t)(ask(t, a.config, a.Identity, a.key))
@@ -308,6 +309,7 @@ func TestAllowed(t *testing.T) {
 
 // TestBootstrapTokenRights is what a person can do who has a token.
 func TestBootstrapTokenRights(t *testing.T) {
+	t.Parallel()
 	key, fingerprint := newKey(t)
 	as, another := withToken(t, token.Options{TTL: time.Hour}), withToken(t, token.Options{TTL: time.Hour})
 	i := identity.Identity{Cluster: "tokens", ID: "id-of-tokens", Registration: fingerprint}

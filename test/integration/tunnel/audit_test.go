@@ -26,6 +26,7 @@ rules:
 `
 
 func TestAudit(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	policy, log := filepath.Join(dir, "policy.yaml"), filepath.Join(dir, "audit.log")
 	if err := os.WriteFile(policy, []byte(auditEverything), 0o600); err != nil {

@@ -60,6 +60,7 @@ func startPeers(t *testing.T) (first, second *harness.APIServer) {
 }
 
 func TestPeers(t *testing.T) {
+	t.Parallel()
 	first, second := startPeers(t)
 	if err := allowProxy(t.Context(), first, second); err != nil {
 		t.Fatal(err)
@@ -161,6 +162,7 @@ func dialSPDY(t *testing.T, server *harness.APIServer) httpstream.Connection {
 // A server that stops does not wait for its tunnels and what runs over them, nor
 // for upgraded connections.
 func TestShutdown(t *testing.T) {
+	t.Parallel()
 	server := harness.StartAPIServer(t, "")
 	if err := allowProxy(t.Context(), server); err != nil {
 		t.Fatal(err)

@@ -38,7 +38,7 @@ import (
 )
 
 // patience bounds every wait.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // fleet is the server of most tests.
 var fleet *harness.APIServer

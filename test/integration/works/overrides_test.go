@@ -22,6 +22,7 @@ import (
 // TestOverrideFailsForItsMemberAlone: an expression that makes no sense for one
 // member leaves the others alone, and the binding says why.
 func TestOverrideFailsForItsMemberAlone(t *testing.T) {
+	t.Parallel()
 	fleet := harness.StartAPIServer(t, "")
 	client := fleet.Fleet.WorkV1alpha1()
 	_, binding := createPlaced(t, fleet, "overridden", "f1", "f2")
@@ -76,6 +77,7 @@ func TestOverrideFailsForItsMemberAlone(t *testing.T) {
 
 // TestExpressionsAreTypeChecked: a policy that could never work is not stored.
 func TestExpressionsAreTypeChecked(t *testing.T) {
+	t.Parallel()
 	fleet := harness.StartAPIServer(t, "")
 	policy := &policyv1alpha1.ClusterPropagationPolicy{ObjectMeta: metav1.ObjectMeta{Name: "typo"}}
 	policy.Spec.ResourceSelectors = []policyv1alpha1.ResourceSelector{{APIVersion: "v1", Kind: "ConfigMap"}}

@@ -29,7 +29,7 @@ import (
 	"fleet.dev/fleet/test/integration/harness"
 )
 
-const wait = 15 * time.Second
+const wait = 60 * time.Second
 
 // createPlaced creates a Deployment and a binding that gives each member one replica.
 func createPlaced(t *testing.T, fleet *harness.APIServer, name string, members ...string) (*appsv1.Deployment, *workv1alpha1.ResourceBinding) {
@@ -97,6 +97,7 @@ func eventually(t *testing.T, what string, try func(ctx context.Context) error) 
 }
 
 func TestWorks(t *testing.T) {
+	t.Parallel()
 	fleet := harness.StartAPIServer(t, "")
 	works := func(member string) string { return clusterv1alpha1.MemberNamespace(member) }
 	client := fleet.Fleet.WorkV1alpha1()
