@@ -17,7 +17,7 @@ import (
 var groupOrder = []string{
 	"", "apps", "autoscaling", "batch", "networking.k8s.io", "policy", "storage.k8s.io",
 	"scheduling.k8s.io", "node.k8s.io", "resource.k8s.io",
-	"cluster.fleet.dev", "policy.fleet.dev", "work.fleet.dev", "config.fleet.dev",
+	"cluster.fleet.dev", "policy.fleet.dev", "work.fleet.dev", "config.fleet.dev", "apps.fleet.dev",
 }
 
 const (
