@@ -25,8 +25,9 @@ type Owners interface {
 
 // Owner is what an object of a member shows of its owner in the fleet.
 type Owner struct {
-	// Reference refers to it. Neither the owner waits for the object when it is
-	// deleted, nor is the object deleted for it: both is the member's business.
+	// Reference refers to it, as a controller of the member would. But neither the owner
+	// waits for the object when it is deleted, nor is the object deleted for it: the fleet's
+	// garbage collector does not see it, both is the member's business.
 	Reference metav1.OwnerReference
 	// Labels are those by which the owner selects what is its own, where the member's
 	// owner has other values.

@@ -238,21 +238,21 @@ func TestWorkloads(t *testing.T) {
 			reason: "The record of the same Pod template owns, whatever the member calls its own.",
 			kind:   "ReplicaSet", name: "web-members", hash: "members",
 			want: Owner{
-				Reference: metav1.OwnerReference{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web-fleets", UID: "rs", Controller: new(true)},
+				Reference: metav1.OwnerReference{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web-fleets", UID: "rs", Controller: new(true), BlockOwnerDeletion: new(true)},
 				Labels:    map[string]string{"pod-template-hash": "fleets"},
 			},
 		},
 		"ReplicaSet": {
 			reason: "A ReplicaSet that is a template itself owns.", kind: "ReplicaSet", name: "bare",
-			want: Owner{Reference: metav1.OwnerReference{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "bare", UID: "bare", Controller: new(true)}},
+			want: Owner{Reference: metav1.OwnerReference{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "bare", UID: "bare", Controller: new(true), BlockOwnerDeletion: new(true)}},
 		},
 		"StatefulSet": {
 			reason: "So does a StatefulSet.", kind: "StatefulSet", name: "db",
-			want: Owner{Reference: metav1.OwnerReference{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "db", UID: "db", Controller: new(true)}},
+			want: Owner{Reference: metav1.OwnerReference{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "db", UID: "db", Controller: new(true), BlockOwnerDeletion: new(true)}},
 		},
 		"Job": {
 			reason: "So does a Job.", kind: "Job", name: "once",
-			want: Owner{Reference: metav1.OwnerReference{APIVersion: "batch/v1", Kind: "Job", Name: "once", UID: "once", Controller: new(true)}},
+			want: Owner{Reference: metav1.OwnerReference{APIVersion: "batch/v1", Kind: "Job", Name: "once", UID: "once", Controller: new(true), BlockOwnerDeletion: new(true)}},
 		},
 		"JobOfCronJob": {reason: "What is not in the fleet does not.", kind: "Job", name: "nightly-1"},
 		"Record":       {reason: "A record owns nothing by its name.", kind: "ReplicaSet", name: "web-fleets"},

@@ -125,7 +125,8 @@ func (w *Workloads) Owner(key string) (Owner, bool) {
 		return Owner{}, false
 	}
 	owner := Owner{Reference: metav1.OwnerReference{
-		APIVersion: kind.GroupVersion().String(), Kind: kind.Kind, Name: found.Name, UID: found.UID, Controller: new(true),
+		APIVersion: kind.GroupVersion().String(), Kind: kind.Kind, Name: found.Name, UID: found.UID,
+		Controller: new(true), BlockOwnerDeletion: new(true),
 	}}
 	if _, ok := found.Labels[wellknown.LabelRevision]; ok {
 		owner.Labels = map[string]string{appsv1.DefaultDeploymentUniqueLabelKey: found.Labels[appsv1.DefaultDeploymentUniqueLabelKey]}
