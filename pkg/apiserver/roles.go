@@ -169,6 +169,7 @@ func clusterRoles() []rbacv1.ClusterRole {
 			rule([]string{"apps"}, []string{"deployments/finalizers", "statefulsets/finalizers", "daemonsets/finalizers"}, []string{"update"}),
 			rule([]string{"apps"}, []string{"replicasets", "controllerrevisions"}, append(readVerbs, writeVerbs...)),
 			rule([]string{"apps"}, []string{"replicasets/status"}, []string{"update"}),
+			rule([]string{"apps"}, []string{"deployments/status"}, []string{"patch"}), // the number of the current one
 			// The syncer's access to the credentials of one member.
 			rule([]string{rbacv1.GroupName}, []string{"rolebindings"}, append(readVerbs, "create")),
 			bindable(wellknown.RoleCredentials),

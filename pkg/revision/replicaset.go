@@ -35,6 +35,8 @@ const maxRevisionHistory = 2000
 type ReplicaSets struct {
 	// Record says that the current revision has no ReplicaSet: NewReplicaSet makes it.
 	Record bool
+	// Number is that of the current revision, empty when it has none.
+	Number string
 	// Update are those with other metadata or spec.
 	Update []*appsv1.ReplicaSet
 	// Status are those with another status.
@@ -60,6 +62,9 @@ func PlanReplicaSets(ctx context.Context, deployment *appsv1.Deployment, existin
 	statuses := share(deployment, current, old)
 	for _, rs := range existing {
 		desired := specOf(ctx, deployment, rs, current, old)
+		if current != nil && rs.UID == current.UID {
+			plan.Number = desired.Annotations[deploymentutil.RevisionAnnotation]
+		}
 		switch {
 		case !equality.Semantic.DeepEqual(desired, rs):
 			plan.Update = append(plan.Update, desired)

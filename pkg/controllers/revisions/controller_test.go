@@ -26,6 +26,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/record"
+	deploymentutil "k8s.io/kubernetes/pkg/controller/deployment/util"
 	"k8s.io/utils/clock"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
@@ -216,6 +217,31 @@ func TestDeployment(t *testing.T) {
 
 		r.update(web("a", 3, 0))
 		r.has("What is current again has the highest number.", map[string]string{"a": "3 of web: 3 3 3", "b": "2 of web: 0 0 0"})
+	})
+}
+
+// TestRevisionNumber has the Deployment itself say which revision it is of.
+func TestRevisionNumber(t *testing.T) {
+	run(t, []runtime.Object{web("a", 1, 0)}, func(r *rig) {
+		says := func(reason, want string) {
+			r.Helper()
+			got, err := r.fleet.AppsV1().Deployments("shop").Get(r.Context(), "web", metav1.GetOptions{})
+			if err != nil {
+				r.Fatal(err)
+			}
+			if number := got.Annotations[deploymentutil.RevisionAnnotation]; number != want {
+				r.Errorf("\n%s\nwant revision %q, got %q", reason, want, number)
+			}
+		}
+		says("A Deployment says its revision, as in a cluster.", "1")
+		r.update(web("b", 2, 0))
+		says("Another Pod template is another revision, and who replaces the object takes nothing away.", "2")
+		r.update(web("a", 3, 0))
+		says("What is current again has the highest number.", "3")
+		paused := web("c", 4, 0)
+		paused.Spec.Paused, paused.Annotations = true, map[string]string{deploymentutil.RevisionAnnotation: "3"}
+		r.update(paused)
+		says("While paused a template is no revision yet.", "3")
 	})
 }
 

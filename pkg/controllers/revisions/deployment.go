@@ -5,6 +5,7 @@ package revisions
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/pkg/controller"
+	deploymentutil "k8s.io/kubernetes/pkg/controller/deployment/util"
 	"k8s.io/utils/ptr"
 
 	"fleet.dev/fleet/pkg/revision"
@@ -40,7 +42,29 @@ func (c *Controller) reconcileDeployment(ctx context.Context, name types.Namespa
 	if plan.Record {
 		return 0, c.recordReplicaSet(ctx, deployment, records)
 	}
+	if err := c.number(ctx, deployment, plan.Number); err != nil {
+		return 0, err
+	}
 	return c.carryOut(ctx, name, plan)
+}
+
+// number has a Deployment say which revision it is of, as the Deployment controller of a
+// cluster does.
+func (c *Controller) number(ctx context.Context, deployment *appsv1.Deployment, number string) error {
+	if number == "" || deployment.Annotations[deploymentutil.RevisionAnnotation] == number {
+		return nil
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid": deployment.UID, "annotations": map[string]string{deploymentutil.RevisionAnnotation: number},
+	}})
+	if err != nil {
+		return err
+	}
+	_, err = c.client.AppsV1().Deployments(deployment.Namespace).Patch(ctx, deployment.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return wrap(err, "number deployment %q", klog.KObj(deployment))
 }
 
 // claim returns the records of a Deployment, those among them that lost their owner

@@ -17,8 +17,9 @@
 //
 // # Writes
 //
-// A new Pod template costs one creation and, when its rollout is over, one write of
-// the status of its ReplicaSet, one of the spec and one of the status of the one before.
+// A new Pod template costs one creation, one write of its number to the Deployment and,
+// when its rollout is over, one write of the status of its ReplicaSet, one of the spec
+// and one of the status of the one before.
 // A change of scale costs one write of the spec and one of the status. While a rollout
 // goes on, numbers are written once a second at most; when nothing changes, nothing is.
 //
