@@ -222,7 +222,27 @@ func share(deployment *appsv1.Deployment, current *appsv1.ReplicaSet, old []*app
 		otherReady := min(total.ReadyReplicas-ready, others)
 		statuses[rs.UID] = numbers(rs, others, otherReady, min(total.AvailableReplicas-available, otherReady))
 	}
+	shareTerminating(total.TerminatingReplicas, current, old, statuses)
 	return statuses
+}
+
+// shareTerminating says of all revisions that no Pods of theirs are terminating, where
+// members count these, but of the one that loses Pods.
+func shareTerminating(total *int32, current *appsv1.ReplicaSet, old []*appsv1.ReplicaSet, statuses map[types.UID]appsv1.ReplicaSetStatus) {
+	if total == nil {
+		return
+	}
+	losing := current
+	if len(old) > 0 && (current == nil || active(old).Status.Replicas > 0) {
+		losing = active(old)
+	}
+	for uid, status := range statuses {
+		status.TerminatingReplicas = new(int32(0))
+		if uid == losing.UID {
+			status.TerminatingReplicas = new(*total)
+		}
+		statuses[uid] = status
+	}
 }
 
 func numbers(rs *appsv1.ReplicaSet, replicas, ready, available int32) appsv1.ReplicaSetStatus {

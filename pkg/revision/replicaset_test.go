@@ -198,6 +198,58 @@ func TestPlanReplicaSets(t *testing.T) {
 	}
 }
 
+// TestTerminating has revisions tell how many of their Pods are terminating.
+func TestTerminating(t *testing.T) {
+	shrinking := func(replicas, updated, terminating int32) func(*appsv1.Deployment) {
+		return func(d *appsv1.Deployment) {
+			d.Status = counted(2, replicas, updated, replicas, replicas)
+			d.Status.TerminatingReplicas = &terminating
+		}
+	}
+	cases := map[string]struct {
+		reason     string
+		deployment *appsv1.Deployment
+		existing   []*appsv1.ReplicaSet
+		want       map[string]int32
+	}{
+		"Unknown": {
+			reason:     "Where members do not count them, nothing is said.",
+			deployment: deployment("b", reports(counted(2, 2, 2, 2, 2))),
+			existing:   []*appsv1.ReplicaSet{recorded("b", "1", 3, pods(3, 3, 3))},
+			want:       map[string]int32{"b": -1},
+		},
+		"Rollout": {
+			reason:     "In a rollout the old revision loses Pods.",
+			deployment: deployment("b", shrinking(4, 2, 1)),
+			existing:   []*appsv1.ReplicaSet{recorded("a", "1", 3, pods(3, 3, 3)), recorded("b", "2", 3, pods(0, 0, 0))},
+			want:       map[string]int32{"a": 1, "b": 0},
+		},
+		"Scale": {
+			reason:     "When nothing runs of the old one, the current one loses them.",
+			deployment: deployment("b", shrinking(2, 2, 1)),
+			existing:   []*appsv1.ReplicaSet{recorded("a", "1", 0, pods(0, 0, 0)), recorded("b", "2", 3, pods(3, 3, 3))},
+			want:       map[string]int32{"a": 0, "b": 1},
+		},
+		"Paused": {
+			reason:     "While paused with a template that has no revision, the one that runs loses them.",
+			deployment: deployment("c", paused, shrinking(2, 0, 1)),
+			existing:   []*appsv1.ReplicaSet{recorded("b", "2", 3, pods(3, 3, 3))},
+			want:       map[string]int32{"b": 1},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			got := map[string]int32{}
+			for _, rs := range PlanReplicaSets(t.Context(), tc.deployment, tc.existing).Status {
+				got[rs.Spec.Template.Spec.Containers[0].Image] = ptr.Deref(rs.Status.TerminatingReplicas, -1)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("\n%s\nterminating by revision, -1 for unknown: -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
 func timedOut(d *appsv1.Deployment) {
 	d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionFalse, Reason: deploymentutil.TimedOutReason}}
 }
