@@ -33,6 +33,13 @@ func bindable(role string) rbacv1.PolicyRule {
 	return allowed
 }
 
+// impersonable allows to act as a user.
+func impersonable(user string) rbacv1.PolicyRule {
+	allowed := rule([]string{""}, []string{"users"}, []string{"impersonate"})
+	allowed.ResourceNames = []string{user}
+	return allowed
+}
+
 // controllerRoles are upstream's roles of the stock controllers that run in the
 // fleet's controller manager.
 var controllerRoles = []string{
@@ -47,6 +54,13 @@ var controllerRoles = []string{
 	"system:controller:service-account-controller",
 	"system:controller:ttl-after-finished-controller",
 	"system:controller:validatingadmissionpolicy-status-controller",
+}
+
+// countingRoles are upstream's roles of the stock controllers that count Pods of
+// members.
+var countingRoles = []string{
+	"system:controller:disruption-controller",
+	"system:controller:horizontal-pod-autoscaler",
 }
 
 // namespaceRoles are upstream's namespaced roles that components hold, by user
@@ -173,7 +187,12 @@ func clusterRoles() []rbacv1.ClusterRole {
 			// The syncer's access to the credentials of one member.
 			rule([]string{rbacv1.GroupName}, []string{"rolebindings"}, append(readVerbs, "create")),
 			bindable(wellknown.RoleCredentials),
+			// As whom it counts Pods of members.
+			impersonable(wellknown.UserCounting),
 			leases, events,
+		),
+		clusterRole(wellknown.UserCounting, "",
+			rule([]string{""}, []string{"pods"}, readVerbs),
 		),
 		// Peers pass its requests to members on.
 		clusterRole(wellknown.UserAPIServer, "",
@@ -209,6 +228,7 @@ func clusterRoleBindings() []rbacv1.ClusterRoleBinding {
 		clusterRoleBinding(wellknown.UserSyncer, wellknown.UserSyncer),
 		clusterRoleBinding(wellknown.UserAPIServer, wellknown.UserAPIServer),
 		clusterRoleBinding(wellknown.UserControllerManager, wellknown.UserControllerManager),
+		clusterRoleBinding(wellknown.UserCounting, wellknown.UserCounting),
 	}
 	for _, user := range []string{wellknown.UserScheduler, wellknown.UserSyncer} {
 		binding := clusterRoleBinding(user, "system:auth-delegator")
@@ -218,10 +238,12 @@ func clusterRoleBindings() []rbacv1.ClusterRoleBinding {
 	bootstrapper := clusterRoleBinding(roleBootstrapper, roleBootstrapper)
 	bootstrapper.Subjects = []rbacv1.Subject{groupSubject(wellknown.GroupAgentBootstrappers)}
 	bindings = append(bindings, bootstrapper)
-	for _, role := range controllerRoles {
-		binding := clusterRoleBinding(wellknown.UserControllerManager, role)
-		binding.Name = bindingName(wellknown.UserControllerManager, role)
-		bindings = append(bindings, binding)
+	for user, roles := range map[string][]string{wellknown.UserControllerManager: controllerRoles, wellknown.UserCounting: countingRoles} {
+		for _, role := range roles {
+			binding := clusterRoleBinding(user, role)
+			binding.Name = bindingName(user, role)
+			bindings = append(bindings, binding)
+		}
 	}
 	return bindings
 }

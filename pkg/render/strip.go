@@ -70,7 +70,7 @@ var rules = []rule{
 	},
 	{
 		kinds: []schema.GroupKind{{Group: "batch", Kind: "Job"}},
-		why:   "the selector and its labels hold the uid of the fleet's Job; each member generates its own",
+		why:   "the selector and its labels hold the uid of the fleet's Job, each member generates its own; when it is deleted the fleet says",
 		edit:  stripJob,
 	},
 	{

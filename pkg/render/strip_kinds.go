@@ -37,6 +37,9 @@ func stripService(object map[string]any, owned *fieldpath.Set) {
 // generateSelector; validation refuses any other value for them.
 func stripJob(object map[string]any, _ *fieldpath.Set) {
 	spec := mapAt(object, "spec")
+	// The fleet deletes its Job when the time is over, and then the members'. A member
+	// that did so by itself would be given the Job again, to run once more.
+	delete(spec, "ttlSecondsAfterFinished")
 	if manual, _ := spec["manualSelector"].(bool); manual {
 		return
 	}

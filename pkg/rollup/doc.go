@@ -32,5 +32,6 @@
 // for when it happened last;
 // otherwise their status stays, and what each member says is in the binding.
 // Kinds whose status the fleet's own controllers write (Namespace,
-// CustomResourceDefinition, APIService, ResourceQuota, ...) are never touched.
+// CustomResourceDefinition, APIService, ResourceQuota, PodDisruptionBudget, ...) are
+// never touched.
 package rollup

@@ -252,20 +252,6 @@ func TestPersistentVolumeClaim(t *testing.T) {
 	})
 }
 
-func TestPodDisruptionBudget(t *testing.T) {
-	testStatus(t, map[string]rollupCase{
-		"TwoMembers": {
-			reason:   "what may be disrupted in one member or the other",
-			template: "{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: pdb, generation: 1}}",
-			members: []member{
-				{name: "a", status: "{disruptionsAllowed: 1, currentHealthy: 3, desiredHealthy: 2, expectedPods: 3, disruptedPods: {x: '2026-01-01T10:00:00Z'}}"},
-				{name: "b", status: "{disruptionsAllowed: 0, currentHealthy: 1, desiredHealthy: 1, expectedPods: 1}"},
-			},
-			want: "{observedGeneration: 1, disruptionsAllowed: 1, currentHealthy: 4, desiredHealthy: 3, expectedPods: 4, conditions: [{type: DisruptionAllowed, status: 'True', reason: SufficientPods, message: '', observedGeneration: 1, lastTransitionTime: '2026-01-01T12:00:00Z'}]}",
-		},
-	})
-}
-
 func TestKindsWithoutARow(t *testing.T) {
 	meta := "{apiVersion: example.org/v1, kind: Widget, metadata: {name: w, generation: 3}"
 	testStatus(t, map[string]rollupCase{
@@ -326,6 +312,9 @@ func TestNeeded(t *testing.T) {
 		"NoStatus":     {"a ConfigMap has none anywhere", schema.GroupKind{Kind: "ConfigMap"}, silent, false},
 		"Custom":       {"a custom resource has one when a member has", schema.GroupKind{Group: "example.org", Kind: "Widget"}, said, true},
 		"OwnedByFleet": {"a member has no say in a Namespace", schema.GroupKind{Kind: "Namespace"}, said, false},
+		"Budget":       {"the Pods of all members count for a disruption budget of the fleet", schema.GroupKind{Group: "policy", Kind: "PodDisruptionBudget"}, said, false},
+		"Autoscalers":  {"an autoscaler in members says what it does there", schema.GroupKind{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}, silent, true},
+		"Autoscaler":   {"one in no member is the fleet's to run", schema.GroupKind{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}, nil, false},
 		"OwnGroup":     {"nor in the fleet's own kinds", schema.GroupKind{Group: "policy.fleet.dev", Kind: "PropagationPolicy"}, said, false},
 	}
 	for name, tc := range cases {

@@ -64,20 +64,23 @@ type rule func(template *unstructured.Unstructured, members []Member, now metav1
 
 // rules holds the kinds whose statuses are rolled up by meaning.
 var rules = map[schema.GroupKind]rule{
-	{Group: "apps", Kind: "Deployment"}:            native(deployment),
-	{Group: "apps", Kind: "ReplicaSet"}:            native(replicaSet),
-	{Group: "apps", Kind: "StatefulSet"}:           native(statefulSet),
-	{Group: "apps", Kind: "DaemonSet"}:             native(daemonSet),
-	{Group: "batch", Kind: "Job"}:                  native(job),
-	{Group: "batch", Kind: "CronJob"}:              native(cronJob),
-	{Group: "", Kind: "Pod"}:                       pod,
-	{Group: "", Kind: "Service"}:                   native(service),
-	{Group: "networking.k8s.io", Kind: "Ingress"}:  native(ingress),
-	{Group: "", Kind: "PersistentVolumeClaim"}:     native(persistentVolumeClaim),
-	{Group: "policy", Kind: "PodDisruptionBudget"}: native(podDisruptionBudget),
+	{Group: "apps", Kind: "Deployment"}:           native(deployment),
+	{Group: "apps", Kind: "ReplicaSet"}:           native(replicaSet),
+	{Group: "apps", Kind: "StatefulSet"}:          native(statefulSet),
+	{Group: "apps", Kind: "DaemonSet"}:            native(daemonSet),
+	{Group: "batch", Kind: "Job"}:                 native(job),
+	{Group: "batch", Kind: "CronJob"}:             native(cronJob),
+	{Group: "", Kind: "Pod"}:                      pod,
+	{Group: "", Kind: "Service"}:                  native(service),
+	{Group: "networking.k8s.io", Kind: "Ingress"}: native(ingress),
+	{Group: "", Kind: "PersistentVolumeClaim"}:    native(persistentVolumeClaim),
 
-	{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}: native(horizontalPodAutoscaler),
+	autoscalers: native(horizontalPodAutoscaler),
 }
+
+// autoscalers are run by the fleet where they are in no member; then a controller of the
+// fleet writes their status.
+var autoscalers = schema.GroupKind{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}
 
 // fleetKinds and fleetGroups hold kinds whose status a controller of the fleet
 // writes; no member has a say in it.
@@ -86,6 +89,7 @@ var (
 		{Group: "", Kind: "Namespace"}:                                    true,
 		{Group: "", Kind: "Node"}:                                         true,
 		{Group: "", Kind: "ResourceQuota"}:                                true,
+		{Group: "policy", Kind: "PodDisruptionBudget"}:                    true,
 		{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}: true,
 		{Group: "apiregistration.k8s.io", Kind: "APIService"}:             true,
 	}
@@ -117,7 +121,7 @@ func Needed(kind schema.GroupKind, members []Member) bool {
 		return false
 	}
 	if _, ok := rules[kind]; ok {
-		return true
+		return kind != autoscalers || len(members) > 0
 	}
 	return slices.ContainsFunc(members, func(m Member) bool { return len(m.Status) > 0 })
 }

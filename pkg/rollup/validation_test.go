@@ -35,7 +35,6 @@ import (
 	"k8s.io/kubernetes/pkg/registry/core/pod"
 	"k8s.io/kubernetes/pkg/registry/core/service"
 	"k8s.io/kubernetes/pkg/registry/networking/ingress"
-	"k8s.io/kubernetes/pkg/registry/policy/poddisruptionbudget"
 
 	"fleet.dev/fleet/pkg/rollup"
 )
@@ -156,13 +155,6 @@ var walks = map[string]walk{
 				"currentReplicas": number(r, 6), "desiredReplicas": number(r, 6),
 				"conditions": []any{map[string]any{"type": "AbleToScale", "status": []any{"True", "False"}[r.IntN(2)], "reason": "X"}},
 			}
-		},
-	},
-	"PodDisruptionBudget": {
-		strategy: poddisruptionbudget.StatusStrategy,
-		template: "{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: x, namespace: ns}, spec: {minAvailable: 1, selector: {matchLabels: {app: x}}}}",
-		status: func(r *rand.Rand, _ map[string]any) map[string]any {
-			return map[string]any{"disruptionsAllowed": number(r, 2), "currentHealthy": number(r, 6), "desiredHealthy": number(r, 6), "expectedPods": number(r, 6)}
 		},
 	},
 }

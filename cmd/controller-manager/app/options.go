@@ -94,6 +94,8 @@ func (o *Options) addControllerFlags(fss *cliflag.NamedFlagSets) {
 		AddFlags(fss.FlagSet(names.CertificateSigningRequestSigningController))
 	(&kubeoptions.GarbageCollectorControllerOptions{GarbageCollectorControllerConfiguration: &kube.GarbageCollectorController}).
 		AddFlags(fss.FlagSet(names.GarbageCollectorController))
+	(&kubeoptions.HPAControllerOptions{HPAControllerConfiguration: &kube.HPAController}).
+		AddFlags(fss.FlagSet(names.HorizontalPodAutoscalerController))
 	(&kubeoptions.LegacySATokenCleanerOptions{LegacySATokenCleanerConfiguration: &kube.LegacySATokenCleaner}).
 		AddFlags(fss.FlagSet(names.LegacyServiceAccountTokenCleanerController))
 	(&kubeoptions.NamespaceControllerOptions{NamespaceControllerConfiguration: &kube.NamespaceController}).

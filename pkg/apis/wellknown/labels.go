@@ -151,6 +151,9 @@ const (
 	UserScheduler = "system:fleet:scheduler"
 	// UserControllerManager is the user of the controller manager.
 	UserControllerManager = "system:fleet:controller-manager"
+	// UserCounting is who those controllers of the controller manager are that count the
+	// Pods of members as well, which it does not see otherwise.
+	UserCounting = "system:fleet:counting-controllers"
 	// UserAPIServer is who the API server is in members, when it shows their objects
 	// in the fleet and changes them for users of the fleet.
 	UserAPIServer = "system:fleet:apiserver"

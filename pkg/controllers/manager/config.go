@@ -62,6 +62,7 @@ func NewConfig(restConfig *rest.Config) (*Config, error) {
 	kube.GarbageCollectorController.ConcurrentGCSyncs = 4
 	kube.NamespaceController.ConcurrentNamespaceSyncs = 4
 	kube.ResourceQuotaController.ConcurrentResourceQuotaSyncs = 2
+	kube.HPAController.ConcurrentHorizontalPodAutoscalerSyncs = 2
 	kube.SAController.ConcurrentSATokenSyncs = 2
 	kube.TTLAfterFinishedController.ConcurrentTTLSyncs = 1
 	kube.ValidatingAdmissionPolicyStatusController.ConcurrentPolicySyncs = 1

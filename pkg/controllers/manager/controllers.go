@@ -29,7 +29,7 @@ type descriptor struct {
 // descriptors is every controller a fleet runs, in the order they are built.
 // A fleet has no nodes, pods or volumes of its own: controllers that manage
 // those, and those whose work the members do (deployment, job, endpoints, ...),
-// are absent on purpose.
+// are absent on purpose. Those that count Pods count the members' (counting.go).
 func descriptors() []descriptor {
 	return []descriptor{
 		{names.ServiceAccountTokenController, "serviceaccount-token", newServiceAccountToken},
@@ -39,6 +39,8 @@ func descriptors() []descriptor {
 		{names.NamespaceController, "namespace", newNamespace},
 		{names.GarbageCollectorController, "garbagecollector", newGarbageCollector},
 		{names.ResourceQuotaController, "resourcequota", newResourceQuota},
+		{names.HorizontalPodAutoscalerController, "horizontalpodautoscaling", newAutoscaler},
+		{names.DisruptionController, "disruption", newDisruption},
 		{names.ClusterRoleAggregationController, "clusterrole-aggregation", newClusterRoleAggregation},
 		{names.CertificateSigningRequestSigningController, "csrsigning", newCSRSigning},
 		{names.CertificateSigningRequestApprovingController, "csrapproving", newCSRApproving},

@@ -58,7 +58,8 @@ type informerFactory struct {
 
 // newTypedInformers returns the factory of typed informers. Pods and Nodes are
 // those stored in the fleet: what members have belongs to the controllers there,
-// and following it would keep all of it in memory.
+// and following it would keep all of it in memory. Controllers that count the Pods of
+// members have other informers, see counting.
 func newTypedInformers(client kubernetes.Interface, resync time.Duration) informers.SharedInformerFactory {
 	factory := informers.NewSharedInformerFactoryWithOptions(client, resync, informers.WithTransform(trim))
 	stored := func(options *metav1.ListOptions) { options.LabelSelector = "!" + wellknown.LabelCluster }

@@ -179,6 +179,8 @@ type dependencies struct {
 	metadata  metadata.Interface
 	mapper    meta.ResettableRESTMapper
 	informers *informerFactory
+	// counting is for controllers that count Pods of members.
+	counting *counting
 	// fleetClient and fleetInformers are of the fleet's own kinds.
 	fleetClient    fleetclient.Interface
 	fleetInformers fleetinformers.SharedInformerFactory
@@ -211,6 +213,9 @@ func (m *Manager) dependencies() (*dependencies, error) {
 		typed:    newTypedInformers(m.client, d.resync()),
 		metadata: metadatainformer.NewSharedInformerFactoryWithOptions(metadataClient, d.resync(), metadatainformer.WithTransform(trim)),
 	}
+	if d.counting, err = newCounting(d.clientConfig("counting-controllers"), d.resync()); err != nil {
+		return nil, err
+	}
 	return d, d.useFleet()
 }
 
@@ -229,6 +234,7 @@ func (d *dependencies) startInformers(ctx context.Context) {
 }
 
 func (d *dependencies) shutdownInformers() {
+	d.counting.informers.Shutdown()
 	d.informers.typed.Shutdown()
 	d.informers.metadata.Shutdown()
 	d.fleetInformers.Shutdown()

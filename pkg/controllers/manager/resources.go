@@ -102,10 +102,15 @@ func newGarbageCollector(ctx context.Context, d *dependencies) (loop, error) {
 	), nil
 }
 
-// newResourceQuota recalculates the status of ResourceQuotas.
-func newResourceQuota(ctx context.Context, d *dependencies) (loop, error) {
-	listers := quotageneric.ListerFuncForResourceFunc(d.informers.ForResource)
-	configuration, err := quotainstall.NewQuotaConfigurationForControllers(listers, d.informers.typed)
+// newResourceQuota recalculates the status of ResourceQuotas from when there is one.
+// Pods are counted wherever they are.
+func newResourceQuota(_ context.Context, d *dependencies) (loop, error) {
+	return d.fromTheFirst(d.informers.typed.Core().V1().ResourceQuotas().Informer(), d.resourceQuota)
+}
+
+func (d *dependencies) resourceQuota(ctx context.Context) (loop, error) {
+	all := countingFactory{InformerFactory: d.informers, counting: d.counting}
+	configuration, err := quotainstall.NewQuotaConfigurationForControllers(quotageneric.ListerFuncForResourceFunc(all.ForResource), d.informers.typed)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +120,7 @@ func newResourceQuota(ctx context.Context, d *dependencies) (loop, error) {
 		QuotaClient:               d.client.CoreV1(),
 		ResourceQuotaInformer:     d.informers.typed.Core().V1().ResourceQuotas(),
 		ResyncPeriod:              controller.StaticResyncPeriodFunc(config.ResourceQuotaSyncPeriod.Duration),
-		InformerFactory:           d.informers,
+		InformerFactory:           all,
 		ReplenishmentResyncPeriod: d.resync,
 		DiscoveryFunc:             discoverFunc,
 		IgnoredResourcesFunc: func() map[schema.GroupResource]struct{} {

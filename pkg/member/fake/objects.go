@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	apirequest "k8s.io/apiserver/pkg/endpoints/request"
@@ -122,7 +123,7 @@ func (m *Member) serveObject(r *http.Request, request Request, kind Kind) (int, 
 	case request.Verb == "get":
 		return http.StatusOK, live, nil
 	case request.Verb == "patch":
-		return m.patch(kind, live, body, query.Get("fieldManager"))
+		return m.patch(kind, live, body, types.PatchType(r.Header.Get("Content-Type")), query.Get("fieldManager"))
 	case request.Verb == "delete":
 		return m.delete(kind, live, body)
 	default:
@@ -208,12 +209,12 @@ func (m *Member) apply(kind Kind, namespace, name string, body []byte, manager s
 	return code, stored, nil
 }
 
-func (m *Member) patch(kind Kind, live *unstructured.Unstructured, body []byte, manager string) (int, any, *apierrors.StatusError) {
+func (m *Member) patch(kind Kind, live *unstructured.Unstructured, body []byte, form types.PatchType, manager string) (int, any, *apierrors.StatusError) {
 	before, err := json.Marshal(live.Object)
 	if err != nil {
 		return 0, nil, apierrors.NewInternalError(err)
 	}
-	after, err := jsonpatch.MergePatch(before, body)
+	after, err := merge(kind, before, body, form)
 	if err != nil {
 		return 0, nil, apierrors.NewBadRequest(err.Error())
 	}
@@ -229,6 +230,16 @@ func (m *Member) patch(kind Kind, live *unstructured.Unstructured, body []byte, 
 		return 0, nil, apierrors.NewInternalError(err)
 	}
 	return http.StatusOK, stored, nil
+}
+
+// merge merges a patch as it says, strategically where the kind has a strategy.
+func merge(kind Kind, before, patch []byte, form types.PatchType) ([]byte, error) {
+	if form == types.StrategicMergePatchType {
+		if typed, err := scheme.Scheme.New(kind.GroupVersionKind); err == nil {
+			return strategicpatch.StrategicMergePatch(before, patch, typed)
+		}
+	}
+	return jsonpatch.MergePatch(before, patch)
 }
 
 func (m *Member) delete(kind Kind, live *unstructured.Unstructured, body []byte) (int, any, *apierrors.StatusError) {

@@ -22,7 +22,7 @@ import (
 const patience = 60 * time.Second
 
 // start runs an API server and a controller manager with its own identity.
-func start(t *testing.T) *harness.APIServer {
+func start(t *testing.T, options ...func(*manager.Config)) *harness.APIServer {
 	t.Helper()
 	fleet := harness.StartAPIServer(t, "")
 	config, err := manager.NewConfig(fleet.ConfigFor(t, "controller-manager"))
@@ -34,6 +34,9 @@ func start(t *testing.T) *harness.APIServer {
 	config.Kube.SAController.RootCAFile = filepath.Join(pki, "ca.crt")
 	config.Kube.CSRSigningController.ClusterSigningCertFile = filepath.Join(pki, "ca.crt")
 	config.Kube.CSRSigningController.ClusterSigningKeyFile = filepath.Join(pki, "ca.key")
+	for _, option := range options {
+		option(config)
+	}
 	controllers, err := manager.New(config)
 	if err != nil {
 		t.Fatal(err)
