@@ -36,23 +36,40 @@ test: ## Run all tests: unit, integration, end-to-end (needs only Go).
 	@$(MAKE) --no-print-directory test-integration
 	@$(MAKE) --no-print-directory test-e2e
 
+# What is checked by "verify" is not checked again, and nobody debugs test binaries.
+TEST_FLAGS := -vet=off -ldflags='-s -w'
+
 .PHONY: test-unit
 test-unit: ## Run the unit tests.
 	@echo "==> unit tests"
-	go test -timeout 10m $(UNIT_PKGS)
+	go test -timeout 10m $(TEST_FLAGS) -p 3 -parallel 8 $(UNIT_PKGS)
 
 .PHONY: test-integration
 test-integration: ## Run the tests with an API server and etcd in the process.
 	@echo "==> integration tests"
-	go test -timeout 10m ./test/integration/...
+	go test -timeout 10m $(TEST_FLAGS) -p 3 -parallel 4 ./test/integration/...
 
-# Not all at once: each program of Kubernetes takes inotify instances, of which a
-# user has 128 by default.
-.PHONY: test-e2e
+# End-to-end tests wait more than they compute, so two streams of them run side by
+# side; see test/e2e/doc.go. There are at most eight members at a time: each program
+# of Kubernetes takes inotify instances, of which a user has 128 by default.
+E2E_APART  := ^(TestPartition|TestRotation|TestUnjoin)$$
+E2E        := cd test/e2e && ../../_bin/fleet-e2e.test -test.timeout 20m -test.v -test.parallel 6
+E2E_SECOND := ./test/e2e/syncer ./test/e2e/webhook
+E2E_FIRST   = ./test/e2e/placement $$(go list ./test/testbed/... ./test/e2e/... | grep -vE '/test/e2e(/placement|/syncer|/webhook)?$$')
+
+.PHONY: test-e2e test-e2e-first test-e2e-second
 test-e2e: build binaries ## Run the tests against real member clusters.
-	@echo "==> end-to-end tests against real members (logs of all processes: _run/e2e)"
-	go test -timeout 20m -v -parallel 6 ./test/e2e
-	go test -timeout 20m -v -p 2 ./test/e2e/placement $$(go list ./test/testbed/... ./test/e2e/... | grep -vE '/test/e2e(/placement)?$$')
+	@echo "==> end-to-end tests against real members (logs of all processes: _run/e2e*)"
+	go test -c $(TEST_FLAGS) -o _bin/fleet-e2e.test ./test/e2e
+	@$(MAKE) --no-print-directory -j2 test-e2e-first test-e2e-second
+
+test-e2e-first:
+	$(E2E) -dir _run/e2e-apart -test.run '$(E2E_APART)'
+	go test -timeout 20m -v $(TEST_FLAGS) -p 2 $(E2E_FIRST)
+
+test-e2e-second:
+	$(E2E) -test.skip '$(E2E_APART)'
+	go test -timeout 20m -v $(TEST_FLAGS) -p 1 $(E2E_SECOND)
 
 .PHONY: test-long
 test-long: build binaries-old ## Run the tests of failures and of every kind that take long (about an hour); not part of "test".

@@ -16,6 +16,11 @@
 // Tests that kill the fleet, change who its members are or measure that nothing
 // happens are sequential; the others call t.Parallel and so run after them.
 //
+// The sequential ones wait for most of their time. Therefore "make test" runs those of
+// E2E_APART in the Makefile over a bed of their own (flag -dir), beside all others.
+// Files are in the order that goes well with that: nothing happens (idle_test.go)
+// while the latencies of TestPartition are measured.
+//
 // What "like a cluster" means is not written down here when a real cluster can be
 // asked: such tests do the same to a namespace of a member that the fleet does not
 // know (see newReference) and compare.

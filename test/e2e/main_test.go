@@ -6,25 +6,21 @@ package e2e
 import (
 	"context"
 	"errors"
-	"fmt"
+	"flag"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"k8s.io/client-go/kubernetes"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	"fleet.dev/fleet/test/e2e/witness"
 	"fleet.dev/fleet/test/testbed"
-	"fleet.dev/fleet/test/testbed/toolchain"
+	"fleet.dev/fleet/test/testbed/suite"
 )
 
-const (
-	// setUpTimeout bounds the start of everything, tearDownTimeout its end.
-	setUpTimeout    = 4 * time.Minute
-	tearDownTimeout = time.Minute
-)
+// bedDir is where the bed is, so that two runs can be side by side.
+var bedDir = flag.String("dir", "_run/e2e", "directory of the test bed in the repository")
 
 // bed is what all tests of a run share. TestMain sets it.
 var bed *environment
@@ -53,73 +49,30 @@ type member struct {
 }
 
 func TestMain(m *testing.M) {
-	os.Exit(run(m))
+	flag.Parse()
+	os.Exit(suite.Main(m, *bedDir, setUp))
 }
 
-func run(m *testing.M) int {
-	e, err := setUp(context.Background())
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "set up the end-to-end tests:", err)
-		return 1
+func setUp(ctx context.Context, b suite.Bed) error {
+	e := &environment{repo: b.Repo, bin: b.Bin, dir: b.Dir, bed: b.Bed}
+	if err := errors.Join(os.RemoveAll(e.auditDir()), os.MkdirAll(e.auditDir(), 0o700)); err != nil {
+		return err
 	}
-	bed = e
-	code := m.Run()
-	if err := e.tearDown(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, "tear down the end-to-end tests:", err)
-		return max(code, 1)
-	}
-	return code
-}
-
-func setUp(ctx context.Context) (_ *environment, err error) {
-	ctx, cancel := context.WithTimeout(ctx, setUpTimeout)
-	defer cancel()
-	repo, err := toolchain.Repo(".")
-	if err != nil {
-		return nil, err
-	}
-	e := &environment{repo: repo, bin: filepath.Join(repo, "_bin"), dir: filepath.Join(repo, "_run", "e2e")}
-	if err := e.open(ctx); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, e.tearDown(context.WithoutCancel(ctx)))
-		}
-	}()
 	if err := e.startFleet(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	for _, config := range []testbed.MemberConfig{{Name: "member1", Nodes: 2}, {Name: "member2", Nodes: 2, DialsOut: true}} {
 		m, err := e.startMember(ctx, config)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		e.members = append(e.members, m)
 		if err := e.fleet.Join(ctx, m.Member); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return e, e.fleet.AwaitReady(ctx, e.members[0].Member, e.members[1].Member)
-}
-
-// open makes a new bed in place of what the last run left.
-func (e *environment) open(ctx context.Context) error {
-	config := testbed.Config{Dir: e.dir, Bin: e.bin, Report: func(line string) { fmt.Fprintln(os.Stderr, line) }}
-	last, err := testbed.Open(ctx, config)
-	if err != nil {
-		return err
-	}
-	if err := last.Destroy(ctx); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(e.auditDir()); err != nil {
-		return err
-	}
-	if e.bed, err = testbed.Open(ctx, config); err != nil {
-		return err
-	}
-	return os.MkdirAll(e.auditDir(), 0o700)
+	bed = e
+	return e.fleet.AwaitReady(ctx, e.members[0].Member, e.members[1].Member)
 }
 
 func (e *environment) auditDir() string { return filepath.Join(e.dir, "audit") }
@@ -168,10 +121,4 @@ func (e *environment) startMember(ctx context.Context, config testbed.MemberConf
 		return nil, err
 	}
 	return &member{Member: m, memberClient: memberClient, audit: audit}, nil
-}
-
-func (e *environment) tearDown(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, tearDownTimeout)
-	defer cancel()
-	return errors.Join(e.bed.Stop(ctx), e.bed.Close())
 }

@@ -5,13 +5,10 @@ package placement
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,16 +19,11 @@ import (
 
 	fleetclient "fleet.dev/fleet/pkg/generated/clientset/versioned"
 	"fleet.dev/fleet/test/testbed"
-	"fleet.dev/fleet/test/testbed/toolchain"
+	"fleet.dev/fleet/test/testbed/suite"
 )
 
-const (
-	// setUpTimeout bounds the start of everything, tearDownTimeout its end.
-	setUpTimeout    = 4 * time.Minute
-	tearDownTimeout = time.Minute
-	// together is how many cases run side by side: they wait most of the time.
-	together = "12"
-)
+// together is how many cases run side by side: they wait most of the time.
+const together = "12"
 
 // Names of the members, as in the package comment.
 const (
@@ -94,7 +86,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(run(m))
+	os.Exit(suite.Main(m, "_run/e2e-placement", setUp))
 }
 
 // runTogether has more cases run side by side than there are processors, unless
@@ -108,42 +100,12 @@ func runTogether() error {
 	return flag.Set("test.parallel", together)
 }
 
-func run(m *testing.M) int {
-	e, err := setUp(context.Background())
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "set up the end-to-end tests of placement:", err)
-		return 1
+func setUp(ctx context.Context, b suite.Bed) error {
+	bed = &environment{dir: b.Dir, bin: b.Bin, bed: b.Bed}
+	if err := bed.startFleet(ctx); err != nil {
+		return err
 	}
-	bed = e
-	code := m.Run()
-	if err := e.tearDown(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, "tear down the end-to-end tests of placement:", err)
-		return max(code, 1)
-	}
-	return code
-}
-
-func setUp(ctx context.Context) (_ *environment, err error) {
-	ctx, cancel := context.WithTimeout(ctx, setUpTimeout)
-	defer cancel()
-	repo, err := toolchain.Repo(".")
-	if err != nil {
-		return nil, err
-	}
-	e := &environment{dir: filepath.Join(repo, "_run", "e2e-placement"), bin: filepath.Join(repo, "_bin")}
-	e.bed, err = testbed.OpenEmpty(ctx, testbed.Config{Dir: e.dir, Bin: e.bin, Report: func(line string) { fmt.Fprintln(os.Stderr, line) }})
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, e.tearDown(context.WithoutCancel(ctx)))
-		}
-	}()
-	if err := e.startFleet(ctx); err != nil {
-		return nil, err
-	}
-	return e, e.startMembers(ctx)
+	return bed.startMembers(ctx)
 }
 
 func (e *environment) startFleet(ctx context.Context) (err error) {
@@ -220,10 +182,4 @@ func nodesFor(member string) []testbed.NodeConfig {
 		}
 	}
 	return out
-}
-
-func (e *environment) tearDown(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, tearDownTimeout)
-	defer cancel()
-	return errors.Join(e.bed.Stop(ctx), e.bed.Close())
 }

@@ -24,8 +24,6 @@ const (
 	// patience is how long something may take before a case fails. It takes a
 	// second or two; the rest is room for a machine that does other things.
 	patience = 90 * time.Second
-	// pollInterval is how often fleet and members are looked at.
-	pollInterval = 250 * time.Millisecond
 	// calm is how long something that must not happen is given to happen, after
 	// a probe has shown that it could have.
 	calm = time.Second

@@ -5,21 +5,13 @@ package webhook
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"fleet.dev/fleet/test/testbed"
-	"fleet.dev/fleet/test/testbed/toolchain"
-)
-
-const (
-	// setUpTimeout bounds the start of everything, tearDownTimeout its end.
-	setUpTimeout    = 4 * time.Minute
-	tearDownTimeout = time.Minute
+	"fleet.dev/fleet/test/testbed/suite"
 )
 
 // bed is what the tests share. TestMain sets it.
@@ -41,70 +33,34 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(run(m))
+	os.Exit(suite.Main(m, "_run/e2e-webhook", setUp))
 }
 
-func run(m *testing.M) int {
-	e, err := setUp(context.Background())
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "set up the end-to-end tests of webhooks:", err)
-		return 1
-	}
-	bed = e
-	code := m.Run()
-	if err := e.tearDown(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, "tear down the end-to-end tests of webhooks:", err)
-		return max(code, 1)
-	}
-	return code
-}
-
-func setUp(ctx context.Context) (_ *environment, err error) {
-	ctx, cancel := context.WithTimeout(ctx, setUpTimeout)
-	defer cancel()
-	repo, err := toolchain.Repo(".")
-	if err != nil {
-		return nil, err
-	}
+func setUp(ctx context.Context, b suite.Bed) error {
 	program, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	e := &environment{dir: filepath.Join(repo, "_run", "e2e-webhook"), bin: filepath.Join(repo, "_bin")}
-	e.bed, err = testbed.OpenEmpty(ctx, testbed.Config{Dir: e.dir, Bin: e.bin, Report: func(line string) { fmt.Fprintln(os.Stderr, line) }})
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, e.tearDown(context.WithoutCancel(ctx)))
-		}
-	}()
-	if e.fleet, err = e.bed.StartFleet(ctx, testbed.FleetConfig{}); err != nil {
-		return nil, err
+	bed = &environment{dir: b.Dir, bin: b.Bin, bed: b.Bed}
+	if bed.fleet, err = bed.bed.StartFleet(ctx, testbed.FleetConfig{}); err != nil {
+		return err
 	}
 	var configs []testbed.MemberConfig
 	for name, dialsOut := range map[string]bool{"member1": false, "member2": true} {
 		configs = append(configs, testbed.MemberConfig{
-			Name: name, Nodes: 1, DialsOut: dialsOut, PortForward: []string{program, relayCommand, e.socket(name)},
+			Name: name, Nodes: 1, DialsOut: dialsOut, PortForward: []string{program, relayCommand, bed.socket(name)},
 		})
 	}
-	if e.members, err = e.bed.StartMembers(ctx, configs...); err != nil {
-		return nil, err
+	if bed.members, err = bed.bed.StartMembers(ctx, configs...); err != nil {
+		return err
 	}
-	for _, m := range e.members {
-		if err := e.fleet.Join(ctx, m); err != nil {
-			return nil, err
+	for _, m := range bed.members {
+		if err := bed.fleet.Join(ctx, m); err != nil {
+			return err
 		}
 	}
-	return e, e.fleet.AwaitReady(ctx, e.members...)
+	return bed.fleet.AwaitReady(ctx, bed.members...)
 }
 
 // socket is where what runs in the Pods of a member listens.
 func (e *environment) socket(member string) string { return filepath.Join(e.dir, member+".sock") }
-
-func (e *environment) tearDown(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, tearDownTimeout)
-	defer cancel()
-	return errors.Join(e.bed.Stop(ctx), e.bed.Close())
-}

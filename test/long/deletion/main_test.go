@@ -6,11 +6,9 @@ package deletion
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -19,16 +17,11 @@ import (
 	fleetclient "fleet.dev/fleet/pkg/generated/clientset/versioned"
 	"fleet.dev/fleet/test/e2e/witness"
 	"fleet.dev/fleet/test/testbed"
-	"fleet.dev/fleet/test/testbed/toolchain"
+	"fleet.dev/fleet/test/testbed/suite"
 )
 
-const (
-	// setUpTimeout bounds the start of everything, tearDownTimeout its end.
-	setUpTimeout    = 6 * time.Minute
-	tearDownTimeout = time.Minute
-	// nodes of each member; each has room for 110 Pods.
-	nodes = 6
-)
+// nodes of each member; each has room for 110 Pods.
+const nodes = 6
 
 // bed is what all tests share. TestMain sets it.
 var bed *environment
@@ -59,57 +52,28 @@ type member struct {
 	audit witness.AuditLog
 }
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) { os.Exit(suite.Main(m, "_run/long-deletion", setUp)) }
 
-func run(m *testing.M) int {
-	e, err := setUp(context.Background())
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "set up the tests of deletion:", err)
-		return 1
-	}
-	bed = e
-	code := m.Run()
-	if err := e.tearDown(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, "tear down the tests of deletion:", err)
-		return max(code, 1)
-	}
-	return code
-}
-
-func setUp(ctx context.Context) (_ *environment, err error) {
-	ctx, cancel := context.WithTimeout(ctx, setUpTimeout)
-	defer cancel()
-	repo, err := toolchain.Repo(".")
-	if err != nil {
-		return nil, err
-	}
-	e := &environment{dir: filepath.Join(repo, "_run", "long-deletion")}
-	config := testbed.Config{Dir: e.dir, Bin: filepath.Join(repo, "_bin"), Report: func(line string) { fmt.Fprintln(os.Stderr, line) }}
-	if e.bed, err = testbed.OpenEmpty(ctx, config); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, e.tearDown(context.WithoutCancel(ctx)))
-		}
-	}()
+func setUp(ctx context.Context, b suite.Bed) (err error) {
+	e := &environment{dir: b.Dir, bed: b.Bed}
 	if e.fleet, err = e.bed.StartFleet(ctx, testbed.FleetConfig{}); err != nil {
-		return nil, err
+		return err
 	}
 	if err := e.connect(); err != nil {
-		return nil, err
+		return err
 	}
 	for _, config := range []testbed.MemberConfig{{Name: "near", Nodes: nodes}, {Name: "far", Nodes: nodes, DialsOut: true}} {
 		m, err := e.startMember(ctx, config)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		e.members = append(e.members, m)
 		if err := e.fleet.Join(ctx, m.Member); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return e, e.ready(ctx)
+	bed = e
+	return e.ready(ctx)
 }
 
 // connect makes the clients of the fleet, anew after it got other certificates.
@@ -157,10 +121,4 @@ func newClients(config *rest.Config) (clients, error) {
 	}
 	fleet, err := fleetclient.NewForConfig(config)
 	return clients{kube: kube, objects: objects, fleet: fleet}, err
-}
-
-func (e *environment) tearDown(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, tearDownTimeout)
-	defer cancel()
-	return errors.Join(e.bed.Stop(ctx), e.bed.Close())
 }

@@ -15,16 +15,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
+	"fleet.dev/fleet/test/testbed/suite"
 )
 
 const (
 	// patience is how long something may take before a test gives up.
 	patience = 5 * time.Minute
-	// pollInterval is how often the outside world is looked at.
-	pollInterval = 100 * time.Millisecond
 	// together is how many requests a test makes at a time.
 	together = 20
 )
@@ -39,7 +37,7 @@ func newNamespace(t *testing.T, name string) {
 		if err := bed.kube.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 			t.Error(err)
 		}
-		if err := await(ctx, patience, func(ctx context.Context) error { return checkNoNamespace(ctx, name) }); err != nil {
+		if err := suite.Await(ctx, patience, func(ctx context.Context) error { return checkNoNamespace(ctx, name) }); err != nil {
 			t.Errorf("wait for namespace %s to go: %v", name, err)
 		}
 	})
@@ -173,25 +171,8 @@ func runningPods(ctx context.Context, m *member, namespace string) (map[types.UI
 func eventually(t *testing.T, what string, check func(context.Context) error) time.Duration {
 	t.Helper()
 	began := time.Now()
-	if err := await(t.Context(), patience, check); err != nil {
+	if err := suite.Await(t.Context(), patience, check); err != nil {
 		t.Fatalf("wait for %s: %v", what, err)
 	}
 	return time.Since(began).Round(10 * time.Millisecond)
-}
-
-func await(ctx context.Context, within time.Duration, check func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	var last error
-	err := wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
-		err := check(ctx)
-		if ctx.Err() == nil || last == nil {
-			last = err
-		}
-		return err == nil, nil
-	})
-	if err != nil {
-		return fmt.Errorf("not within %s: %w", within, last)
-	}
-	return nil
 }

@@ -20,7 +20,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -29,6 +28,7 @@ import (
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	"fleet.dev/fleet/test/e2e/witness"
 	"fleet.dev/fleet/test/testbed"
+	"fleet.dev/fleet/test/testbed/suite"
 	"fleet.dev/fleet/test/testbed/toolchain"
 )
 
@@ -37,8 +37,6 @@ var period = flag.Duration("period", 10*time.Minute, "how long the managers act"
 const (
 	// patience is how long something may take before the test fails.
 	patience = 2 * time.Minute
-	// pollInterval is how often the member is looked at.
-	pollInterval = 250 * time.Millisecond
 	// injectEvery, labelEvery, loadEvery and tamperEvery are the times between two writes of
 	// each manager. What is tampered with lasts a minute at least, so that it is no dispute.
 	injectEvery = 7 * time.Second
@@ -145,18 +143,7 @@ func create(t *testing.T, objects dynamic.Interface, resource schema.GroupVersio
 // eventually fails the test unless check succeeds in time.
 func eventually(t *testing.T, what string, check func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	var last error
-	err := wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
-		if err := check(ctx); ctx.Err() == nil || last == nil {
-			last = err
-		}
-		return last == nil, nil
-	})
-	if err != nil {
-		t.Fatalf("wait for %s: not within %s: %v", what, patience, last)
-	}
+	suite.Eventually(t, patience, what, check)
 }
 
 const (
