@@ -93,14 +93,14 @@ type reporter struct {
 	mu sync.Mutex
 	// pending are to be sent.
 	pending map[string]report
-	// acknowledged are the hashes of what the fleet has.
-	acknowledged map[string]uint64
+	// sent are the hashes of what the fleet has or is about to get.
+	sent map[string]uint64
 }
 
 func newReporter(feedbacks workclient.WorkFeedbackInterface, clock clock.WithTicker, dropped func(work string)) *reporter {
 	return &reporter{
 		feedbacks: feedbacks, clock: clock, dropped: dropped, wake: make(chan struct{}, 1),
-		pending: map[string]report{}, acknowledged: map[string]uint64{},
+		pending: map[string]report{}, sent: map[string]uint64{},
 	}
 }
 
@@ -109,7 +109,7 @@ func (r *reporter) add(report report) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	name := report.item.Name
-	if hash, ok := r.acknowledged[name]; ok && hash == report.hash {
+	if hash, ok := r.sent[name]; ok && hash == report.hash {
 		delete(r.pending, name)
 		return
 	}
@@ -131,7 +131,7 @@ func (r *reporter) forget(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.pending, name)
-	delete(r.acknowledged, name)
+	delete(r.sent, name)
 }
 
 func (r *reporter) ring() {
@@ -237,7 +237,6 @@ func (r *reporter) sendEach(ctx context.Context, batch []report) error {
 		err := r.send(ctx, batch[i:i+1])
 		if refusedWhole(err) {
 			klog.FromContext(ctx).Error(err, "Fleet refuses feedback on work", "work", report.item.Name)
-			r.acknowledge(report)
 			continue
 		}
 		if err != nil {
@@ -270,7 +269,8 @@ func (r *reporter) send(ctx context.Context, batch []report) error {
 	return r.settle(ctx, batch, answer.Status.Results)
 }
 
-// take removes a batch from what is pending and due.
+// take removes a batch from what is pending and due, to be sent. From then on the
+// fleet may have it, and not what it had before.
 func (r *reporter) take() []report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -287,6 +287,7 @@ func (r *reporter) take() []report {
 		bytes += report.size
 		batch = append(batch, report)
 		delete(r.pending, name)
+		r.sent[name] = report.hash
 	}
 	return batch
 }
@@ -296,6 +297,7 @@ func (r *reporter) restore(batch []report) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, report := range batch {
+		delete(r.sent, report.item.Name)
 		if _, ok := r.pending[report.item.Name]; !ok {
 			r.pending[report.item.Name] = report
 		}
@@ -303,11 +305,11 @@ func (r *reporter) restore(batch []report) {
 	r.ring()
 }
 
-// acknowledge remembers that the report needs not be sent again.
-func (r *reporter) acknowledge(report report) {
+// unsend forgets what was sent of a work: the fleet did not want it.
+func (r *reporter) unsend(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.acknowledged[report.item.Name] = report.hash
+	delete(r.sent, name)
 }
 
 // settle takes note of the answers. It returns an error when the fleet could not
@@ -321,11 +323,11 @@ func (r *reporter) settle(ctx context.Context, batch []report, results []workv1a
 	for i, report := range batch {
 		switch result := results[i]; {
 		case result.Accepted:
-			r.acknowledge(report)
 		case result.Reason == workv1alpha1.FeedbackFailed:
 			again = append(again, report)
 		default:
 			klog.FromContext(ctx).V(4).Info("Feedback was dropped", "work", report.item.Name, "reason", result.Reason, "message", result.Message)
+			r.unsend(report.item.Name)
 			r.dropped(report.item.Name)
 		}
 	}

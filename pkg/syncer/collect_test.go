@@ -220,6 +220,44 @@ func TestReporterRetries(t *testing.T) {
 	})
 }
 
+// What an object goes back to while the fleet is told of what came between is news.
+func TestReporterToAndFro(t *testing.T) {
+	const underway = 100 * time.Millisecond
+	lost := false
+	in := &intake{fail: func([]workv1alpha1.FeedbackItem) error {
+		time.Sleep(underway)
+		if lost {
+			lost = false
+			return errors.New("connection reset") // the fleet has it all the same
+		}
+		return nil
+	}}
+	reporting(t, in, func(add func(string, string), _ *[]string) {
+		add("a", "ready")
+		pass(time.Second)
+		expect(t, in, "at first", []string{"a=ready"})
+		add("a", "not ready")
+		pass(batchWindow + underway/2)
+		add("a", "ready")
+		pass(time.Second)
+		expect(t, in, "it is ready again while it is told not to be", []string{"a=not ready"}, []string{"a=ready"})
+
+		add("a", "not ready")
+		pass(batchWindow + underway/2)
+		add("a", "ready")
+		add("a", "not ready")
+		pass(time.Second)
+		expect(t, in, "it is as is being told", []string{"a=not ready"})
+
+		in.change(func() { lost = true })
+		add("a", "ready")
+		pass(batchWindow + underway/2)
+		add("a", "not ready")
+		pass(time.Minute)
+		expect(t, in, "it is as before, and what came between may have arrived", []string{"a=ready"}, []string{"a=not ready"})
+	})
+}
+
 func TestReporterAnswers(t *testing.T) {
 	reasons := map[string]string{"failed": workv1alpha1.FeedbackFailed, "stale": workv1alpha1.FeedbackStale}
 	in := &intake{answer: func(item workv1alpha1.FeedbackItem) workv1alpha1.FeedbackResult {
