@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	aggregatorscheme "k8s.io/kube-aggregator/pkg/apiserver/scheme"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
@@ -92,6 +93,7 @@ func newFleetGroups(peers bool) *fleetGroups {
 	capture := derived.NewCapture(legacyscheme.Scheme, apiextensionsapiserver.Scheme, aggregatorscheme.Scheme)
 	f := &fleetGroups{capture: capture, members: members.New(clock.RealClock{}), peers: peers}
 	f.reach = newProjectedMembers(f.members)
+	f.reach.turned = f.resyncMember
 	f.engine = derived.NewEngine(capture, derived.Options{
 		// Status follows from a decision also where no member reports, and a crash
 		// between two writes is made good after the next start.
@@ -108,6 +110,17 @@ func newFleetGroups(peers bool) *fleetGroups {
 		},
 	})
 	return f
+}
+
+// resyncMember has the status be made anew of all that a member has, when it is not heard
+// from any more, or again.
+func (f *fleetGroups) resyncMember(member string) {
+	if f.sink.Intake == nil {
+		return
+	}
+	for _, binding := range f.engine.Bindings(clusterv1alpha1.MemberNamespace(member)) {
+		f.sink.Resync(binding)
+	}
 }
 
 // sink is where reports of members go; it exists before the intake, which needs
@@ -147,7 +160,7 @@ func (f *fleetGroups) install(server *controlplaneapiserver.Server) error {
 		return err
 	}
 	if err := generic.AddPostStartHook("fleet/feedback-intake", func(hook genericapiserver.PostStartHookContext) error {
-		go runUntilDone(hook, f.sink.Run)
+		go runUntilDone(hook, f.runIntake)
 		return nil
 	}); err != nil {
 		return err
@@ -175,6 +188,13 @@ func (f *fleetGroups) followCustomizations(generic *genericapiserver.GenericAPIS
 		informers.StartWithContext(hook)
 		return nil
 	})
+}
+
+// runIntake runs the intake, once it is known which members are heard from: what it makes
+// before would be made anew.
+func (f *fleetGroups) runIntake(ctx context.Context) error {
+	cache.WaitForCacheSync(ctx.Done(), f.reach.synced)
+	return f.sink.Run(ctx)
 }
 
 // runUntilDone runs a part of the server that only returns when told to stop.
@@ -205,6 +225,8 @@ func (f *fleetGroups) newIntake(loopback *rest.Config) (*feedback.Intake, error)
 		Templates: feedback.NewTemplates(client, newMapper(found)),
 		Failures:  f.failures,
 		Peers:     f.peers,
+
+		Unreachable: f.reach.unreachable,
 
 		Interpreter: f.interpretations.Interpreter,
 	})

@@ -199,6 +199,8 @@ type projectedMembers struct {
 
 	clusters cache.Indexer
 	synced   cache.InformerSynced
+	// turned is called when a member is not heard from any more, or again.
+	turned func(member string)
 
 	mu      sync.Mutex
 	changed chan struct{} // guarded by mu
@@ -207,7 +209,7 @@ type projectedMembers struct {
 var _ projection.Members = &projectedMembers{}
 
 func newProjectedMembers(ways *members.Members) *projectedMembers {
-	return &projectedMembers{ways: ways, as: &user.DefaultInfo{Name: wellknown.UserAPIServer}, changed: make(chan struct{})}
+	return &projectedMembers{ways: ways, as: &user.DefaultInfo{Name: wellknown.UserAPIServer}, turned: func(string) {}, changed: make(chan struct{})}
 }
 
 // install has Clusters be watched with the server.
@@ -230,10 +232,19 @@ func (m *projectedMembers) install(server *genericapiserver.GenericAPIServer) er
 func (m *projectedMembers) watch(clusters cache.SharedIndexInformer) error {
 	m.clusters, m.synced = clusters.GetIndexer(), clusters.HasSynced
 	_, err := clusters.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { m.notify() },
+		AddFunc: func(added any) {
+			m.notify()
+			if shown := shownMember(added); shown.Unready != "" {
+				m.turned(shown.Name)
+			}
+		},
 		UpdateFunc: func(before, after any) {
-			if shownMember(before) != shownMember(after) || !sameMetrics(before, after) {
+			old, shown := shownMember(before), shownMember(after)
+			if old != shown || !sameMetrics(before, after) {
 				m.notify()
+			}
+			if (old.Unready == "") != (shown.Unready == "") {
+				m.turned(shown.Name)
 			}
 		},
 		DeleteFunc: func(any) { m.notify() },
@@ -246,6 +257,12 @@ func (m *projectedMembers) notify() {
 	defer m.mu.Unlock()
 	close(m.changed)
 	m.changed = make(chan struct{})
+}
+
+// unreachable says whether nobody hears from a member.
+func (m *projectedMembers) unreachable(name string) bool {
+	object, ok, err := m.clusters.GetByKey(name)
+	return err == nil && ok && shownMember(object).Unready != ""
 }
 
 // Clusters implements projection.Members: those that were accepted.

@@ -128,6 +128,19 @@ func (e *Engine) Get(namespace, name string) (*work.Work, bool) {
 	return found.Object, true
 }
 
+// Bindings returns those that the works in a member's namespace are rendered from, as
+// they are now in this process.
+func (e *Engine) Bindings(namespace string) []types.NamespacedName {
+	works, _ := e.ledger.Snapshot()
+	prefix := namespace + "/"
+	var found []types.NamespacedName
+	for _, entry := range ledger.Collect(works, prefix, prefix, true) {
+		binding := entry.Object.Spec.Binding
+		found = append(found, types.NamespacedName{Namespace: binding.Namespace, Name: binding.Name})
+	}
+	return found
+}
+
 // storage returns the storage.Interface for a registry of works.
 func (e *Engine) storage(resourcePrefix string, newFunc func() runtime.Object) storage.Interface {
 	return &worksStorage{engine: e, prefix: resourcePrefix, newFunc: newFunc}

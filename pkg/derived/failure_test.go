@@ -375,6 +375,13 @@ func TestClusterScoped(t *testing.T) {
 	if got, ok := f.engine.Get(memberNamespace("m1"), workv1alpha1.WorkName("", "shop-namespace")); !ok || got.Spec.Binding.Name != "shop-namespace" {
 		t.Errorf("Engine.Get = %v, %t, want the work", got, ok)
 	}
+	want := []types.NamespacedName{{Name: "shop-namespace"}}
+	if diff := cmp.Diff(want, f.engine.Bindings(memberNamespace("m1"))); diff != "" {
+		t.Errorf("bindings of a member are those of the works in its namespace: -want +got:\n%s", diff)
+	}
+	if got := f.engine.Bindings(memberNamespace("m")); len(got) > 0 {
+		t.Errorf("a member has none of another one whose name begins alike: got %v", got)
+	}
 }
 
 // TestPanic lets decoding panic: the works stay and others are served.

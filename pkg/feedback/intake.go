@@ -66,6 +66,9 @@ type Options struct {
 	// Interpreter returns what makes the status of custom resources now. When it changes
 	// Reinterpret is to be called. Nil leaves them to the rule for all kinds.
 	Interpreter func() *interpreter.Interpreter
+	// Unreachable says whether nobody hears from a member at present. When that changes
+	// Resync is to be called for its bindings. Nil means that all are heard from.
+	Unreachable func(member string) bool
 	// Window is how long reports on a binding gather while there is little to do.
 	// Default 100 ms.
 	Window time.Duration
@@ -129,6 +132,9 @@ func New(options Options) (*Intake, error) {
 	}
 	if options.Interpreter == nil {
 		options.Interpreter = func() *interpreter.Interpreter { return nil }
+	}
+	if options.Unreachable == nil {
+		options.Unreachable = func(string) bool { return false }
 	}
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}

@@ -467,6 +467,44 @@ func TestResync(t *testing.T) {
 	})
 }
 
+// TestUnreachable loses a member and finds it again, without a report of it.
+func TestUnreachable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newEtcd()
+		store.putBinding(bindingOf("a", "b"))
+		store.putTemplate(deploymentOf(4))
+		var lost atomic.Bool
+		intake, stop := run(t, &server{etcd: store}, func(o *feedback.Options) {
+			o.Unreachable = func(member string) bool { return member == "b" && lost.Load() }
+		})
+		defer stop()
+		for _, member := range []string{"a", "b"} {
+			if _, err := intake.Accept(t.Context(), member, []workv1alpha1.FeedbackItem{ready(2)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		bindings := store.count(store.writes, "binding")
+		for _, step := range []struct {
+			reason string
+			lost   bool
+			want   int64
+		}{
+			{"what is ready in a member that nobody hears from is nothing to rely on", true, 2},
+			{"it is what it was when the member is heard from again", false, 4},
+		} {
+			lost.Store(step.lost)
+			intake.Resync(web)
+			time.Sleep(2 * time.Second)
+			if got := readyReplicas(store.template("web")); got != step.want {
+				t.Errorf("%s: want %d ready, got %d", step.reason, step.want, got)
+			}
+		}
+		if got := store.count(store.writes, "binding"); got != bindings {
+			t.Errorf("the binding says what the member said last: it was written %d times more", got-bindings)
+		}
+	})
+}
+
 // TestDeadline lets a rollout run into its progress deadline though nobody reports
 // anything any more.
 func TestDeadline(t *testing.T) {

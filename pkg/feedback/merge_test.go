@@ -150,7 +150,7 @@ func TestMergeAggregates(t *testing.T) {
 	if diff := cmp.Diff(want, binding.Status.AggregatedStatus); diff != "" {
 		t.Errorf("one item per member, sorted; none of members that left, or about another template: -want +got:\n%s", diff)
 	}
-	members, err := membersOf(binding)
+	members, err := membersOf(binding, func(string) bool { return false })
 	if err != nil || len(members) != 2 || members[0].Cluster != "b" || !members[0].Applied || members[1].Applied {
 		t.Errorf("a member being evicted is not counted on: got %v, %v", members, err)
 	}
@@ -272,7 +272,7 @@ func TestMergeStuckDeletion(t *testing.T) {
 			if got := binding.Status.Conditions[0].Message; got != tc.message {
 				t.Errorf("%s: FullyApplied says %q, want %q", tc.reason, got, tc.message)
 			}
-			members, err := membersOf(binding)
+			members, err := membersOf(binding, func(string) bool { return false })
 			for _, member := range members {
 				if member.AppliedReason != "" {
 					t.Errorf("%s: the rollup counts %+v", tc.reason, member)

@@ -45,7 +45,7 @@ func (i *Intake) rollUp(ctx context.Context, name types.NamespacedName, binding 
 	}
 	live := false
 	for range maxAttempts {
-		members, err := membersOf(binding)
+		members, err := membersOf(binding, i.options.Unreachable)
 		if err != nil || !rollup.Needed(kindOf(resource), members) {
 			return 0, err
 		}
@@ -162,14 +162,14 @@ func (i *Intake) writeTemplate(ctx context.Context, name types.NamespacedName, d
 // membersOf returns what the members that are to run the template reported about
 // it. Those with a tombstone run something else, and those being evicted are not
 // counted on any more.
-func membersOf(binding workv1alpha1.Binding) ([]rollup.Member, error) {
+func membersOf(binding workv1alpha1.Binding, unreachable func(member string) bool) ([]rollup.Member, error) {
 	spec, status := binding.GetSpec(), binding.GetStatus()
 	var members []rollup.Member
 	for _, cluster := range targets(spec) {
 		if buried(spec, cluster.Name) {
 			continue
 		}
-		member := rollup.Member{Cluster: cluster.Name, Replicas: cluster.Replicas, Total: spec.Replicas, Health: health.Unknown}
+		member := rollup.Member{Cluster: cluster.Name, Replicas: cluster.Replicas, Total: spec.Replicas, Health: health.Unknown, Unreachable: unreachable(cluster.Name)}
 		if item := reportOf(status, cluster.Name, spec.Resource.UID); item != nil {
 			fields, err := decodeStatus(item.Status)
 			if err != nil {

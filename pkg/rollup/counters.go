@@ -44,6 +44,10 @@ func sumOptional[S any](members []reported[S], counter func(S) *int32) *int64 {
 // call updated is updated to an earlier template.
 func current[S any](member reported[S]) bool { return member.current }
 
+// heard passes members that somebody hears from. What was ready in another one may be
+// or not, and counts as not, as the Pods of a node do that the control plane lost.
+func heard[S any](member reported[S]) bool { return !member.Unreachable }
+
 // copies is how many members run all of the template: 1 unless it is duplicated.
 // It brings sums over the members to the scale of the template.
 type copies int64

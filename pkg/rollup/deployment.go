@@ -50,8 +50,8 @@ func deploymentCounters(in deploymentInput, replicas int32) appsv1.DeploymentSta
 		ObservedGeneration: in.observed(replicas),
 		Replicas:           n.up(sum(in.members, func(s appsv1.DeploymentStatus) int32 { return s.Replicas })),
 		UpdatedReplicas:    n.down(sum(in.members, func(s appsv1.DeploymentStatus) int32 { return s.UpdatedReplicas }, current)),
-		ReadyReplicas:      n.down(sum(in.members, func(s appsv1.DeploymentStatus) int32 { return s.ReadyReplicas })),
-		AvailableReplicas:  n.down(sum(in.members, func(s appsv1.DeploymentStatus) int32 { return s.AvailableReplicas })),
+		ReadyReplicas:      n.down(sum(in.members, func(s appsv1.DeploymentStatus) int32 { return s.ReadyReplicas }, heard)),
+		AvailableReplicas:  n.down(sum(in.members, func(s appsv1.DeploymentStatus) int32 { return s.AvailableReplicas }, heard)),
 		TerminatingReplicas: n.upOptional(sumOptional(in.members, func(s appsv1.DeploymentStatus) *int32 {
 			return s.TerminatingReplicas
 		})),

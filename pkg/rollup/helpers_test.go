@@ -50,6 +50,8 @@ type member struct {
 	refused    string
 	generation int64
 	status     string
+	// lost says that nobody hears from it.
+	lost bool
 }
 
 func members(t *testing.T, list ...member) []rollup.Member {
@@ -60,7 +62,7 @@ func members(t *testing.T, list ...member) []rollup.Member {
 	}
 	var out []rollup.Member
 	for _, m := range list {
-		one := rollup.Member{Cluster: m.name, Replicas: m.replicas, Total: total, Applied: true, TemplateGeneration: 1}
+		one := rollup.Member{Cluster: m.name, Replicas: m.replicas, Total: total, Applied: true, TemplateGeneration: 1, Unreachable: m.lost}
 		if m.total != 0 {
 			one.Total = m.total
 		}

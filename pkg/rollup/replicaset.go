@@ -20,8 +20,8 @@ func replicaSet(in replicaSetInput) appsv1.ReplicaSetStatus {
 		ObservedGeneration:   in.observed(replicas),
 		Replicas:             n.up(sum(in.members, func(s appsv1.ReplicaSetStatus) int32 { return s.Replicas })),
 		FullyLabeledReplicas: n.down(sum(in.members, func(s appsv1.ReplicaSetStatus) int32 { return s.FullyLabeledReplicas })),
-		ReadyReplicas:        n.down(sum(in.members, func(s appsv1.ReplicaSetStatus) int32 { return s.ReadyReplicas })),
-		AvailableReplicas:    n.down(sum(in.members, func(s appsv1.ReplicaSetStatus) int32 { return s.AvailableReplicas })),
+		ReadyReplicas:        n.down(sum(in.members, func(s appsv1.ReplicaSetStatus) int32 { return s.ReadyReplicas }, heard)),
+		AvailableReplicas:    n.down(sum(in.members, func(s appsv1.ReplicaSetStatus) int32 { return s.AvailableReplicas }, heard)),
 		TerminatingReplicas: n.upOptional(sumOptional(in.members, func(s appsv1.ReplicaSetStatus) *int32 {
 			return s.TerminatingReplicas
 		})),

@@ -38,6 +38,9 @@ type Member struct {
 	// Status is the .status of the member's object; nil while none was reported.
 	// It is not modified.
 	Status map[string]any
+	// Unreachable says that nobody hears from the member, so that Status is what it was
+	// when somebody did.
+	Unreachable bool
 	// TemplateGeneration is the generation of the template that Status reflects:
 	// the member applied it, and its controllers observed what was applied.
 	TemplateGeneration int64

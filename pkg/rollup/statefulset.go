@@ -28,10 +28,10 @@ func statefulSet(in statefulSetInput) appsv1.StatefulSetStatus {
 	status := appsv1.StatefulSetStatus{
 		ObservedGeneration: in.observed(replicas),
 		Replicas:           n.up(sum(in.members, func(s appsv1.StatefulSetStatus) int32 { return s.Replicas })),
-		ReadyReplicas:      n.down(sum(in.members, func(s appsv1.StatefulSetStatus) int32 { return s.ReadyReplicas })),
+		ReadyReplicas:      n.down(sum(in.members, func(s appsv1.StatefulSetStatus) int32 { return s.ReadyReplicas }, heard)),
 		CurrentReplicas:    n.down(sum(in.members, func(s appsv1.StatefulSetStatus) int32 { return s.CurrentReplicas })),
 		UpdatedReplicas:    n.down(sum(in.members, func(s appsv1.StatefulSetStatus) int32 { return s.UpdatedReplicas }, current)),
-		AvailableReplicas:  n.down(sum(in.members, func(s appsv1.StatefulSetStatus) int32 { return s.AvailableReplicas })),
+		AvailableReplicas:  n.down(sum(in.members, func(s appsv1.StatefulSetStatus) int32 { return s.AvailableReplicas }, heard)),
 		CurrentRevision:    old.CurrentRevision,
 		UpdateRevision:     old.UpdateRevision,
 		CollisionCount:     old.CollisionCount,
