@@ -91,26 +91,47 @@ func deploymentProgressing(in deploymentInput, status *appsv1.DeploymentStatus) 
 		return deploymentCondition(in, appsv1.DeploymentProgressing, corev1.ConditionUnknown,
 			deploymentutil.PausedDeployReason, "Deployment is paused")
 	}
-	late, message := lateMember(in.members)
+	late, message := lateMember(in)
 	switch {
 	case deploymentutil.DeploymentComplete(template, status):
 		return deploymentCondition(in, appsv1.DeploymentProgressing, corev1.ConditionTrue, deploymentutil.NewRSAvailableReason,
-			fmt.Sprintf("Deployment %q has successfully progressed.", template.Name))
+			progressMessage(in, deploymentutil.NewRSAvailableReason, "has successfully progressed"))
 	case late:
 		return deploymentCondition(in, appsv1.DeploymentProgressing, corev1.ConditionFalse, deploymentutil.TimedOutReason, message)
 	case settled(in, status, before):
 		return before
 	case started(in, before) || deploymentutil.DeploymentProgressing(template, status):
 		progressing := deploymentCondition(in, appsv1.DeploymentProgressing, corev1.ConditionTrue, deploymentutil.ReplicaSetUpdatedReason,
-			fmt.Sprintf("Deployment %q is progressing.", template.Name))
+			progressMessage(in, deploymentutil.ReplicaSetUpdatedReason, "is progressing"))
 		progressing.LastUpdateTime = in.now
 		return progressing
 	case progressLeft(template, before, in.now.Time) < 0:
 		return deploymentCondition(in, appsv1.DeploymentProgressing, corev1.ConditionFalse, deploymentutil.TimedOutReason,
-			fmt.Sprintf("Deployment %q has timed out progressing.", template.Name))
+			progressMessage(in, deploymentutil.TimedOutReason, "has timed out progressing"))
 	default:
 		return before
 	}
+}
+
+// progressMessage returns what all members say that progress as far, which names the
+// ReplicaSet as upstream does; the Deployment is named where they differ, because an
+// override gives them other Pods or their versions hash them otherwise.
+func progressMessage(in deploymentInput, reason, otherwise string) string {
+	common := ""
+	for _, member := range in.members {
+		own := deploymentutil.GetDeploymentCondition(member.status, appsv1.DeploymentProgressing)
+		switch {
+		case !member.current || own == nil || own.Reason != reason:
+		case common == "" || common == own.Message:
+			common = own.Message
+		default:
+			return fmt.Sprintf("Deployment %q %s.", in.template.Name, otherwise)
+		}
+	}
+	if common == "" {
+		return fmt.Sprintf("Deployment %q %s.", in.template.Name, otherwise)
+	}
+	return common
 }
 
 // settled says that no rollout is going on, so that there is no progress to
@@ -151,14 +172,17 @@ func progressLeft(template *appsv1.Deployment, progressing *appsv1.DeploymentCon
 }
 
 // lateMember finds members whose own rollout of this generation exceeded its
-// deadline.
-func lateMember(members []deploymentMember) (bool, string) {
+// deadline, and says which do when there are others.
+func lateMember(in deploymentInput) (bool, string) {
 	var messages []string
-	for _, member := range members {
+	for _, member := range in.members {
 		own := deploymentutil.GetDeploymentCondition(member.status, appsv1.DeploymentProgressing)
 		if member.current && own != nil && own.Reason == deploymentutil.TimedOutReason {
 			messages = append(messages, fmt.Sprintf("member %q: %s", member.Cluster, own.Message))
 		}
+	}
+	if len(messages) > 0 && len(messages) == len(in.members) {
+		return true, progressMessage(in, deploymentutil.TimedOutReason, "has timed out progressing")
 	}
 	return len(messages) > 0, strings.Join(messages, "; ")
 }

@@ -37,6 +37,12 @@ func allReady(n string) string {
 		", conditions: [{type: Available, status: 'True'}, {type: Progressing, status: 'True', reason: NewReplicaSetAvailable}]}"
 }
 
+// progressedAs is what a member's Deployment says when its one replica runs, in a
+// ReplicaSet of that name.
+func progressedAs(name string) string {
+	return "{replicas: 1, updatedReplicas: 1, readyReplicas: 1, availableReplicas: 1, conditions: [{type: Progressing, status: 'True', reason: NewReplicaSetAvailable, message: 'ReplicaSet \"" + name + "\" has successfully progressed.'}]}"
+}
+
 func TestDeployment(t *testing.T) {
 	testStatus(t, map[string]rollupCase{
 		"Complete": {
@@ -44,6 +50,18 @@ func TestDeployment(t *testing.T) {
 			template: deploymentOf("1", "6", ""),
 			members:  []member{{name: "b", replicas: 2, status: allReady("2")}, {name: "a", replicas: 4, status: allReady("4")}},
 			want:     "{observedGeneration: 1, replicas: 6, updatedReplicas: 6, readyReplicas: 6, availableReplicas: 6, conditions: [" + availableNow + ", " + doneNow + "]}",
+		},
+		"MembersSayTheSame": {
+			reason:   "what all members say of progress names the ReplicaSet, as in a cluster",
+			template: deploymentOf("1", "2", ""),
+			members:  []member{{name: "a", replicas: 1, status: progressedAs("web-1")}, {name: "b", replicas: 1, status: progressedAs("web-1")}},
+			want:     "{observedGeneration: 1, replicas: 2, updatedReplicas: 2, readyReplicas: 2, availableReplicas: 2, conditions: [" + availableNow + ", " + strings.Replace(doneNow, `Deployment "web"`, `ReplicaSet "web-1"`, 1) + "]}",
+		},
+		"MembersSayOtherThings": {
+			reason:   "ReplicaSets of other names in other members are none of the fleet's",
+			template: deploymentOf("1", "2", ""),
+			members:  []member{{name: "a", replicas: 1, status: progressedAs("web-1")}, {name: "b", replicas: 1, status: progressedAs("web-2")}},
+			want:     "{observedGeneration: 1, replicas: 2, updatedReplicas: 2, readyReplicas: 2, availableReplicas: 2, conditions: [" + availableNow + ", " + doneNow + "]}",
 		},
 		"NoChangeKeepsTimes": {
 			reason:   "what did not change keeps its times",

@@ -40,8 +40,8 @@ func TestStatefulSet(t *testing.T) {
 		"SingleComplete": {
 			reason:   "one member's revisions are the fleet's, so that they select its Pods",
 			template: meta + "}",
-			members:  []member{{name: "a", replicas: 3, generation: 2, status: "{observedGeneration: 7, replicas: 3, readyReplicas: 3, availableReplicas: 3, currentReplicas: 3, updatedReplicas: 3, currentRevision: db-1, updateRevision: db-1, collisionCount: 0}"}},
-			want:     "{observedGeneration: 2, replicas: 3, readyReplicas: 3, availableReplicas: 3, currentReplicas: 3, updatedReplicas: 3, currentRevision: db-1, updateRevision: db-1}",
+			members:  []member{{name: "a", replicas: 3, generation: 2, status: "{observedGeneration: 7, replicas: 3, readyReplicas: 3, availableReplicas: 3, currentReplicas: 3, updatedReplicas: 3, currentRevision: db-1, updateRevision: db-1, collisionCount: 4}"}},
+			want:     "{observedGeneration: 2, replicas: 3, readyReplicas: 3, availableReplicas: 3, currentReplicas: 3, updatedReplicas: 3, currentRevision: db-1, updateRevision: db-1, collisionCount: 0}",
 		},
 		"Rolling": {
 			reason:   "an update under way has two revisions",

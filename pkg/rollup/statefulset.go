@@ -36,6 +36,9 @@ func statefulSet(in statefulSetInput) appsv1.StatefulSetStatus {
 		UpdateRevision:     old.UpdateRevision,
 		CollisionCount:     old.CollisionCount,
 	}
+	if status.CollisionCount == nil && slices.ContainsFunc(in.members, func(m statefulSetMember) bool { return m.status.CollisionCount != nil }) {
+		status.CollisionCount = new(int32) // as upstream has it once it looked; names that collide are the members' matter
+	}
 	status.ReadyReplicas = min(status.ReadyReplicas, status.Replicas)
 	status.CurrentReplicas = min(status.CurrentReplicas, status.Replicas)
 	status.UpdatedReplicas = min(status.UpdatedReplicas, status.Replicas)
