@@ -233,11 +233,16 @@ func automatic(in Input, facts Facts, plan *Plan) error {
 
 // hintsFor returns the hints of the template, else of its namespace. How a
 // namespace wants its workloads placed says nothing about its configuration,
-// which follows them.
+// which follows them; that they are to be divided nothing about those without
+// replicas.
 func hintsFor(in Input) (placement, clusters string) {
+	workload := in.Template.Workload
 	placement, ok := in.Template.Annotations[wellknown.AnnotationPlacement]
-	if !ok && in.Template.Workload != nil {
+	if !ok && workload != nil {
 		placement = in.NamespaceHints[wellknown.AnnotationPlacement]
+		if placement == wellknown.PlacementDivided && !workload.Replicated {
+			placement = wellknown.PlacementAuto
+		}
 	}
 	clusters, ok = in.Template.Annotations[wellknown.AnnotationClusters]
 	if !ok {

@@ -226,6 +226,39 @@ func TestExplicitStrategies(t *testing.T) {
 	}
 }
 
+// TestHintsOfNamespaces divides what can be divided of a namespace, and nothing else.
+func TestHintsOfNamespaces(t *testing.T) {
+	cases := map[string]struct {
+		reason   string
+		kind     schema.GroupVersionKind
+		workload template.Workload
+		want     framework.Strategy
+	}{
+		"StatefulSet": {reason: "It has replicas.", kind: kind("apps", "StatefulSet"), workload: template.Workload{Replicated: true, Divisible: true},
+			want: framework.Strategy{Pick: framework.PickAll, Division: framework.DivideByCapacityOrBeyond}},
+		"DaemonSet": {reason: "One per node is not divided: it goes everywhere.", kind: kind("apps", "DaemonSet"),
+			want: framework.Strategy{Pick: framework.PickAll, Division: framework.DivideNothing, Follow: framework.MemberAdded}},
+		"Job": {reason: "A Job runs once, in one member.", kind: kind("batch", "Job"), workload: template.Workload{Divisible: true},
+			want: framework.Strategy{Pick: framework.PickOne, Division: framework.DivideNothing, Once: true}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			plan, err := For(Input{
+				Template:       &template.Template{Kind: tc.kind, ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "x"}, Workload: &tc.workload},
+				Kind:           template.KindOf(tc.kind, true, false),
+				Match:          match(policyv1alpha1.Placement{Auto: &policyv1alpha1.AutoPlacement{}}, policy.Any),
+				NamespaceHints: map[string]string{wellknown.AnnotationPlacement: wellknown.PlacementDivided},
+			}, nowhere)
+			if err != nil {
+				t.Fatalf("%s: %v", tc.reason, err)
+			}
+			if diff := cmp.Diff(tc.want, plan.Strategy); diff != "" {
+				t.Errorf("%s: -want +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
 func TestGroups(t *testing.T) {
 	placement := policyv1alpha1.Placement{WorkloadAffinity: &policyv1alpha1.WorkloadAffinity{
 		Affinity:     &policyv1alpha1.WorkloadAffinityTerm{GroupByLabelKey: "app"},
