@@ -89,15 +89,19 @@ func (k *Kubelets) ClientConfig() kubeletclient.KubeletClientConfig {
 
 // dial connects to the kubelet of any Node.
 func (k *Kubelets) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	near, far := net.Pipe()
+	near, far, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
 	select {
 	case k.calls <- far:
 		return near, nil
 	case <-k.done:
-		return nil, errClosed
+		err = errClosed
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		err = ctx.Err()
 	}
+	return nil, errors.Join(err, near.Close(), far.Close())
 }
 
 // Accept implements net.Listener.
@@ -128,13 +132,13 @@ func (k *Kubelets) Close() error {
 	k.closed = true
 	close(k.done)
 	for conn := range k.conns {
-		go conn.Close() //nolint:errcheck // a pipe has nothing to lose
+		go conn.Close() //nolint:errcheck // what was sent on it is lost either way
 	}
 	return nil
 }
 
 // Addr implements net.Listener.
-func (k *Kubelets) Addr() net.Addr { return &net.UnixAddr{Name: "kubelets", Net: "pipe"} }
+func (k *Kubelets) Addr() net.Addr { return &net.UnixAddr{Name: "kubelets", Net: "unix"} }
 
 // keptConn is a connection that is closed with the listener.
 type keptConn struct {
