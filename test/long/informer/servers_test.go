@@ -48,6 +48,9 @@ func startSecond(t *testing.T) *second {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(bed.dir, "second")
+	if err := os.RemoveAll(dir); err != nil { // that of an earlier run
+		t.Fatal(err)
+	}
 	if err := os.CopyFS(filepath.Join(dir, "pki"), os.DirFS(filepath.Join(bed.fleet.DataDir(), "pki"))); err != nil {
 		t.Fatal(err)
 	}
