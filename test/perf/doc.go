@@ -14,7 +14,8 @@
 // Neither the members' etcd nor, here, the fleet's waits for the disk, so that the
 // ways differ in work and not in disks.
 //
-// Agents of members in Pull mode are measured apart (agents.json, agents.md): many of
+// Lists of many Pods, and commands in Pods, are measured apart (pods.json, pods.md), and
+// so are agents of members in Pull mode (agents.json, agents.md): many of
 // them, with simulated members, against one server.
 //
 // A benchmark reports and does not judge: it fails only when it cannot measure.

@@ -37,7 +37,7 @@ const (
 	// manyPods are listed, through the fleet from three members, and from one.
 	manyPods = 5000
 	// lists and execs are how often each is done, the ways in turn.
-	lists, execs = 15, 40
+	lists, execs = 15, 60
 	// podsTimeout bounds the time until the fleet shows all Pods.
 	podsTimeout = 2 * time.Minute
 )
@@ -258,11 +258,15 @@ func (r *podsRig) measureExecs(t *testing.T, out *podsReport) {
 	}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	for what, at := range map[string]int{"exec, member that is dialed": 0, "exec, member that dials out": 2} {
-		pod := r.runningPod(t, namespace, r.members[at].Name())
-		for range execs {
-			measure(t, out.Fleet, what, func() error { return execIn(t.Context(), r.config, r.kube, namespace, pod) })
-			measure(t, out.Plain, what, func() error { return execIn(t.Context(), r.configs[at], r.direct[at], namespace, pod) })
+	members := map[string]int{"exec, member that is dialed": 0, "exec, member that dials out": 2}
+	pods := map[string]string{}
+	for what, at := range members {
+		pods[what] = r.runningPod(t, namespace, r.members[at].Name())
+	}
+	for range execs {
+		for what, at := range members {
+			measure(t, out.Fleet, what, func() error { return execIn(t.Context(), r.config, r.kube, namespace, pods[what]) })
+			measure(t, out.Plain, what, func() error { return execIn(t.Context(), r.configs[at], r.direct[at], namespace, pods[what]) })
 		}
 	}
 }
