@@ -8,6 +8,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	"fleet.dev/fleet/pkg/derived/ledger"
 )
@@ -24,7 +25,8 @@ type claimant struct {
 	member string // empty for a stored object
 	// object is what is shown, or is to be shown. It is immutable once it is shown.
 	object runtime.Object
-	// version is the resource version in the member, 0 if that is no number.
+	// version is the resource version in the member, 0 if that is no number. That of a
+	// stored object is the one etcd gives it, which is not always that it is shown with.
 	version uint64
 	// learned says that the member's answer to a write told of this version, and its
 	// watch did not yet.
@@ -33,6 +35,8 @@ type claimant struct {
 	shown *entry
 	// owner is the key of its owner, empty for none.
 	owner string
+	// of is the uid of the stored object it is a copy of, empty for none; see copies.go.
+	of types.UID
 	// next has the same name and comes after this one.
 	next *claimant
 }

@@ -110,6 +110,15 @@ func (m *testMembers) Clusters() ([]Cluster, <-chan struct{}) {
 	return clusters, m.changed
 }
 
+// setUnready makes the fleet know why a member may be gone.
+func (m *testMembers) setUnready(name, why string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.members[name].unready = why
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
 // remove makes the fleet lose a member.
 func (m *testMembers) remove(name string) {
 	m.mu.Lock()

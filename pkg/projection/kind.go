@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
@@ -54,6 +55,17 @@ type Kind struct {
 	// not be changed. By default each is shown under a name of its own. Not used
 	// together with Owner, and only if ReadOnly.
 	Merge func(objects []runtime.Object) runtime.Object
+	// CopyOf returns the uid of the stored object that a member's object, in the version
+	// members serve, was made of, empty for none. Such a copy is not shown: Complete
+	// makes the stored object show what only the member knows, and Bare makes an object
+	// that is to be stored what it was before that. All three may be nil; what objects
+	// point to is shared and must not be changed.
+	CopyOf   func(object runtime.Object) types.UID
+	Complete func(stored, copied runtime.Object)
+	Bare     func(updated, stored runtime.Object)
+	// InCopy are the subresources by which the copy of a stored object is changed in its member, and
+	// what of the change is stored after that; nil for nothing.
+	InCopy map[string]func(stored, updated runtime.Object)
 	// Own says why a change of the object in the fleet cannot be one in the member,
 	// nil when it can. Both are in the version members serve. Not used if ReadOnly.
 	Own func(before, after runtime.Object) error
@@ -76,6 +88,9 @@ func (k *Kind) observe(member string, object runtime.Object) (observation, bool,
 	accessor.SetLabels(labels)
 	if k.Owner != nil {
 		seen.owner = k.Owner(object)
+	}
+	if k.CopyOf != nil {
+		seen.of = k.CopyOf(object)
 	}
 	var owners []metav1.OwnerReference
 	if k.References != nil {

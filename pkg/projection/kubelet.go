@@ -294,7 +294,10 @@ func (p *Projections) FindPod(namespace, name string) (member, inMember string, 
 			continue
 		}
 		found, claimed, ok := s.union.find(namespace + "/" + name)
-		if !ok || found.member == "" {
+		if ok && found.member == "" {
+			found, ok = s.union.findCopy(claimed)
+		}
+		if !ok {
 			return "", "", false
 		}
 		_, wanted := splitKey(claimed)

@@ -30,7 +30,7 @@ type Owner struct {
 	// garbage collector does not see it, both is the member's business.
 	Reference metav1.OwnerReference
 	// Labels are those by which the owner selects what is its own, where the member's
-	// owner has other values.
+	// owner has other values. Only labels that the object has are changed.
 	Labels map[string]string
 }
 
@@ -143,7 +143,7 @@ func showOwner(object runtime.Object, owner Owner) bool {
 	}
 	labels := accessor.GetLabels()
 	for label, value := range owner.Labels {
-		if labels[label] != value {
+		if has, ok := labels[label]; ok && has != value {
 			labels = maps.Clone(labels)
 			labels[label] = value
 			differs = true

@@ -126,6 +126,16 @@ func TestOwnersShown(t *testing.T) {
 			},
 			want: []string{"x/web-a: db 2 of 2"},
 		},
+		"NoLabel": {
+			reason: "A label that the Pod has not is none by which it is selected.",
+			do: func(u *union, owners *testOwners) {
+				owners.become("web", "1")
+				seen := ownedPod("x/web-a", "web", 1)
+				delete(seen.object.(*core.Pod).Labels, "hash")
+				u.put("a", seen, false)
+			},
+			want: []string{"x/web-a: web 1 "},
+		},
 		"TwoNames": {
 			reason: "What is shown under another name has its owner, too.",
 			do: func(u *union, owners *testOwners) {
@@ -251,8 +261,11 @@ func TestWorkloads(t *testing.T) {
 			want: Owner{Reference: metav1.OwnerReference{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "db", UID: "db", Controller: new(true), BlockOwnerDeletion: new(true)}},
 		},
 		"Job": {
-			reason: "So does a Job.", kind: "Job", name: "once",
-			want: Owner{Reference: metav1.OwnerReference{APIVersion: "batch/v1", Kind: "Job", Name: "once", UID: "once", Controller: new(true), BlockOwnerDeletion: new(true)}},
+			reason: "So does a Job, which selects its Pods by its uid.", kind: "Job", name: "once",
+			want: Owner{
+				Reference: metav1.OwnerReference{APIVersion: "batch/v1", Kind: "Job", Name: "once", UID: "once", Controller: new(true), BlockOwnerDeletion: new(true)},
+				Labels:    map[string]string{"batch.kubernetes.io/controller-uid": "once", "controller-uid": "once"},
+			},
 		},
 		"JobOfCronJob": {reason: "What is not in the fleet does not.", kind: "Job", name: "nightly-1"},
 		"Record":       {reason: "A record owns nothing by its name.", kind: "ReplicaSet", name: "web-fleets"},

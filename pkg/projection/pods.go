@@ -10,11 +10,15 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/kubernetes/pkg/apis/core"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 )
 
-// Pods are the Pods that members made of the fleet's workloads.
+// Pods are the Pods that members made of the fleet's workloads. Those that are
+// templates themselves are stored in the fleet, and show what their copies in members
+// have come to.
 func Pods(templates Templates) Kind {
 	return Kind{
 		Resource:   corev1.SchemeGroupVersion.WithResource("pods"),
@@ -23,13 +27,56 @@ func Pods(templates Templates) Kind {
 		Owner:      podOwner,
 		References: jobReferences(templates),
 		SetOwner:   showOwner,
-		// The stamp in the Pod template. A Pod that is a template itself has none: it is
-		// stored in the fleet.
+		// The stamp in the Pod template, or of a Pod that is one itself.
 		Selector: wellknown.LabelTemplate,
 		New:      func() runtime.Object { return &corev1.Pod{} },
 		NewList:  func() runtime.Object { return &corev1.PodList{} },
 		Project:  projectPod,
+		CopyOf:   podCopyOf,
+		Complete: completePod,
+		Bare:     barePod,
+		InCopy:   map[string]func(stored, updated runtime.Object){"ephemeralcontainers": nil, "resize": storeResources},
 		Own:      ownPod,
+	}
+}
+
+// podCopyOf is the uid of the fleet's Pod that a syncer made a Pod of.
+func podCopyOf(object runtime.Object) types.UID {
+	pod, ok := object.(*corev1.Pod)
+	if !ok || pod.Labels[wellknown.LabelManagedBy] == "" {
+		return ""
+	}
+	return types.UID(pod.Annotations[wellknown.AnnotationTemplateUID])
+}
+
+// completePod has a stored Pod show where it runs, and what was added to it there. Its
+// status is rolled up.
+func completePod(stored, copied runtime.Object) {
+	pod, ok := stored.(*core.Pod)
+	from, isPod := copied.(*core.Pod)
+	if ok && isPod {
+		pod.Spec.NodeName, pod.Spec.EphemeralContainers = from.Spec.NodeName, from.Spec.EphemeralContainers
+	}
+}
+
+// barePod is what completePod completes.
+func barePod(updated, stored runtime.Object) { completePod(updated, stored) }
+
+// storeResources takes over what a resize changed.
+func storeResources(stored, updated runtime.Object) {
+	pod, ok := stored.(*core.Pod)
+	from, isPod := updated.(*core.Pod)
+	if !ok || !isPod {
+		return
+	}
+	pod.Generation = from.Generation
+	pod.Spec.Resources = from.Spec.Resources
+	for _, containers := range [][2][]core.Container{
+		{pod.Spec.Containers, from.Spec.Containers}, {pod.Spec.InitContainers, from.Spec.InitContainers},
+	} {
+		for i := range min(len(containers[0]), len(containers[1])) {
+			containers[0][i].Resources = containers[1][i].Resources
+		}
 	}
 }
 

@@ -51,9 +51,15 @@ func (s *served) Get(ctx context.Context, key string, opts storage.GetOptions, o
 	return s.Interface.Get(ctx, key, opts, out)
 }
 
-// find waits for members that may have an object nobody has seen yet.
+// find waits for members that may have an object, or a copy of it, nobody has seen
+// yet.
 func (s *served) find(ctx context.Context, key string) {
-	if _, _, known := s.surface.union.find(s.storage.key(key)); !known && !seesStoredOnly(ctx) {
+	if seesStoredOnly(ctx) {
+		return
+	}
+	key = s.storage.key(key)
+	found, _, known := s.surface.union.find(key)
+	if !known || found.member == "" && s.surface.kind.CopyOf != nil && !s.surface.union.hasCopy(key) {
 		s.surface.need(ctx, nil)
 	}
 }

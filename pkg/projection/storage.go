@@ -61,6 +61,9 @@ func (s *unionStorage) Delete( //nolint:revive // the arguments are those of sto
 	validate storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions,
 ) error {
 	if !s.projected(key) {
+		if s.union.hasCopy(s.key(key)) {
+			preconditions, cached = s.storedPreconditions(key, preconditions), nil
+		}
 		return s.delete(ctx, key, out, preconditions, validate, cached, opts)
 	}
 	return s.members.delete(ctx, s.key(key), out, preconditions, validate)
@@ -71,10 +74,16 @@ func (s *unionStorage) GuaranteedUpdate( //nolint:revive // the arguments are th
 	ctx context.Context, key string, out runtime.Object, ignoreNotFound bool, preconditions *storage.Preconditions,
 	update storage.UpdateFunc, cached runtime.Object,
 ) error {
-	if !s.projected(key) {
-		return s.update(ctx, key, out, ignoreNotFound, preconditions, update, cached)
+	if s.projected(key) {
+		return s.members.update(ctx, s.key(key), out, preconditions, update)
 	}
-	return s.members.update(ctx, s.key(key), out, preconditions, update)
+	if store, inCopy := s.members.kind.InCopy[subresource(ctx)]; inCopy {
+		return s.updateCopy(ctx, key, out, preconditions, update, store)
+	}
+	if s.union.hasCopy(s.key(key)) {
+		return s.updateStored(ctx, key, out, ignoreNotFound, preconditions, update)
+	}
+	return s.update(ctx, key, out, ignoreNotFound, preconditions, update, cached)
 }
 
 // Get implements storage.Interface. Stored objects are read from etcd, those of
@@ -89,7 +98,7 @@ func (s *unionStorage) Get(ctx context.Context, key string, opts storage.GetOpti
 	}
 	found, _, ok := s.union.find(s.key(prepared))
 	if !ok || found.member == "" {
-		return s.get(ctx, key, opts.IgnoreNotFound, out)
+		return s.getStored(ctx, key, opts.IgnoreNotFound, out)
 	}
 	return setValue(out, found.shown.Object.DeepCopyObject())
 }

@@ -14,6 +14,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	"fleet.dev/fleet/pkg/derived/ledger"
 )
@@ -44,9 +45,12 @@ type union struct {
 	// owned are members' objects by the key of their owner.
 	owned  map[string]*owned
 	owners Owners
-	// wear is SetOwner, merge Merge of the kind.
-	wear  func(object runtime.Object, owner Owner) bool
-	merge func(objects []runtime.Object) runtime.Object
+	// wear is SetOwner, merge Merge, complete Complete of the kind.
+	wear     func(object runtime.Object, owner Owner) bool
+	merge    func(objects []runtime.Object) runtime.Object
+	complete func(stored, copied runtime.Object)
+	// copies are what members made of stored objects. They have no name of their own.
+	copies claims
 }
 
 func newUnion(kind *Kind, owners Owners) *union {
@@ -58,6 +62,7 @@ func newUnion(kind *Kind, owners Owners) *union {
 		owners: owners,
 		wear:   kind.SetOwner,
 		merge:  kind.Merge,
+		copies: claims{}, complete: kind.Complete,
 	}
 }
 
@@ -103,8 +108,8 @@ func (u *union) load(revision, server uint64, stored []runtime.Object) error {
 			return fmt.Errorf("load stored object: %w", err)
 		}
 		at := u.claims.put(key, "")
-		at.object = object
-		at.shown = show(key, object, version)
+		at.object, at.version = object, version
+		at.shown = show(key, u.completed(key, object), version)
 	}
 	u.rename()
 	u.reset()
@@ -188,7 +193,8 @@ func (u *union) takeStored(object runtime.Object, gone bool) error {
 	}
 	own := change{ResourceVersion: version, Old: at.shown}
 	if !gone {
-		at.object, at.shown = object, show(key, object, version)
+		at.object, at.version = object, version
+		at.shown = show(key, u.completed(key, object), version)
 		own.Next = at.shown
 	}
 	changes := u.hide(key)
@@ -208,6 +214,8 @@ type observation struct {
 	object  runtime.Object
 	version uint64 // in the member
 	owner   string // key of the owner, empty for none
+	// of is the uid of the stored object it is a copy of, empty for none.
+	of types.UID
 }
 
 // put takes in an object of a member. learned says that it is the answer to a
@@ -231,41 +239,54 @@ func (u *union) putAll(member string, seen []observation) {
 
 // set makes the object what the member has, unless something newer is known.
 func (u *union) set(member string, seen observation, learned bool) []change {
-	at := u.claims.get(seen.key, member)
+	table, other := u.claims, u.copies
+	if seen.of != "" {
+		table, other = other, table
+	}
+	var changes []change
+	if other.get(seen.key, member) != nil {
+		changes = u.unset(member, seen.key) // it became one, or is one no more
+	}
+	at := table.get(seen.key, member)
 	switch {
 	case at == nil && learned:
-		return nil // gone meanwhile, as the watch told
+		return changes // gone meanwhile, as the watch told
 	case at == nil:
-		at = u.claims.put(seen.key, member)
+		at = table.put(seen.key, member)
 		if u.keys[member] == nil {
 			u.keys[member] = map[string]struct{}{}
 		}
 		u.keys[member][seen.key] = struct{}{}
 	case seen.version == at.version && seen.version != 0:
 		at.learned = at.learned && learned
-		return nil
+		return changes
 	case (at.learned || learned) && seen.version < at.version:
-		return nil
+		return changes
+	}
+	at.version, at.learned = seen.version, learned
+	if seen.of != "" {
+		at.object, at.of = seen.object, seen.of
+		return append(changes, u.recomplete(seen.key)...)
 	}
 	u.setOwner(at, seen.key, seen.owner)
 	u.dress(seen.object, seen.owner)
-	at.object, at.version, at.learned = seen.object, seen.version, learned
+	at.object = seen.object
 	if u.merge != nil {
-		return u.remerge(seen.key, nil)
+		return append(changes, u.remerge(seen.key, nil)...)
 	}
 	if at.shown == nil {
-		return append(u.hide(seen.key), u.unhide(seen.key)...)
+		return append(changes, append(u.hide(seen.key), u.unhide(seen.key)...)...)
 	}
 	old := at.shown
 	at.shown = show(old.Key, at.object, u.advance())
-	return []change{{ResourceVersion: at.shown.ResourceVersion, Old: old, Next: at.shown}}
+	return append(changes, change{ResourceVersion: at.shown.ResourceVersion, Old: old, Next: at.shown})
 }
 
 // remove takes in that an object of a member was gone at a version, 0 for now.
 func (u *union) remove(member, key string, version uint64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if at := u.claims.get(key, member); at != nil && at.learned && version != 0 && version < at.version {
+	if at := u.seenOf(member, key); at != nil && at.learned && version != 0 && version < at.version {
 		return // another one of that name has come meanwhile
 	}
 	u.commit(u.unset(member, key))
@@ -273,13 +294,17 @@ func (u *union) remove(member, key string, version uint64) {
 
 func (u *union) unset(member, key string) []change {
 	at := u.claims.remove(key, member)
-	if at == nil {
+	copied := at == nil && u.copies.remove(key, member) != nil
+	if at == nil && !copied {
 		return nil
 	}
-	u.setOwner(at, key, "")
 	if delete(u.keys[member], key); len(u.keys[member]) == 0 {
 		delete(u.keys, member)
 	}
+	if copied {
+		return u.recomplete(key)
+	}
+	u.setOwner(at, key, "")
 	if u.merge != nil {
 		return u.remerge(key, at.shown)
 	}
@@ -339,7 +364,7 @@ func (u *union) retain(member string, keys map[string]struct{}, version uint64) 
 	var changes []change
 	dropped := 0
 	for key := range u.keys[member] {
-		at := u.claims.get(key, member)
+		at := u.seenOf(member, key)
 		if _, ok := keys[key]; ok || at.learned && at.version > version {
 			continue
 		}

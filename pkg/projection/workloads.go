@@ -131,8 +131,15 @@ func (w *Workloads) Owner(key string) (Owner, bool) {
 	if _, ok := found.Labels[wellknown.LabelRevision]; ok {
 		owner.Labels = map[string]string{appsv1.DefaultDeploymentUniqueLabelKey: found.Labels[appsv1.DefaultDeploymentUniqueLabelKey]}
 	}
+	if kind.Kind == "Job" {
+		// Each member makes its own, from the uid that its Job has there.
+		owner.Labels = map[string]string{batchv1.ControllerUidLabel: string(found.UID), legacyControllerUID: string(found.UID)}
+	}
 	return owner, true
 }
+
+// legacyControllerUID is batchv1.ControllerUidLabel as it was before it had a prefix.
+const legacyControllerUID = "controller-uid"
 
 // Follow implements Owners.
 func (w *Workloads) Follow(ctx context.Context, changed func(key string)) {

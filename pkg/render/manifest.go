@@ -114,6 +114,12 @@ func stamp(object map[string]any, template *Template, fleetID string, binding wo
 	if err := stampPodTemplate(object, template.kind, template.hash); err != nil {
 		return fmt.Errorf("stamp pod template: %w", err)
 	}
+	if template.kind == podKind {
+		// It is a Pod template itself, of which the fleet shows the Pod.
+		if err := setLabel(object, []string{"metadata", "labels"}, wellknown.LabelTemplate, string(template.uid)); err != nil {
+			return err
+		}
+	}
 	if err := setLabel(object, []string{"metadata", "labels"}, wellknown.LabelManagedBy, fleetID); err != nil {
 		return err
 	}

@@ -28,6 +28,9 @@ var podTemplatePaths = map[schema.GroupKind][]string{
 	{Kind: "ReplicationController"}:      {"spec", "template"},
 }
 
+// podKind is the kind of Pods.
+var podKind = schema.GroupKind{Kind: "Pod"}
+
 // PodTemplatePath returns where the Pod template of a native workload is, and false
 // for other kinds. The caller may change it.
 func PodTemplatePath(kind schema.GroupKind) ([]string, bool) {
@@ -38,7 +41,7 @@ func PodTemplatePath(kind schema.GroupKind) ([]string, bool) {
 // podSpec returns the Pod spec of a Pod or of a native workload, nil for any
 // other kind.
 func podSpec(object map[string]any, kind schema.GroupKind) map[string]any {
-	if kind == (schema.GroupKind{Kind: "Pod"}) {
+	if kind == podKind {
 		return mapAt(object, "spec")
 	}
 	path, ok := podTemplatePaths[kind]

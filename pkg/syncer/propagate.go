@@ -99,6 +99,9 @@ func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record
 	if adopted(step, work, live, s.fleetID) {
 		annotate(desired, wellknown.AnnotationAdopted, "true")
 	}
+	if err := spareResources(p.target, desired, live); err != nil {
+		return refused(workv1alpha1.AppliedReasonInvalid, err.Error(), owned(live, s.fleetID), later)
+	}
 	schema, err := p.schema(ctx)
 	if err != nil {
 		return failed(err, nil)

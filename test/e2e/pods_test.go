@@ -7,12 +7,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -74,6 +77,194 @@ func TestPodVerbs(t *testing.T) {
 			s.createPinned(t, m.Name(), "web", 1)
 			newReach(m, s.namespace).checkPodVerbs(t, s.command)
 		})
+	}
+}
+
+// TestBarePods runs Pods of nobody, in each member, as if the fleet were the cluster that
+// runs them.
+func TestBarePods(t *testing.T) {
+	t.Parallel()
+	for _, m := range bed.members {
+		t.Run(m.Name(), func(t *testing.T) {
+			s := newSpace(t)
+			s.pinToEach(t)
+			s.kubectl(t, "run", "web", "--image=nginx", "--labels=app=web,"+homeLabel+"="+m.Name(),
+				`--overrides={"spec":{"containers":[{"name":"web","image":"nginx","resources":{"requests":{"cpu":"10m"}}}]}}`)
+			s.kubectl(t, "wait", "pod/web", "--for=condition=Ready", "--timeout=60s")
+			t.Run("Node", func(t *testing.T) { s.checkBareNode(t, m) })
+			r := newReach(m, s.namespace)
+			r.target = "pod/web"
+			r.checkPodVerbs(t, s.command)
+			t.Run("Attach", func(t *testing.T) { r.checkAttach(t, s.command) })
+			t.Run("Copy", func(t *testing.T) { s.checkBareCopy(t) })
+			t.Run("Change", func(t *testing.T) { s.checkBareChange(t, m) })
+			t.Run("Delete", func(t *testing.T) { s.checkBareDelete(t, m) })
+		})
+	}
+}
+
+// checkBareNode checks that the fleet shows where a Pod runs, as the member has it.
+func (s *space) checkBareNode(t *testing.T, m *member) {
+	pod, err := m.memberClient.CoreV1().Pods(s.namespace).Get(t.Context(), "web", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := pod.Spec.NodeName + "." + m.Name()
+	if out := s.kubectl(t, "get", "pods", "--output=wide"); !strings.Contains(out, node) || !strings.Contains(out, "1/1") || strings.Count(out, "web") != 1 {
+		t.Errorf("want one pod on %s, got\n%s", node, out)
+	}
+	if out := s.kubectl(t, "get", "pods", "--field-selector=spec.nodeName="+node, "--output=name"); out != "pod/web\n" {
+		t.Errorf("want the pod of node %s, got %q", node, out)
+	}
+	if out := s.kubectl(t, "describe", "node", node); !strings.Contains(out, s.namespace) {
+		t.Errorf("the pod is among those of node %s, got\n%s", node, out)
+	}
+	eventually(t, propagation, "describe to show the events of the pod", func(context.Context) error {
+		if out := s.kubectl(t, "describe", "pod", "web"); !strings.Contains(out, ": Successfully assigned ") || !strings.Contains(out, node) {
+			return errors.New(out)
+		}
+		return nil
+	})
+}
+
+// checkBareCopy copies a file out of a Pod, whose commands run on this machine.
+func (s *space) checkBareCopy(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "copied")
+	s.kubectl(t, "cp", s.namespace+"/web:/etc/hostname", file)
+	got, err := os.ReadFile(file)
+	want, wantErr := os.ReadFile("/etc/hostname")
+	if err := errors.Join(err, wantErr); err != nil || string(got) != string(want) {
+		t.Errorf("want a copy of the file, got %q, %v", got, err)
+	}
+}
+
+// checkBareChange changes a Pod that runs.
+func (s *space) checkBareChange(t *testing.T, m *member) {
+	s.kubectl(t, "label", "pod", "web", "tier=front")
+	s.kubectl(t, "annotate", "pod", "web", "example.com/note=hi")
+	s.kubectl(t, "debug", "pod/web", "--image=busybox", "--container=debugger", "--", "sleep", "1d")
+	if out := s.kubectl(t, "get", "pod", "web", "--output=jsonpath={.spec.ephemeralContainers[*].name}"); out != "debugger" {
+		t.Errorf("want the debugger in the pod, got %q", out)
+	}
+	s.awaitResizable(t, m)
+	s.kubectl(t, "patch", "pod", "web", "--subresource=resize", "--patch",
+		`{"spec":{"containers":[{"name":"web","resources":{"requests":{"cpu":"20m"}}}]}}`)
+	eventually(t, propagation, "the member's pod to be as the fleet's", func(ctx context.Context) error {
+		pod, err := m.memberClient.CoreV1().Pods(s.namespace).Get(ctx, "web", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if len(pod.Spec.EphemeralContainers) != 1 || pod.Spec.Containers[0].Resources.Requests.Cpu().String() != "20m" ||
+			pod.Labels["tier"] != "front" || pod.Annotations["example.com/note"] != "hi" {
+			return fmt.Errorf("got %v %v %v", pod.ObjectMeta, pod.Spec.EphemeralContainers, pod.Spec.Containers)
+		}
+		return nil
+	})
+	eventually(t, propagation, "a pod to be replaced by what was read, unless it has changed since", func(context.Context) error {
+		manifest := s.kubectl(t, "get", "pod", "web", "--output=yaml")
+		if out := s.kubectlStdin(t, strings.ReplaceAll(manifest, "tier: front", "tier: back"), "replace", "--filename=-"); out.code != 0 {
+			return errors.New(out.stderr)
+		}
+		return nil
+	})
+	bad := `{"spec":{"ephemeralContainers":[{"name":"debugger","image":"other"}]}}`
+	if out := s.tryKubectl(t, "patch", "pod", "web", "--subresource=ephemeralcontainers", "--patch", bad); out.code == 0 {
+		t.Errorf("a container that is there cannot be changed, got %s", out.stdout)
+	}
+}
+
+// awaitResizable has a node be one that can resize the Pod, which kwok's do not say of
+// themselves, and waits until the fleet knows.
+func (s *space) awaitResizable(t *testing.T, m *member) {
+	t.Helper()
+	status := `{"status":{"containerStatuses":[{"name":"web","resources":{"requests":{"cpu":"10m"}}}]}}`
+	if _, err := m.memberClient.CoreV1().Pods(s.namespace).Patch(t.Context(), "web", types.StrategicMergePatchType,
+		[]byte(status), metav1.PatchOptions{}, "status"); err != nil {
+		t.Fatal(err)
+	}
+	s.kubectl(t, "wait", "pod/web", "--for=jsonpath={.status.containerStatuses[0].resources.requests.cpu}=10m", "--timeout=60s")
+}
+
+// checkBareDelete deletes Pods, which are there until their member has ended them.
+func (s *space) checkBareDelete(t *testing.T, m *member) {
+	// Held in the member, the Pod is terminating in both.
+	hold := func(finalizers string) {
+		t.Helper()
+		if _, err := m.memberClient.CoreV1().Pods(s.namespace).Patch(t.Context(), "web", types.MergePatchType,
+			[]byte(`{"metadata":{"finalizers":`+finalizers+`}}`), metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hold(`["example.com/hold"]`)
+	s.kubectl(t, "delete", "pod", "web", "--wait=false")
+	eventually(t, propagation, "the member to end the pod", func(ctx context.Context) error {
+		pod, err := m.memberClient.CoreV1().Pods(s.namespace).Get(ctx, "web", metav1.GetOptions{})
+		if err == nil && pod.DeletionTimestamp == nil {
+			err = errors.New("nobody told the member")
+		}
+		return err
+	})
+	if out := s.kubectl(t, "get", "pod", "web"); !strings.Contains(out, "Terminating") && !strings.Contains(out, "Completed") {
+		t.Errorf("want the pod terminating while the member has it, got\n%s", out)
+	}
+	hold("null")
+	s.kubectl(t, "wait", "pod/web", "--for=delete", "--timeout=60s")
+
+	labels := "--labels=" + homeLabel + "=" + m.Name()
+	s.kubectl(t, "run", "again", "--image=nginx", labels)
+	s.kubectl(t, "wait", "pod/again", "--for=condition=Ready", "--timeout=60s")
+	s.kubectl(t, "delete", "pod", "again", "--timeout=60s")
+	if _, err := m.memberClient.CoreV1().Pods(s.namespace).Get(t.Context(), "again", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("a pod that was deleted, and waited for, is gone from its member: %v", err)
+	}
+	s.kubectl(t, "run", "now", "--image=nginx", labels)
+	s.kubectl(t, "wait", "pod/now", "--for=condition=Ready", "--timeout=60s")
+	s.kubectl(t, "delete", "pod", "now", "--grace-period=0", "--force", "--timeout=60s")
+	// One that has ended goes at once.
+	s.kubectl(t, "run", "once", "--image=busybox", labels, "--restart=Never", "--command", "--", "true")
+	s.kubectl(t, "wait", "pod/once", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
+	s.kubectl(t, "delete", "pod", "once", "--timeout=60s")
+	eventually(t, propagation, "all pods to be gone", func(ctx context.Context) error {
+		pods, err := m.memberClient.CoreV1().Pods(s.namespace).List(ctx, metav1.ListOptions{})
+		if err == nil && len(pods.Items) > 0 {
+			err = fmt.Errorf("%s has %d pods", m.Name(), len(pods.Items))
+		}
+		return err
+	})
+}
+
+// TestJobVerbs looks at what Jobs said, by their names.
+func TestJobVerbs(t *testing.T) {
+	t.Parallel()
+	s := newSpace(t)
+	s.kubectl(t, "create", "cronjob", "nightly", "--image=busybox", "--schedule=0 0 1 1 *", "--", "true")
+	s.kubectl(t, "create", "job", "tonight", "--from=cronjob/nightly")
+	s.kubectl(t, "wait", "job/tonight", "--for=condition=Complete", "--timeout=60s")
+	eventually(t, propagation, "the pod of the job to be shown", func(context.Context) error {
+		if out := s.tryKubectl(t, "logs", "job/tonight"); out.code != 0 || !strings.Contains(out.stdout, "starting") {
+			return fmt.Errorf("logs of the job: %d %s%s", out.code, out.stdout, out.stderr)
+		}
+		return nil
+	})
+	for name, tc := range map[string]struct {
+		spec      string
+		condition string
+		counts    string // succeeded and failed
+	}{
+		"indexed": {"completions: 3, parallelism: 2, completionMode: Indexed, template: {spec: {restartPolicy: Never, containers: [{name: c, image: busybox, command: ['true']}]}}", "Complete", "3 "},
+		"failing": {"backoffLimit: 1, template: {spec: {restartPolicy: Never, containers: [{name: c, image: busybox, command: [sh, -c, exit 1]}]}}", "Failed", " 2"},
+	} {
+		manifest := "{apiVersion: batch/v1, kind: Job, metadata: {generateName: " + name + "-}, spec: {" + tc.spec + "}}"
+		out := s.kubectlStdin(t, manifest, "create", "--filename=-", "--output=name")
+		if out.code != 0 {
+			t.Fatal(out.stderr)
+		}
+		job := strings.TrimSpace(out.stdout)
+		s.kubectl(t, "wait", job, "--for=condition="+tc.condition, "--timeout=120s")
+		got := s.kubectl(t, "get", job, "--output=jsonpath={.status.succeeded} {.status.failed}")
+		if got != tc.counts {
+			t.Errorf("%s: want %q succeeded and failed, got %q", job, tc.counts, got)
+		}
 	}
 }
 

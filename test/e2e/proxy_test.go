@@ -93,10 +93,11 @@ type reach struct {
 	member    *member
 	namespace string
 	way       []string // how kubectl is told to take it
+	target    string   // what Pods are entered
 }
 
 func newReach(m *member, namespace string, way ...string) *reach {
-	return &reach{member: m, namespace: namespace, way: append(way, "--namespace", namespace)}
+	return &reach{member: m, namespace: namespace, way: append(way, "--namespace", namespace), target: "deployment/web"}
 }
 
 // makeReachNamespace makes a namespace in a member.
@@ -188,7 +189,7 @@ func (r *reach) checkRules(t *testing.T, alice, bob, carol command) {
 	}
 }
 
-// checkPodVerbs enters the Pods of deployment/web in every way there is.
+// checkPodVerbs enters a Pod of the target in every way there is.
 func (r *reach) checkPodVerbs(t *testing.T, user command) {
 	t.Helper()
 	for name, transport := range map[string]string{"WebSocket": "true", "SPDY": "false"} {
@@ -206,10 +207,10 @@ func (r *reach) checkPodVerbs(t *testing.T, user command) {
 func (r *reach) checkExec(t *testing.T, user command) {
 	t.Helper()
 	user.stdin = "hello\n"
-	if out := must(t, user, "kubectl", r.args("exec", "-i", "deployment/web", "--", "sh", "-c", "read line; echo $line world; sleep 0.2")...); out != "hello world\n" {
+	if out := must(t, user, "kubectl", r.args("exec", "-i", r.target, "--", "sh", "-c", "read line; echo $line world; sleep 0.2")...); out != "hello world\n" {
 		t.Errorf("exec carries input and output, got %q", out)
 	}
-	out := user.run(t, "kubectl", r.args("exec", "deployment/web", "--", "sh", "-c", "echo oops >&2; sleep 0.2; exit 7")...)
+	out := user.run(t, "kubectl", r.args("exec", r.target, "--", "sh", "-c", "echo oops >&2; sleep 0.2; exit 7")...)
 	if out.code == 0 || !strings.Contains(out.stderr, "oops") || !strings.Contains(out.stderr, "exit status 7") {
 		t.Errorf("exec carries errors and how the command ended, got %d %s", out.code, out.stderr)
 	}
@@ -218,7 +219,7 @@ func (r *reach) checkExec(t *testing.T, user command) {
 // checkPortForward speaks with a Pod, which answers what it is told.
 func (r *reach) checkPortForward(t *testing.T, user command) {
 	t.Helper()
-	forward := user.follow(t, "kubectl", r.args("port-forward", "deployment/web", ":8080")...)
+	forward := user.follow(t, "kubectl", r.args("port-forward", r.target, ":8080")...)
 	var address string
 	for !strings.HasPrefix(address, "127.0.0.1:") {
 		line := forward.next(t)
@@ -250,7 +251,7 @@ func (r *reach) checkPortForward(t *testing.T, user command) {
 // checkLogs follows a log while it grows.
 func (r *reach) checkLogs(t *testing.T, user command) {
 	t.Helper()
-	log := user.follow(t, "kubectl", r.args("logs", "--follow", "deployment/web")...)
+	log := user.follow(t, "kubectl", r.args("logs", "--follow", r.target)...)
 	if line := log.next(t); line != "starting" {
 		t.Errorf("logs begin with what the pod said first, got %q", line)
 	}
@@ -260,6 +261,27 @@ func (r *reach) checkLogs(t *testing.T, user command) {
 	}
 	for log.next(t) != late {
 	}
+}
+
+// checkAttach hears what a Pod says while somebody is attached. kwok's never end, nor does
+// an attachment to them, which is why nothing here runs with --rm.
+func (r *reach) checkAttach(t *testing.T, user command) {
+	t.Helper()
+	attached := user.follow(t, "kubectl", r.args("attach", r.target)...)
+	eventually(t, propagation, "attach to show what the pod says", func(context.Context) error {
+		if err := r.member.LogInPods("said to who is attached to a pod of " + r.member.Name()); err != nil {
+			return err
+		}
+		select {
+		case line, open := <-attached.lines:
+			if open && strings.Contains(line, r.member.Name()) {
+				return nil
+			}
+			return fmt.Errorf("got %q, %s", line, attached.stderr)
+		default:
+			return fmt.Errorf("nothing yet: %s", attached.stderr)
+		}
+	})
 }
 
 // checkWatch sees an object appear and go.

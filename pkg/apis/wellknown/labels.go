@@ -17,7 +17,8 @@ const (
 	// namespaces inside the fleet it marks what join created.
 	LabelManagedBy = "fleet.dev/managed-by"
 	// LabelTemplate is stamped into Pod templates and holds the hash of that Pod
-	// template; it ties members' ReplicaSets and Pods to a revision of the fleet.
+	// template; it ties members' ReplicaSets and Pods to a revision of the fleet. A bare
+	// Pod gets it in its member, with its uid in the fleet.
 	LabelTemplate = "fleet.dev/template"
 	// LabelRevision is on ReplicaSets and ControllerRevisions by which the fleet records
 	// a Pod template that a workload has, or had, and holds what LabelTemplate of the

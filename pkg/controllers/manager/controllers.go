@@ -54,6 +54,7 @@ func descriptors() []descriptor {
 		{RebalanceController, "", newRebalance},
 		{RevisionController, "", newRevisions},
 		{ForegroundController, "", newForeground},
+		{PodController, "", newPods},
 	}
 }
 
@@ -70,6 +71,8 @@ const (
 	RevisionController = "revision-controller"
 	// ForegroundController names the controller that ends deletions in the foreground.
 	ForegroundController = "foreground-deletion-controller"
+	// PodController names the controller that ends graceful deletions of bare Pods.
+	PodController = "pod-deletion-controller"
 )
 
 // Names returns the canonical names of all controllers, sorted.

@@ -18,6 +18,7 @@ import (
 
 	"fleet.dev/fleet/pkg/controllers/cluster"
 	"fleet.dev/fleet/pkg/controllers/foreground"
+	"fleet.dev/fleet/pkg/controllers/pods"
 	"fleet.dev/fleet/pkg/controllers/rebalance"
 	"fleet.dev/fleet/pkg/controllers/registration"
 	"fleet.dev/fleet/pkg/controllers/revisions"
@@ -87,6 +88,17 @@ func newForeground(_ context.Context, d *dependencies) (loop, error) {
 	}
 	controller, err := foreground.New(foreground.Dependencies{
 		Templates: templates, Mapper: d.mapper, FleetInformers: d.fleetInformers, Clock: clock.RealClock{},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return controller.Run, nil
+}
+
+// newPods makes the controller that ends graceful deletions of bare Pods.
+func newPods(_ context.Context, d *dependencies) (loop, error) {
+	controller, err := pods.New(pods.Dependencies{
+		KubeClient: d.client, FleetClient: d.fleetClient, KubeInformers: d.informers.typed, FleetInformers: d.fleetInformers, Clock: clock.RealClock{},
 	})
 	if err != nil {
 		return nil, err

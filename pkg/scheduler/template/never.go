@@ -244,9 +244,13 @@ var workloadControllers = sets.New(
 	schema.GroupKind{Group: "batch", Kind: "Job"},
 )
 
+// manualInstance is the annotation of a Job that a user made from a CronJob, which kubectl
+// has be owned like those that the controller makes.
+const manualInstance = "cronjob.kubernetes.io/instantiate"
+
 func controlledByWorkload(meta metav1.Object) bool {
 	owner := metav1.GetControllerOfNoCopy(meta)
-	if owner == nil {
+	if owner == nil || owner.Kind == "CronJob" && meta.GetAnnotations()[manualInstance] == "manual" {
 		return false
 	}
 	group, err := schema.ParseGroupVersion(owner.APIVersion)

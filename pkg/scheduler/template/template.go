@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/ptr"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
@@ -200,9 +201,17 @@ func New(kind schema.GroupVersionKind, meta metav1.Object, traits Traits) *Templ
 	return t
 }
 
-// InForeground reports whether an object is being deleted in the foreground.
+// InForeground reports whether an object is being deleted in the foreground, or
+// gracefully, as Pods are: it is there until its members have ended it.
 func InForeground(object metav1.Object) bool {
-	return object.GetDeletionTimestamp() != nil && slices.Contains(object.GetFinalizers(), metav1.FinalizerDeleteDependents)
+	switch finalizers := object.GetFinalizers(); {
+	case object.GetDeletionTimestamp() == nil:
+		return false
+	case slices.Contains(finalizers, metav1.FinalizerOrphanDependents):
+		return false // whether members keep it is not recorded yet
+	default:
+		return slices.Contains(finalizers, metav1.FinalizerDeleteDependents) || ptr.Deref(object.GetDeletionGracePeriodSeconds(), 0) > 0
+	}
 }
 
 // hints keeps the annotations that placement reads.

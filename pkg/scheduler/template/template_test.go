@@ -30,6 +30,8 @@ func TestStays(t *testing.T) {
 			{APIVersion: apiVersion, Kind: kind, Name: "owner", Controller: new(true)},
 		}}
 	}
+	byHand := controlled("batch/v1", "CronJob")
+	byHand.Annotations = map[string]string{"cronjob.kubernetes.io/instantiate": "manual"}
 	in := func(namespace, name string) metav1.ObjectMeta {
 		return metav1.ObjectMeta{Namespace: namespace, Name: name}
 	}
@@ -63,6 +65,7 @@ func TestStays(t *testing.T) {
 		"ReplicaSetOfMember":    {group: "apps", kind: "ReplicaSet", meta: labelled("shop", "x", wellknown.LabelTemplate, "abc"), travels: true},
 		"Job":                   {group: "batch", kind: "Job", meta: in("shop", "x"), travels: true},
 		"JobOfCronJob":          {group: "batch", kind: "Job", meta: controlled("batch/v1", "CronJob")},
+		"JobFromCronJob":        {group: "batch", kind: "Job", meta: byHand, travels: true},
 		"DeploymentOfOperator":  {group: "apps", kind: "Deployment", meta: controlled("example.com/v1", "Shop"), travels: true},
 		"ControllerRevision":    {group: "apps", kind: "ControllerRevision", meta: in("shop", "x")},
 		"DefaultServiceAccount": {kind: "ServiceAccount", meta: in("shop", "default")},
@@ -363,6 +366,32 @@ func TestSameDecision(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got := base(nil).SameDecision(base(tc.change)); got != tc.want {
 				t.Errorf("\n%s\nSameDecision(...): want %v, got %v", tc.reason, tc.want, got)
+			}
+		})
+	}
+}
+
+func TestInForeground(t *testing.T) {
+	deleted := func(grace int64, finalizers ...string) metav1.ObjectMeta {
+		now := metav1.Now()
+		return metav1.ObjectMeta{DeletionTimestamp: &now, DeletionGracePeriodSeconds: &grace, Finalizers: finalizers}
+	}
+	cases := map[string]struct {
+		reason string
+		object metav1.ObjectMeta
+		want   bool
+	}{
+		"Alive":         {reason: "Nobody deleted it.", object: metav1.ObjectMeta{Finalizers: []string{metav1.FinalizerDeleteDependents}}},
+		"Foreground":    {reason: "It waits for what depends on it.", object: deleted(0, metav1.FinalizerDeleteDependents), want: true},
+		"OtherReason":   {reason: "Something else holds it, which may want it to run.", object: deleted(0, "example.com/x")},
+		"Graceful":      {reason: "A Pod is there until it has ended.", object: deleted(30), want: true},
+		"GracefulHeld":  {reason: "A Pod ends first, then its finalizers are for others.", object: deleted(30, "example.com/x"), want: true},
+		"GracefulStays": {reason: "Members are not asked to end what they are to keep.", object: deleted(30, metav1.FinalizerOrphanDependents)},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := InForeground(&tc.object); got != tc.want {
+				t.Errorf("\n%s\nInForeground(...): want %t, got %t", tc.reason, tc.want, got)
 			}
 		})
 	}
