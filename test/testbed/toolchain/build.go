@@ -79,6 +79,20 @@ func EnsureOldRelease(ctx context.Context, c Config) error {
 	return err
 }
 
+// EnsureMetricsServer builds metrics-server, where it is missing, into c.Bin. No program
+// of Ensure needs it.
+func EnsureMetricsServer(ctx context.Context, c Config) error {
+	unlock, err := c.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	_, err = c.buildStale(ctx, []program{
+		{MetricsServer, metricsServerModule + "/cmd/metrics-server", metricsServerModule, metricsServerDir, plainLDFlags},
+	})
+	return err
+}
+
 // buildStale builds those of the programs that are missing or not of the pinned
 // version, and returns what it built.
 func (c Config) buildStale(ctx context.Context, all []program) ([]batch, error) {

@@ -25,6 +25,8 @@ type program struct {
 const (
 	kubernetes = "k8s.io/kubernetes"
 	kwokModule = "sigs.k8s.io/kwok"
+
+	metricsServerModule = "sigs.k8s.io/metrics-server"
 )
 
 // pin is the version of a module that a go.mod file selects.
@@ -41,6 +43,8 @@ const (
 	kwokDir = "hack/tools/kwok"
 	helmDir = "hack/tools/helm"
 	oldDir  = "hack/tools/kube-1.31"
+
+	metricsServerDir = "hack/tools/metrics-server"
 )
 
 // programs lists what a test bed needs, in build order. Neighbours with equal
@@ -64,6 +68,9 @@ func controlPlane(dir string) []program {
 		{"kube-scheduler", kubernetes + "/cmd/kube-scheduler", kubernetes, dir, kubeLDFlags},
 	}
 }
+
+// MetricsServer is the program of metrics-server. See EnsureMetricsServer.
+const MetricsServer = "metrics-server"
 
 // OldRelease is the directory below the binaries directory that holds the control
 // plane of an old release of Kubernetes, and its minor version. See EnsureOldRelease.
