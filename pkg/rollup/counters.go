@@ -48,6 +48,9 @@ func current[S any](member reported[S]) bool { return member.current }
 // or not, and counts as not, as the Pods of a node do that the control plane lost.
 func heard[S any](member reported[S]) bool { return !member.Unreachable }
 
+// unheard passes the others.
+func unheard[S any](member reported[S]) bool { return member.Unreachable }
+
 // copies is how many members run all of the template: 1 unless it is duplicated.
 // It brings sums over the members to the scale of the template.
 type copies int64
