@@ -31,6 +31,7 @@ const counted = "counted"
 
 // TestCounting has stock controllers count the Pods of members.
 func TestCounting(t *testing.T) {
+	t.Parallel()
 	fleet := start(t, func(config *manager.Config) {
 		// There is no syncer, so no member would be ready.
 		config.Kube.Generic.Controllers = []string{"*", "-" + manager.ClusterController}

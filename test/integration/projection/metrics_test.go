@@ -67,6 +67,7 @@ func enable(t *testing.T, server *harness.APIServer, name string, versions ...st
 
 // TestMetrics reads what members measure, and installs a metrics-server of one's own.
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	server := start(t, "")
 	a, b := fake.Start(t), fake.Start(t)
 	for name, member := range map[string]*fake.Member{"a": a, "b": b} {
