@@ -121,7 +121,7 @@ func (u *union) finish(key string, object runtime.Object, bare bool) error {
 	}
 	copied := u.copyOf(key, accessor.GetUID())
 	if copied != nil && !bare {
-		u.complete(object, copied.object)
+		u.complete(object, copied.object.DeepCopyObject()) // the object is the reader's to change
 	}
 	at := u.claims.get(key, "")
 	if at == nil || at.shown == nil || accessor.GetResourceVersion() != strconv.FormatUint(at.version, 10) {

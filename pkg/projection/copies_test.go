@@ -134,6 +134,13 @@ func TestStoredPodShowsItsCopy(t *testing.T) {
 			t.Errorf("want it in the member, shown, and not stored: got %v, %v", in, pod.Spec.EphemeralContainers)
 		}
 	})
+	t.Run("Mine", func(t *testing.T) {
+		// Who read it may change what was read.
+		s.get("default", "bare").Spec.EphemeralContainers[0].Image = "mine"
+		if got := s.get("default", "bare").Spec.EphemeralContainers[0].Image; got != "busybox" {
+			t.Errorf("what one reader did to its copy another one reads: %q", got)
+		}
+	})
 	t.Run("Resize", func(t *testing.T) {
 		more := core.ResourceList{core.ResourceCPU: resource.MustParse("2")}
 		resized := func(pod *core.Pod) { pod.Spec.Containers[0].Resources.Requests = more }
