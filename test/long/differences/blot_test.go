@@ -24,6 +24,7 @@ var blots = []struct {
 	{regexp.MustCompile(`[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}`), "<time>"},
 	{regexp.MustCompile(`[IWE]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ `), "<log> "},
 	{regexp.MustCompile(`[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}`), "<uid>"},
+	{regexp.MustCompile(`X509SHA256=[0-9a-f]+`), "X509SHA256=<sum>"},
 	{regexp.MustCompile(`([rR]esource ?Version"?: +)"?\d+"?`), "$1<version>"},
 	{regexp.MustCompile(`(\S[ \t]+)fleet-admin\b`), "${1}admin"},
 	{regexp.MustCompile(`([pP]ort"?: +)\d{5}\b`), "$1<port>"},
@@ -35,10 +36,11 @@ var blots = []struct {
 	{regexp.MustCompile(`\b(\d+d)?(\d+h)?(\d+m)?\d+[smhd] \(x\d+ over [0-9smhd]+\)`), "<age>"},
 	{regexp.MustCompile(`(^|\s)(\d+d)?(\d+h)?(\d+m)?\d+[smhd](\s|$)`), "$1<age>$5"},
 	{regexp.MustCompile(`\b3[0-2]\d{3}\b`), "<port>"},
-	// Which volume was not there at the first try, and what was written at once, is chance.
-	{regexp.MustCompile(`(?m)^ *Warning (FailedScheduling|ProvisioningFailed) .*\n`), ""},
 	{regexp.MustCompile(`(\S)[ \t]{2,}`), "$1 "},
 	{regexp.MustCompile(`(?m)[ \t]+$`), ""},
+	// Which volume was not there at the first try, and whose repair came across what, is chance.
+	{regexp.MustCompile(`(?m)^ *Warning (FailedScheduling|ProvisioningFailed|ClaimLost|ClusterIPNotAllocated) .*\n`), ""},
+	{regexp.MustCompile(`Events:\n *Type Reason Age From Message\n *---- ------ ---- ---- -------\n\z`), "Events: <none>\n"},
 }
 
 // blot hides what differs between any two clusters.

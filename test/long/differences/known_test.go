@@ -25,24 +25,40 @@ var known = []difference{
 		rewrite: onFleet(`(Server Version: v[0-9.]+)\+fleet`, "$1"),
 	},
 	{
-		title:   "Nodes are called `<node>.<member>`",
-		reason:  "Nodes of two members may have the same name, and which member a node is in matters.",
-		rewrite: onFleet(`<node>\.member\d`, "<node>"),
+		title:   "Nodes and volumes are called `<name>.<member>`",
+		reason:  "Those of two members may have the same name, and which member a node or volume is in matters.",
+		rewrite: onFleet(`(<node>|pvc-<uid>)\.member\d`, "$1"),
 	},
 	{
-		title:   "Pods, Nodes and ReplicaSets have labels of the fleet",
-		reason:  "`fleet.dev/cluster` says which member runs a Pod or has a Node; `fleet.dev/template` and `fleet.dev/revision` say of which Pod template it is.",
-		rewrite: onFleet(`(?m)^ *"?fleet\.dev/(cluster|template|revision)"?[:=].*\n|,fleet\.dev/\w+=\w+|fleet\.dev/\w+=\w+,`, ""),
+		title: "Pods, Nodes and ReplicaSets carry what the fleet knows them by",
+		reason: "Label `fleet.dev/cluster` says which member runs a Pod or has a Node, `fleet.dev/template` and `fleet.dev/revision` say of which Pod template it is. " +
+			"A Node's address of type `fleet.dev/Member` is where the fleet's API server reaches its Pods: other addresses of members may be the same.",
+		rewrite: all(
+			onFleet(`(?m)^ *- address: <node>\n *type: fleet\.dev/Member\n`, ""),
+			onFleet(`(?m)^ *"?fleet\.dev/(cluster|template|revision)"?[:=].*\n|,fleet\.dev/\w+=\w+|fleet\.dev/\w+=\w+,`, ""),
+		),
 	},
 	{
-		title:   "Events of members begin with the member's name, and each member tells its own",
+		title:   "Events begin with the name of the member, and each member tells its own",
 		reason:  "A Deployment is scaled in each member for itself. Without a name one could not tell which says so.",
 		rewrite: events,
 	},
 	{
-		title:   "The fleet's own kinds, namespaces and roles are there",
-		reason:  "What the fleet is managed with is served beside what it manages. None has the name of anything in Kubernetes.",
-		rewrite: onFleet(`(?m)^.*(fleet\.dev|fleet-cluster-|fleet-system|system:fleet:|fleet-admin|fleet-agents|fleet-components|kube-public cluster-info).*\n`, ""),
+		title:  "The fleet's own kinds, namespaces and roles are there, and `metrics.k8s.io`",
+		reason: "What the fleet is managed with is served beside what it manages. Metrics are asked of the members, without anybody installing something in the fleet.",
+		rewrite: all(
+			onFleet(`(?m)^.*(fleet\.dev|fleet-cluster-|fleet-system|system:fleet:|fleet-admin|fleet-agents|fleet-components|kube-public cluster-info).*\n`, ""),
+			onFleet(`(?m)^( *(nodes|pods)\.metrics\.k8s\.io |/apis/metrics\.k8s\.io/).*\n`, ""),
+		),
+	},
+	{
+		title:  "A Service has EndpointSlices and the load balancer of each member",
+		reason: "They are shown as members make them, and traffic may come in by any. Endpoints, which are one object, list the addresses of all.",
+		rewrite: all(
+			endpointSlices,
+			onFleet(`(LoadBalancer(?: Ingress:)?(?: <ip>)+?(?: \(VIP\))?)(?:, ?<ip>(?: \(VIP\))?)+`, "$1"),
+			onFleet(`\.member1\.example\.org(,\S+\.example\.org)+`, ".plain.example.org"),
+		),
 	},
 	{
 		title:   "A dry run on the server tells where the object would go",
@@ -50,32 +66,19 @@ var known = []difference{
 		rewrite: onFleet(`(?m)^! Warning: placement: .*\n`, ""),
 	},
 	{
-		title:   "Leases of Nodes are not shown",
-		reason:  "They change every few seconds for each Node of each member, and only the member's controllers need them. There is no namespace `kube-node-lease`.",
-		rewrite: all(on(plain, `(?m)^kube-node-lease .*\n`, ""), onBoth(`(?m)^Lease:.*\n(  (HolderIdentity|AcquireTime|RenewTime):.*\n)*`, "")),
-	},
-	{
-		title:   "Nodes have an address more",
-		reason:  "Of type `fleet.dev/Member`, by which the fleet's API server reaches the Pods there: addresses of members may be the same.",
-		rewrite: onFleet(`(?m)^ *- address: <node>\n *type: fleet\.dev/Member\n`, ""),
-	},
-	{
-		title:   "Kinds that the fleet's administrator did not make are not there",
-		reason:  "A member's StorageClasses and other configuration are its own; workloads find them where they run.",
-		rewrite: on(plain, `(?m)^NAME PROVISIONER .*\nstorageclass.*\n\n`, ""),
+		title: "StorageClasses of members and Leases of their Nodes are not shown",
+		reason: "What a member's administrator set up is the member's, and workloads find it where they run. Leases change every few seconds, and only the member's " +
+			"controllers need them. There is no namespace `kube-node-lease`.",
+		rewrite: all(
+			on(plain, `(?m)^NAME PROVISIONER .*\nstorageclass.*\n\n`, ""),
+			on(plain, `(?m)^kube-node-lease .*\n`, ""),
+			onBoth(`(?m)^Lease:.*\n(  (HolderIdentity|AcquireTime|RenewTime):.*\n)*`, ""),
+		),
 	},
 	{
 		title:   "What no workload needs is in no member",
 		reason:  "A PersistentVolumeClaim goes where the first Pod that uses it runs, and is bound there.",
 		rewrite: onBoth(`(persistentvolumeclaim/claim) (Pending|Bound pvc-<uid> 1Gi RWO kwok-volume)`, "$1"),
-	},
-	{
-		title:  "A load balancer has the addresses of all members",
-		reason: "Each member has one of its own, and traffic may come in by any.",
-		rewrite: all(
-			onFleet(`(LoadBalancer.* <ip>( \(VIP\))?)((, ?<ip>( \(VIP\))?)+)`, "$1"),
-			onFleet(`\.member1\.example\.org(,\S+\.example\.org)+`, ".plain.example.org"),
-		),
 	},
 	{
 		title:   "Fields that controllers write are managed by `fleet-feedback` and `fleet-controller-manager`",
@@ -102,6 +105,26 @@ var known = []difference{
 	},
 }
 
+// slice is a line about an EndpointSlice.
+var slice = regexp.MustCompile(`^(endpointslice\.discovery\.k8s\.io/)?\S+-<id> IPv4 \S+ (<ip>[,\d+ more.]*)+ <age>\n$`)
+
+// endpointSlices leaves one line of those about EndpointSlices of the same Service.
+func endpointSlices(_ string, _ int, text string) string {
+	seen := map[string]bool{}
+	var kept []string
+	for line := range strings.Lines(text) {
+		name, _, _ := strings.Cut(line, " ")
+		if slice.MatchString(line) {
+			if line = name + "\n"; seen[name] {
+				continue
+			}
+			seen[name] = true
+		}
+		kept = append(kept, line)
+	}
+	return strings.Join(kept, "")
+}
+
 // managers removes what controllers manage from a list of managers in YAML.
 func managers(_ string, _ int, text string) string {
 	const begin = "  - apiVersion: "
@@ -123,7 +146,7 @@ func managers(_ string, _ int, text string) string {
 
 // event is a line about an event in describe, eventMember and eventScale what differs in it.
 var (
-	event       = regexp.MustCompile(`^ *(Normal|Warning) \S+ <age>`)
+	event       = regexp.MustCompile(`^ *(<age> )?(Normal|Warning) `)
 	eventMember = regexp.MustCompile(`\bmember\d: `)
 	eventScale  = regexp.MustCompile(`(replica set \S+ from )\d+ to \d+`)
 )
@@ -214,7 +237,7 @@ func document(commands int, seen map[string][]string) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, head, commands, len(known))
 	for i, k := range known {
-		fmt.Fprintf(&out, "\n## %d. %s\n\n%s\n\nSeen in %d commands, first in `%s`.\n", i+1, k.title, k.reason, len(seen[k.title]), first(seen[k.title]))
+		fmt.Fprintf(&out, "\n## %d. %s\n\n%s\nFor example: `%s`.\n", i+1, k.title, k.reason, first(seen[k.title]))
 	}
 	return out.String()
 }

@@ -310,7 +310,7 @@ var script = []story{
 		see("kubectl logs nothing"),
 		see("kubectl exec deployment/web -- echo hello"),
 		see("kubectl exec " + pod + " -- sh -c 'echo out; echo err >&2'"),
-		see("echo piped | kubectl exec --stdin " + pod + " -- cat"),
+		see("echo piped | timeout 5 kubectl exec --stdin " + pod + " -- cat"),
 		see("kubectl exec " + pod + " --container=nothing -- true"),
 		see("kubectl exec nothing -- true"),
 		do("echo content > there.txt && p=" + pod + " && kubectl cp there.txt ${p#pod/}:there-$$.txt && kubectl cp ${p#pod/}:there-$$.txt back.txt && cat back.txt; kubectl exec $p -- rm there-$$.txt"),
@@ -334,7 +334,7 @@ var script = []story{
 		see("kubectl events --for=deployment/web"),
 		list("kubectl events --types=Normal --no-headers"),
 		list("kubectl get events --field-selector=reason=ScalingReplicaSet"),
-		list("kubectl get events --sort-by=.lastTimestamp --output=custom-columns=REASON:.reason,KIND:.involvedObject.kind,FROM:.source.component"),
+		list("kubectl get events --sort-by=.lastTimestamp --output=custom-columns=REASON:.reason,KIND:.involvedObject.kind,FROM:.source.component | sort -u"),
 	}},
 	{"Configuration", []step{
 		do("kubectl create configmap one --from-literal=a=b --from-file=site/configmap.yaml"),
@@ -422,9 +422,12 @@ var script = []story{
 		see("kubectl get nodes --output=jsonpath='{.items[*].status.capacity.cpu}'"),
 		see("kubectl get nodes --output=custom-columns=PODS:.status.allocatable.pods,VERSION:.status.nodeInfo.kubeletVersion"),
 		see("kubectl get " + node + " --output=yaml"),
-		do("kubectl create deployment web --image=nginx:1 --replicas=3"),
-		see(status("deployment/web")),
+		do("kubectl apply -f agent.yaml"),
+		see(status("daemonset/agent")),
 		see("kubectl describe " + node),
+		do("kubectl delete -f agent.yaml"),
+		do("kubectl create deployment web --image=nginx:1 --replicas=12"),
+		see(status("deployment/web")),
 		do("kubectl cordon " + node),
 		list("kubectl get nodes"),
 		see("kubectl describe " + node + " | grep -A1 -E 'Taints|Unschedulable'"),
@@ -438,8 +441,8 @@ var script = []story{
 		do("kubectl label " + node + " disk-"),
 		do("kubectl annotate " + node + " note=yes"),
 		do("kubectl annotate " + node + " note-"),
-		do("kubectl drain " + node + " --pod-selector=app=web --dry-run=client | sort"),
-		do("kubectl drain " + node + " --pod-selector=app=web --timeout=30s | sort"),
+		do("kubectl drain " + node + " --pod-selector=app=web --dry-run=client | sort -u"),
+		do("kubectl drain " + node + " --pod-selector=app=web --timeout=30s | sort -u"),
 		see(status("deployment/web")),
 		list("kubectl get nodes"),
 		do("kubectl uncordon " + node),
@@ -481,7 +484,7 @@ var script = []story{
 		see("kubectl get csr joe"),
 		see("kubectl describe csr joe"),
 		do("kubectl delete csr jane joe"),
-		{anyOrder: true, line: "timeout 5 kubectl get configmaps --watch-only --output-watch-events --no-headers & until kubectl create configmap seen 2>&1; do :; done; kubectl label configmap seen a=b; kubectl delete configmap seen; wait $!"},
+		{anyOrder: true, line: "timeout 5 kubectl get configmaps --watch-only --output-watch-events --no-headers | grep -v ADDED & until kubectl create configmap seen 2>&1; do :; done; kubectl label configmap seen a=b; kubectl delete configmap seen; wait $!"},
 		see("kubectl get pods --watch --request-timeout=1s"),
 		see("kubectl get configmaps --field-selector=metadata.name=kube-root-ca.crt --output=name"),
 		see("kubectl get configmaps --field-selector=data=x"),
@@ -491,7 +494,7 @@ var script = []story{
 		see("kubectl get deployments/one services/two"),
 		see("kubectl get --raw /api/v1/namespaces/requests/configmaps?limit=1 | jq '.items | length'"),
 		see("kubectl get --raw /apis/apps/v1 | jq -c '[.resources[].name]'"),
-		see("kubectl get --raw /openapi/v2 | jq -r '.paths | keys[]' | grep -v fleet.dev"),
+		see("kubectl get --raw /openapi/v2 | jq -r '.paths | keys[]'"),
 		see("kubectl get leases"),
 		see("kubectl describe nonsense"),
 		see("kubectl create namespace default"),
@@ -536,6 +539,6 @@ func status(workload string) string {
 
 // forward sends a line through a port-forward, and receives it: a bed's Pods echo.
 func forward(to string) string {
-	return "kubectl port-forward " + to + ` :80 > forward.txt 2>&1 & until grep -q Forwarding forward.txt; do kill -0 $! || break; done
+	return "rm -f forward.txt; kubectl port-forward " + to + ` :80 > forward.txt 2>&1 & until grep -q Forwarding forward.txt; do kill -0 $! || break; done
 port=$(grep -o '127.0.0.1:[0-9]*' forward.txt | cut -d: -f2); exec 3<>/dev/tcp/127.0.0.1/$port; echo hello >&3; head -1 <&3; kill $!`
 }
