@@ -86,6 +86,7 @@ func TestBarePods(t *testing.T) {
 	t.Parallel()
 	for _, m := range bed.members {
 		t.Run(m.Name(), func(t *testing.T) {
+			t.Parallel()
 			s := newSpace(t)
 			s.pinToEach(t)
 			s.kubectl(t, "run", "web", "--image=nginx", "--labels=app=web,"+homeLabel+"="+m.Name(),
