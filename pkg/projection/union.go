@@ -247,24 +247,11 @@ func (u *union) set(member string, seen observation, learned bool) []change {
 	if other.get(seen.key, member) != nil {
 		changes = u.unset(member, seen.key) // it became one, or is one no more
 	}
-	at := table.get(seen.key, member)
+	at := u.renew(table, member, seen, learned)
 	switch {
-	case at == nil && learned:
-		return changes // gone meanwhile, as the watch told
 	case at == nil:
-		at = table.put(seen.key, member)
-		if u.keys[member] == nil {
-			u.keys[member] = map[string]struct{}{}
-		}
-		u.keys[member][seen.key] = struct{}{}
-	case seen.version == at.version && seen.version != 0:
-		at.learned = at.learned && learned
 		return changes
-	case (at.learned || learned) && seen.version < at.version:
-		return changes
-	}
-	at.version, at.learned = seen.version, learned
-	if seen.of != "" {
+	case seen.of != "":
 		at.object, at.of = seen.object, seen.of
 		return append(changes, u.recomplete(seen.key)...)
 	}
@@ -280,6 +267,28 @@ func (u *union) set(member string, seen observation, learned bool) []change {
 	old := at.shown
 	at.shown = show(old.Key, at.object, u.advance())
 	return append(changes, change{ResourceVersion: at.shown.ResourceVersion, Old: old, Next: at.shown})
+}
+
+// renew returns what of a table is to become what was seen, nil when that is no news.
+func (u *union) renew(table claims, member string, seen observation, learned bool) *claimant {
+	at := table.get(seen.key, member)
+	switch {
+	case at == nil && learned:
+		return nil // gone meanwhile, as the watch told
+	case at == nil:
+		at = table.put(seen.key, member)
+		if u.keys[member] == nil {
+			u.keys[member] = map[string]struct{}{}
+		}
+		u.keys[member][seen.key] = struct{}{}
+	case seen.version == at.version && seen.version != 0:
+		at.learned = at.learned && learned
+		return nil
+	case (at.learned || learned) && seen.version < at.version:
+		return nil
+	}
+	at.version, at.learned = seen.version, learned
+	return at
 }
 
 // remove takes in that an object of a member was gone at a version, 0 for now.
