@@ -5,7 +5,7 @@ package projection
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 	"strconv"
 
@@ -182,7 +182,7 @@ func (s *unionStorage) finish(ctx context.Context, key string, object runtime.Ob
 
 // updateStored changes a stored object that has a copy. The function sees what is
 // shown; what only the member knows is not stored.
-func (s *unionStorage) updateStored( //nolint:revive // the arguments are those of storage.Interface
+func (s *unionStorage) updateStored(
 	ctx context.Context, key string, out runtime.Object, ignoreNotFound bool, preconditions *storage.Preconditions, update storage.UpdateFunc,
 ) error {
 	err := s.update(ctx, key, out, ignoreNotFound, s.storedPreconditions(key, preconditions),
@@ -276,7 +276,7 @@ func (s *unionStorage) changeCopy(
 }
 
 // errNowhere refuses to change what runs nowhere.
-var errNowhere = fmt.Errorf("no member has it yet")
+var errNowhere = errors.New("no member has it yet")
 
 // preconditionsOf are that it is still the same object.
 func preconditionsOf(object runtime.Object) *storage.Preconditions {
