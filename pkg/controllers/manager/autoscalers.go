@@ -19,8 +19,9 @@ import (
 var autoscalerKind = schema.GroupKind{Group: autoscalingv2.GroupName, Kind: "HorizontalPodAutoscaler"}
 
 // ownAutoscalers are the HorizontalPodAutoscalers that the fleet runs. One that a policy
-// sends to members is run there, and there is none of that name here until the last
-// member has confirmed that it has it no more: two of them would not come to an end.
+// sends to members, by itself or along with what it scales, is run there, and there is
+// none of that name here until the last member has confirmed that it has it no more: two
+// of them would not come to an end.
 //
 // Its informer tells of all. What is looked up is looked up again with each period, so
 // nobody has to be told that a binding changed.
@@ -66,7 +67,7 @@ func (l ownAutoscalerLister) own(all []*autoscalingv2.HorizontalPodAutoscaler) [
 // elsewhere says whether a member runs an autoscaler.
 func (l ownAutoscalerLister) elsewhere(namespace, name string) bool {
 	binding, err := l.bindings.ResourceBindings(namespace).Get(workv1alpha1.BindingNameForGroupKind(autoscalerKind, name))
-	return err == nil && len(binding.Spec.Clusters)+len(binding.Spec.Tombstones)+len(binding.Spec.GracefulEvictionTasks) > 0
+	return err == nil && len(binding.Spec.Holders())+len(binding.Spec.Tombstones) > 0
 }
 
 type ownAutoscalerNamespaceLister struct {

@@ -37,7 +37,14 @@ func TestOwnAutoscalers(t *testing.T) {
 		"NoBinding": {reason: "One that stays in the fleet is run here.", own: true},
 		"NoMember":  {reason: "So is one that is in no member.", binding: &workv1alpha1.BindingSpec{}, own: true},
 		"InMember":  {reason: "One in a member is run there.", binding: &workv1alpha1.BindingSpec{Clusters: []workv1alpha1.TargetCluster{{Name: "a"}}}},
-		"Leaving":   {reason: "And it is until the member has confirmed that it is gone.", binding: &workv1alpha1.BindingSpec{Tombstones: []workv1alpha1.Tombstone{{ClusterName: "a"}}}},
+		"Along": {reason: "So is one that travels with what it scales.", binding: &workv1alpha1.BindingSpec{
+			RequiredBy: []workv1alpha1.BindingSnapshot{{Clusters: []workv1alpha1.TargetCluster{{Name: "a"}}}},
+		}},
+		"AlongNowhere": {reason: "What it scales may be in no member.", binding: &workv1alpha1.BindingSpec{RequiredBy: []workv1alpha1.BindingSnapshot{{}}}, own: true},
+		"Evicted": {reason: "One that is to leave a member gracefully is run there meanwhile.", binding: &workv1alpha1.BindingSpec{
+			GracefulEvictionTasks: []workv1alpha1.GracefulEvictionTask{{FromCluster: "a"}},
+		}},
+		"Leaving": {reason: "And it is until the member has confirmed that it is gone.", binding: &workv1alpha1.BindingSpec{Tombstones: []workv1alpha1.Tombstone{{ClusterName: "a"}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			autoscaler := &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}}
