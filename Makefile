@@ -76,6 +76,11 @@ test-long: build binaries-old ## Run the tests of failures and of every kind tha
 	@echo "==> long tests against real members"
 	go test -timeout 60m -v -p 1 ./test/long/...
 
+.PHONY: conformance
+conformance: build binaries-conformance ## Run a sample of Kubernetes' conformance tests on a fleet and on a plain cluster; writes docs/conformance.md.
+	@echo "==> Kubernetes' conformance tests"
+	go test -timeout 90m -v ./test/conformance
+
 .PHONY: bench
 bench: build binaries ## Measure against direct writes to the members; writes _run/bench/.
 	@echo "==> benchmarks"

@@ -9,7 +9,7 @@ PULL    ?=
 
 PLAYGROUND := _bin/playground
 
-.PHONY: up down status binaries binaries-old playground
+.PHONY: up down status binaries binaries-old binaries-conformance playground
 
 up: playground ## Start a fleet over MEMBERS=2 real clusters of NODES=2 nodes, PULL=0 of which can only dial out.
 	@$(PLAYGROUND) up --members=$(or $(MEMBERS),0) --nodes=$(or $(NODES),0) --pull=$(or $(PULL),0) --ldflags="$(LDFLAGS)"
@@ -25,6 +25,9 @@ binaries: playground ## Build what is missing of the members' programs, kubectl 
 
 binaries-old: playground ## Build also the control plane of Kubernetes 1.31 into _bin/v1.31/, for "test-long".
 	@$(PLAYGROUND) build --old-release
+
+binaries-conformance: playground ## Build also Kubernetes' own end-to-end tests, for "conformance".
+	@$(PLAYGROUND) build --conformance
 
 # The go command decides whether anything has to be done; on a cold machine the
 # client libraries are compiled here, once.

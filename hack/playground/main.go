@@ -42,7 +42,9 @@ type options struct {
 	pull    int
 	fleet   bool
 	old     bool
-	ldflags string
+	// conformance asks for Kubernetes' own tests.
+	conformance bool
+	ldflags     string
 }
 
 // commands are what the playground can do.
@@ -77,6 +79,7 @@ func parse(args []string, repo string, out io.Writer) (command string, o options
 	flags.StringVar(&o.bin, "bin", filepath.Join(repo, "_bin"), "directory of the programs")
 	if args[0] == "build" {
 		flags.BoolVar(&o.old, "old-release", false, "build the control plane of an old release of Kubernetes as well")
+		flags.BoolVar(&o.conformance, "conformance", false, "build Kubernetes' own end-to-end tests as well")
 	}
 	if args[0] == "up" {
 		flags.IntVar(&o.members, "members", 0, "number of member clusters (default 2, or as many as the playground has)")
@@ -102,8 +105,14 @@ func buildOnly(ctx context.Context, o options, r *report) error {
 	if err := build(ctx, o, r); err != nil {
 		return err
 	}
+	config := toolchain.Config{Repo: o.repo, Bin: o.bin, Report: r.step}
 	if o.old {
-		if err := toolchain.EnsureOldRelease(ctx, toolchain.Config{Repo: o.repo, Bin: o.bin, Report: r.step}); err != nil {
+		if err := toolchain.EnsureOldRelease(ctx, config); err != nil {
+			return err
+		}
+	}
+	if o.conformance {
+		if err := toolchain.EnsureConformance(ctx, config); err != nil {
 			return err
 		}
 	}

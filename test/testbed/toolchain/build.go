@@ -93,6 +93,21 @@ func EnsureMetricsServer(ctx context.Context, c Config) error {
 	return err
 }
 
+// EnsureConformance builds Kubernetes' own end-to-end tests, of the release that the
+// members run, as the program named Conformance in c.Bin. No other program needs it,
+// and a cold machine takes several minutes. The go command decides whether anything
+// has to be compiled.
+func EnsureConformance(ctx context.Context, c Config) error {
+	unlock, err := c.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	c.Report("compiling Kubernetes' own end-to-end tests (several minutes on a cold machine)")
+	return c.run(ctx, Conformance, conformanceDir, "test", "-c", "-vet=off", "-ldflags", "-s -w",
+		"-o", filepath.Join(c.Bin, Conformance), kubernetes+"/test/e2e")
+}
+
 // buildStale builds those of the programs that are missing or not of the pinned
 // version, and returns what it built.
 func (c Config) buildStale(ctx context.Context, all []program) ([]batch, error) {

@@ -45,6 +45,7 @@ const (
 	oldDir  = "hack/tools/kube-1.31"
 
 	metricsServerDir = "hack/tools/metrics-server"
+	conformanceDir   = "hack/tools/conformance"
 )
 
 // programs lists what a test bed needs, in build order. Neighbours with equal
@@ -75,6 +76,9 @@ const MetricsServer = "metrics-server"
 // OldRelease is the directory below the binaries directory that holds the control
 // plane of an old release of Kubernetes, and its minor version. See EnsureOldRelease.
 const OldRelease = "v1.31"
+
+// Conformance is the program of Kubernetes' own end-to-end tests. See EnsureConformance.
+const Conformance = "e2e.test"
 
 // Netns is the test bed's own program for members in networks of their own.
 const Netns = "netns"
