@@ -144,7 +144,7 @@ func (s *space) checkPause(t *testing.T) {
 	s.awaitRevisions(t, "a third revision", "nginx:1 is 3: 0 0 0", "nginx:4 is 4: 4 4 4", "nginx:404 is 2: 0 0 0")
 	// The Deployment itself says which revision it is.
 	s.kubectl(t, "rollout", "status", "deployment/web", "--revision=4", "--timeout=90s")
-	if out := s.tryKubectl(t, "rollout", "status", "deployment/web", "--revision=3", "--timeout=90s"); out.err == nil {
+	if out := s.tryKubectl(t, "rollout", "status", "deployment/web", "--revision=3", "--timeout=90s"); out.code == 0 {
 		t.Errorf("the status of an earlier revision is refused, as in a cluster: got %s", out.stdout)
 	}
 }
