@@ -38,49 +38,50 @@ type fleetIdentity struct {
 }
 
 // keepIdentity has etcd and the copy say the same. Before the first start there is
-// neither; an etcd that has an identity is right.
-func keepIdentity(ctx context.Context, getter generic.RESTOptionsGetter, file string) error {
+// neither; an etcd that has an identity is right. It returns the identity.
+func keepIdentity(ctx context.Context, getter generic.RESTOptionsGetter, file string) (types.UID, error) {
 	ctx, cancel := context.WithTimeout(ctx, identityTimeout)
 	defer cancel()
 	options, err := getter.GetRESTOptions(core.Resource("namespaces"), &core.Namespace{})
 	if err != nil {
-		return fmt.Errorf("find out how namespaces are stored: %w", err)
+		return "", fmt.Errorf("find out how namespaces are stored: %w", err)
 	}
 	namespaces, destroy, err := generic.NewRawStorage(options.StorageConfig,
 		func() runtime.Object { return &core.Namespace{} }, func() runtime.Object { return &core.NamespaceList{} }, "/"+options.ResourcePrefix)
 	if err != nil {
-		return fmt.Errorf("open the storage of namespaces: %w", err)
+		return "", fmt.Errorf("open the storage of namespaces: %w", err)
 	}
 	defer destroy()
 	i := &fleetIdentity{namespaces: namespaces, key: "/" + options.ResourcePrefix + "/" + metav1.NamespaceSystem, file: file}
-	if err := i.keep(ctx); err != nil {
-		return fmt.Errorf("keep the identity of the fleet: %w", err)
+	identity, err := i.keep(ctx)
+	if err != nil {
+		return "", fmt.Errorf("keep the identity of the fleet: %w", err)
 	}
-	return nil
+	return identity, nil
 }
 
-func (i *fleetIdentity) keep(ctx context.Context) error {
+func (i *fleetIdentity) keep(ctx context.Context) (types.UID, error) {
 	stored, err := i.stored(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	copied, err := i.copied()
 	if err != nil {
-		return err
+		return "", err
 	}
 	if stored == "" {
 		if stored, err = i.store(ctx, cmp.Or(copied, uuid.NewUUID())); err != nil {
-			return err
+			return "", err
 		}
 	}
 	if stored == copied {
-		return nil
+		return stored, nil
 	}
 	if err := i.copy(stored); err != nil {
 		// The authorities may be where nobody can write.
 		klog.FromContext(ctx).Error(err, "The identity of the fleet has no copy: if etcd is lost, members' objects will be strangers to the next one", "identity", stored)
 	}
-	return nil
+	return stored, nil
 }
 
 // stored returns the identity that etcd has, empty when it has none.

@@ -84,6 +84,8 @@ type projections struct {
 	owners   *projection.Workloads
 	number   uint64
 	leases   coordinationv1client.LeasesGetter
+	// fleetID is set before the server runs.
+	fleetID types.UID
 }
 
 // newProjections returns nil unless they are enabled.
@@ -99,6 +101,7 @@ func newProjections(opts ProjectionOptions, members *projectedMembers, works *de
 		Owners:  p.owners,
 		Server:  opts.Server,
 		Bump:    p.bump,
+		FleetID: func() string { return string(p.fleetID) },
 		Await: func(ctx context.Context) error {
 			return wait.PollUntilContextCancel(ctx, awaitPeriod, true, func(context.Context) (bool, error) {
 				return members.synced() && works.Ready() == nil, nil

@@ -45,8 +45,12 @@ func New(ctx context.Context, opts CompletedOptions) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	if err := keepIdentity(ctx, cfg.kube.ControlPlane.Generic.RESTOptionsGetter, opts.PKI().FleetID); err != nil {
+	identity, err := keepIdentity(ctx, cfg.kube.ControlPlane.Generic.RESTOptionsGetter, opts.PKI().FleetID)
+	if err != nil {
 		return nil, errors.Join(err, s.close())
+	}
+	if fleet.projections != nil {
+		fleet.projections.fleetID = identity
 	}
 	if err := s.assemble(fleet, cfg); err != nil { //nolint:contextcheck // hooks get their context when the server runs
 		return nil, errors.Join(err, s.close())

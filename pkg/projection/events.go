@@ -4,6 +4,7 @@
 package projection
 
 import (
+	"iter"
 	"regexp"
 	"slices"
 	"strconv"
@@ -167,24 +168,32 @@ func madeOfFleets(member string, kind schema.GroupKind, namespace, object string
 	return false
 }
 
-// claimOfFleets says whether a claim, <template>-<set>-<ordinal>, is that of a
+// claimOfFleets says whether a claim, <template>-<set>-<ordinal>, may be that of a
 // StatefulSet the fleet has in the member.
 func claimOfFleets(member, namespace, name string, templates Templates) bool {
-	at := strings.LastIndexByte(name, '-')
-	if at < 0 {
-		return false
-	}
-	if _, err := strconv.ParseUint(name[at+1:], 10, 31); err != nil {
-		return false
-	}
-	for rest := name[:at]; ; {
-		_, set, ok := strings.Cut(rest, "-")
-		if !ok {
-			return false
-		}
+	for _, set := range setsOf(name) {
 		if _, ok := templates.Template(member, statefulSetKind, namespace, set); ok {
 			return true
 		}
-		rest = set
+	}
+	return false
+}
+
+// setsOf are the claim templates and the StatefulSets that a claim may be of, by its name:
+// both may have dashes in their names.
+func setsOf(claim string) iter.Seq2[string, string] {
+	return func(yield func(template, set string) bool) {
+		at := strings.LastIndexByte(claim, '-')
+		if at < 0 {
+			return
+		}
+		if _, err := strconv.ParseUint(claim[at+1:], 10, 31); err != nil {
+			return
+		}
+		for i := range at {
+			if claim[i] == '-' && !yield(claim[:i], claim[i+1:at]) {
+				return
+			}
+		}
 	}
 }

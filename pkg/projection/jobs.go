@@ -32,6 +32,7 @@ func Jobs(templates Templates) Kind {
 			owner := metav1.GetControllerOfNoCopy(job) // the fleet's, if it is
 			return owner != nil && groupKindOf(owner) == cronJobKind
 		},
+		Confirm: confirmJob(templates),
 		Own: func(before, after runtime.Object) error {
 			old, ok := before.(*batchv1.Job)
 			updated, isJob := after.(*batchv1.Job)

@@ -4,6 +4,7 @@
 package projection
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -69,6 +70,9 @@ type Kind struct {
 	// Own says why a change of the object in the fleet cannot be one in the member,
 	// nil when it can. Both are in the version members serve. Not used if ReadOnly.
 	Own func(before, after runtime.Object) error
+	// Confirm asks the member whether an object, as it is there now, is the fleet's to
+	// change. Nil when all that is shown is. Not used if ReadOnly.
+	Confirm func(ctx context.Context, member *witness, live runtime.Object) (bool, error)
 }
 
 // observe makes an observation of a member's object, which is used up. It returns

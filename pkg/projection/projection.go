@@ -42,6 +42,10 @@ type Options struct {
 	// Await returns once Members tell of all members, and what kinds ask is known. No
 	// member is followed before. Nil is at once.
 	Await func(context.Context) error
+	// FleetID returns what is on everything the fleet put into members, empty as long as
+	// that is not known. By default it never is, and of what Kinds have to Confirm nothing
+	// is changed.
+	FleetID func() string
 	// Server is the number of this server among those over one etcd, 1 to MaxServer.
 	// While it has the number, no other server may.
 	Server uint64
@@ -92,6 +96,9 @@ func New(options Options) (*Projections, error) {
 	}
 	if options.Await == nil {
 		options.Await = func(context.Context) error { return nil }
+	}
+	if options.FleetID == nil {
+		options.FleetID = func() string { return "" }
 	}
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}
@@ -147,7 +154,7 @@ func (p *Projections) decorator(kind *Kind) generic.StorageDecorator {
 		s.follower = &follower{raw: raw, prefix: resourcePrefix, newListFunc: newListFunc, union: s.union, server: server}
 		united := &unionStorage{
 			stored: &stored{raw: raw, server: server}, union: s.union, prefix: resourcePrefix, newFunc: newFunc,
-			members: &writer{kind: kind, members: p.options.Members, union: s.union, reserve: s.reserve},
+			members: &writer{kind: kind, members: p.options.Members, union: s.union, reserve: s.reserve, fleetID: p.options.FleetID},
 		}
 		cacher, err := cacherstorage.NewCacherFromConfig(cacherstorage.Config{
 			Storage:             united,

@@ -12,7 +12,8 @@ import (
 )
 
 // Claims are the PersistentVolumeClaims that members made for the fleet's StatefulSets,
-// known by their names: they carry no label of the fleet, and no owner.
+// known by their names: they carry no label of the fleet, and no owner. They are changed
+// only while the set is there to confirm it.
 func Claims(templates Templates) Kind {
 	return Kind{
 		Resource:   corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims"),
@@ -29,6 +30,7 @@ func Claims(templates Templates) Kind {
 			claim.Spec.VolumeName = volumeName(member, claim.Spec.VolumeName)
 			return true
 		},
+		Confirm: confirmClaim(templates),
 		Own: func(before, after runtime.Object) error {
 			old, ok := before.(*corev1.PersistentVolumeClaim)
 			updated, isClaim := after.(*corev1.PersistentVolumeClaim)

@@ -33,6 +33,7 @@ type writer struct {
 	members Members
 	union   *union
 	reserve func(ctx context.Context, changes int) error
+	fleetID func() string
 }
 
 // target is an object of a member that is to be changed.
@@ -80,7 +81,9 @@ func (w *writer) update(
 		if w.kind.ReadOnly {
 			return w.refusal(t)
 		}
-		err = w.apply(ctx, t, updated)
+		if err = w.confirm(ctx, t); err == nil {
+			err = w.apply(ctx, t, updated)
+		}
 		switch {
 		case apierrors.IsConflict(err) && attempt < attempts:
 			if err := w.refresh(ctx, t); err != nil {
@@ -223,6 +226,9 @@ func (w *writer) delete(
 		if w.kind.ReadOnly {
 			return w.refusal(t)
 		}
+		if err := w.confirm(ctx, t); err != nil {
+			return err
+		}
 		if err := w.release(ctx, t); err != nil {
 			return err
 		}
@@ -306,11 +312,7 @@ func (w *writer) remove(ctx context.Context, t *target, gracePeriodSeconds *int6
 
 // refresh reads the object from the member.
 func (w *writer) refresh(ctx context.Context, t *target) error {
-	request, err := t.client.request(ctx, http.MethodGet, t.namespace, t.name, "")
-	if err != nil {
-		return err
-	}
-	answer, err := t.client.do(ctx, request)
+	answer, err := t.client.get(ctx, t.namespace, t.name)
 	if apierrors.IsNotFound(err) {
 		return storage.NewKeyNotFoundError(t.key, 0)
 	}

@@ -216,13 +216,20 @@ func (s *space) checkMadeClaims(t *testing.T) {
 	if err != nil || claim.Labels["by"] != "anna" {
 		t.Errorf("the label is on the claim in the member: got %v, %v", claim.Labels, err)
 	}
+	s.kubectl(t, "wait", "--for=condition=Ready", "pod/db-0", "--timeout=60s") // it holds its claim
+	s.kubectl(t, "delete", "pvc", "data-db-0", "--wait=false")
 	s.kubectl(t, "delete", "statefulset", "db")
-	s.kubectl(t, "delete", "pvc", "data-db-0", "data-db-1")
-	eventually(t, propagation, "the claims to go", func(ctx context.Context) error {
-		left, err := claims.List(ctx, metav1.ListOptions{})
-		if err == nil && len(left.Items) > 0 {
-			err = fmt.Errorf("the member has %d claims", len(left.Items))
+	eventually(t, propagation, "the claim to go with the Pod", func(ctx context.Context) error {
+		if _, err := claims.Get(ctx, "data-db-0", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("the member has it: %w", err)
 		}
-		return err
+		return nil
 	})
+	// Nothing in the member says any more that the other was the fleet's.
+	if out := s.tryKubectl(t, "delete", "pvc", "data-db-1"); out.code == 0 {
+		t.Error("a claim that was left behind: want it refused to delete it")
+	}
+	if err := claims.Delete(t.Context(), "data-db-1", metav1.DeleteOptions{}); err != nil {
+		t.Errorf("the claim that was left behind is deleted in the member: %v", err)
+	}
 }
