@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
@@ -37,6 +38,31 @@ func copiedPod(t *testing.T, of *core.Pod, node string) *unstructured.Unstructur
 	pod.SetLabels(map[string]string{"app": "web", wellknown.LabelTemplate: string(of.UID), wellknown.LabelManagedBy: "fleet"})
 	pod.SetAnnotations(map[string]string{wellknown.AnnotationTemplateUID: string(of.UID)})
 	return pod
+}
+
+// TestPodCopyOf takes for copies of bare Pods those that have the stamp of one.
+func TestPodCopyOf(t *testing.T) {
+	cases := map[string]struct {
+		reason  string
+		managed string
+		stamp   string
+		want    types.UID
+	}{
+		"Copy":       {reason: "Its stamp is the uid of the fleet's Pod.", managed: "fleet", stamp: "u", want: "u"},
+		"OfWorkload": {reason: "A Pod template may say anything but the stamp.", managed: "fleet", stamp: "7c9f8d6b5"},
+		"Unmanaged":  {reason: "The syncer marks what it makes.", stamp: "u"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			got := podCopyOf(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+				Labels:      map[string]string{wellknown.LabelManagedBy: tc.managed, wellknown.LabelTemplate: tc.stamp},
+				Annotations: map[string]string{wellknown.AnnotationTemplateUID: "u"},
+			}})
+			if got != tc.want {
+				t.Errorf("%s\npodCopyOf(...): want %q, got %q", tc.reason, tc.want, got)
+			}
+		})
+	}
 }
 
 // change updates a Pod through a subresource, or none.

@@ -40,10 +40,11 @@ func Pods(templates Templates) Kind {
 	}
 }
 
-// podCopyOf is the uid of the fleet's Pod that a syncer made a Pod of.
+// podCopyOf is the uid of the fleet's Pod that a syncer made a Pod of. It is the stamp of
+// such a Pod; of a workload's, whatever its Pod template says, that is a hash.
 func podCopyOf(object runtime.Object) types.UID {
 	pod, ok := object.(*corev1.Pod)
-	if !ok || pod.Labels[wellknown.LabelManagedBy] == "" {
+	if !ok || pod.Labels[wellknown.LabelManagedBy] == "" || pod.Labels[wellknown.LabelTemplate] != pod.Annotations[wellknown.AnnotationTemplateUID] {
 		return ""
 	}
 	return types.UID(pod.Annotations[wellknown.AnnotationTemplateUID])

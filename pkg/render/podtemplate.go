@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -89,27 +91,37 @@ func hashPodTemplate(object map[string]any, kind schema.GroupKind) (string, erro
 }
 
 // stripPodTemplate drops what is no part of a Pod template's content: the empty
-// creation time some encoders write, and the stamp of an object copied from a
-// member.
+// creation time some encoders write, and marks of a fleet, which members and the fleet
+// itself would take for their own.
 func stripPodTemplate(object map[string]any, kind schema.GroupKind) {
-	path, ok := podTemplatePaths[kind]
-	if !ok {
-		return
-	}
+	path := podTemplatePaths[kind]
 	for i := range path {
-		if metadata := mapAt(mapAt(object, path[:i+1]...), "metadata"); metadata["creationTimestamp"] == nil {
+		metadata := mapAt(mapAt(object, path[:i+1]...), "metadata")
+		if metadata["creationTimestamp"] == nil {
 			delete(metadata, "creationTimestamp")
 		}
-	}
-	metadata := mapAt(mapAt(object, path...), "metadata")
-	if labels := mapAt(metadata, "labels"); labels != nil {
-		delete(labels, wellknown.LabelTemplate)
+		annotations := mapAt(metadata, "annotations")
+		before := len(annotations)
+		DropMarks(mapAt(metadata, "labels"), annotations)
 		dropEmptyMaps(metadata, "labels")
+		if len(annotations) < before {
+			dropEmptyMaps(metadata, "annotations")
+		}
 	}
 }
 
-// stampPodTemplate puts the label with the hash on the Pod template.
+// DropMarks takes from labels and annotations of a Pod template what a fleet marks its
+// objects and their Pods with.
+func DropMarks[V any](labels, annotations map[string]V) {
+	delete(labels, wellknown.LabelTemplate)
+	delete(labels, wellknown.LabelManagedBy)
+	maps.DeleteFunc(annotations, func(key string, _ V) bool { return strings.HasPrefix(key, wellknown.Domain+"/") })
+}
+
+// stampPodTemplate puts the label with the hash on the Pod template, which overrides may
+// have given other marks.
 func stampPodTemplate(object map[string]any, kind schema.GroupKind, hash string) error {
+	stripPodTemplate(object, kind)
 	if hash == "" {
 		return nil
 	}

@@ -88,6 +88,14 @@ func TestPodTemplateHash(t *testing.T) {
 			},
 			same: true,
 		},
+		"Marks": {
+			reason: "Nobody marks Pods but the fleet.",
+			edit: func(object map[string]any) {
+				_ = unstructured.SetNestedField(object, map[string]any{"fleet.dev/managed-by": "x", "app": "web"}, "spec", "template", "metadata", "labels")
+				_ = unstructured.SetNestedField(object, map[string]any{"fleet.dev/template-uid": "y"}, "spec", "template", "metadata", "annotations")
+			},
+			same: true,
+		},
 		"PodSpec": {
 			reason: "A change of the Pod spec is a new revision.",
 			edit: func(object map[string]any) {

@@ -305,6 +305,12 @@ func TestNewReplicaSet(t *testing.T) {
 	if !Records(got, d) {
 		t.Error("\nA record is one of the Deployment it was made for.\nRecords(...): want true")
 	}
+	marked := d.DeepCopy()
+	marked.Spec.Template.Labels[wellknown.LabelManagedBy] = "x"
+	marked.Spec.Template.Annotations = map[string]string{wellknown.AnnotationTemplateUID: "y"}
+	if same := NewReplicaSet(t.Context(), marked, nil, "stamp", nil); same.Name != got.Name {
+		t.Errorf("\nMembers do not get marks of a fleet in the Pod template.\nNewReplicaSet(...): want %q, got %q", got.Name, same.Name)
+	}
 	if other := NewReplicaSet(t.Context(), d, nil, "stamp", ptr.To[int32](1)); other.Name == got.Name {
 		t.Errorf("\nAnother probe gives another name.\nNewReplicaSet(...): got %q twice", got.Name)
 	}

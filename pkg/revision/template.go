@@ -36,6 +36,9 @@ func stamped(template *corev1.PodTemplateSpec, stamp string) *corev1.PodTemplate
 	if copied.Labels == nil {
 		copied.Labels = map[string]string{}
 	}
+	if render.DropMarks(copied.Labels, copied.Annotations); len(copied.Annotations) == 0 {
+		copied.Annotations = nil
+	}
 	copied.Labels[wellknown.LabelTemplate] = stamp
 	return copied
 }
