@@ -4,6 +4,7 @@
 package projection
 
 import (
+	stdcmp "cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -200,13 +201,12 @@ func TestManyOwned(t *testing.T) {
 	}
 }
 
+// versionsOf are the versions of kinds that own Pods; the others are of apps/v1.
+var versionsOf = map[string]string{"Job": "batch/v1", "ReplicationController": "v1"}
+
 func owning(kind, name, uid string, labels map[string]string) *metav1.PartialObjectMetadata {
-	version := "apps/v1"
-	if kind == "Job" {
-		version = "batch/v1"
-	}
 	return &metav1.PartialObjectMetadata{
-		TypeMeta:   metav1.TypeMeta{APIVersion: version, Kind: kind},
+		TypeMeta:   metav1.TypeMeta{APIVersion: stdcmp.Or(versionsOf[kind], "apps/v1"), Kind: kind},
 		ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: name, UID: types.UID(uid), Labels: labels},
 	}
 }
@@ -219,7 +219,7 @@ func TestWorkloads(t *testing.T) {
 	record := owning("ReplicaSet", "web-fleets", "rs", map[string]string{wellknown.LabelRevision: "s", "pod-template-hash": "fleets", "app": "web"})
 	workloads := &Workloads{Client: metadatafake.NewSimpleMetadataClient(scheme,
 		record, owning("ReplicaSet", "bare", "bare", nil), owning("StatefulSet", "db", "db", nil),
-		owning("DaemonSet", "agent", "agent", nil), owning("Job", "once", "once", nil),
+		owning("DaemonSet", "agent", "agent", nil), owning("Job", "once", "once", nil), owning("ReplicationController", "rc", "rc", nil),
 	)}
 	ctx, cancel := context.WithCancel(t.Context())
 	told := make(chan string, 100)
@@ -230,12 +230,12 @@ func TestWorkloads(t *testing.T) {
 	go func() { defer close(done); workloads.Follow(ctx, func(key string) { told <- key }) }()
 	defer func() { cancel(); <-done }()
 	var keys []string
-	for len(keys) < 6 {
+	for len(keys) < 7 {
 		select {
 		case key := <-told:
 			keys = append(keys, key)
 		case <-time.After(waitLong):
-			t.Fatalf("want six keys, got %v", keys)
+			t.Fatalf("want seven keys, got %v", keys)
 		}
 	}
 
@@ -267,22 +267,22 @@ func TestWorkloads(t *testing.T) {
 				Labels:    map[string]string{"batch.kubernetes.io/controller-uid": "once", "controller-uid": "once"},
 			},
 		},
+		"ReplicationController": {
+			reason: "So does a ReplicationController.", kind: "ReplicationController", name: "rc",
+			want: Owner{Reference: metav1.OwnerReference{APIVersion: "v1", Kind: "ReplicationController", Name: "rc", UID: "rc", Controller: new(true), BlockOwnerDeletion: new(true)}},
+		},
 		"JobOfCronJob": {reason: "What is not in the fleet does not.", kind: "Job", name: "nightly-1"},
 		"Record":       {reason: "A record owns nothing by its name.", kind: "ReplicaSet", name: "web-fleets"},
 		"Others":       {reason: "Neither do kinds that are not the fleet's to know.", kind: "Rollout", name: "web"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			version := "apps/v1"
-			if tc.kind == "Job" {
-				version = "batch/v1"
-			}
 			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: "some"}}
 			pod.Labels = map[string]string{wellknown.LabelTemplate: "s"}
 			if tc.hash != "" {
 				pod.Labels["pod-template-hash"] = tc.hash
 			}
-			pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: version, Kind: tc.kind, Name: tc.name, UID: "member's", Controller: new(true)}}
+			pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: stdcmp.Or(versionsOf[tc.kind], "apps/v1"), Kind: tc.kind, Name: tc.name, UID: "member's", Controller: new(true)}}
 			got, _ := workloads.Owner(podOwner(pod))
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("%s\nOwner(podOwner(...)): -want, +got:\n%s", tc.reason, diff)

@@ -45,8 +45,9 @@ var _ Owners = &Workloads{}
 var owningKinds = map[schema.GroupVersionKind]schema.GroupVersionResource{
 	appsv1.SchemeGroupVersion.WithKind("DaemonSet"): appsv1.SchemeGroupVersion.WithResource("daemonsets"),
 	replicaSetKind: appsv1.SchemeGroupVersion.WithResource("replicasets"),
-	appsv1.SchemeGroupVersion.WithKind("StatefulSet"): appsv1.SchemeGroupVersion.WithResource("statefulsets"),
-	batchv1.SchemeGroupVersion.WithKind("Job"):        batchv1.SchemeGroupVersion.WithResource("jobs"),
+	corev1.SchemeGroupVersion.WithKind("ReplicationController"): corev1.SchemeGroupVersion.WithResource("replicationcontrollers"),
+	appsv1.SchemeGroupVersion.WithKind("StatefulSet"):           appsv1.SchemeGroupVersion.WithResource("statefulsets"),
+	batchv1.SchemeGroupVersion.WithKind("Job"):                  batchv1.SchemeGroupVersion.WithResource("jobs"),
 }
 
 var replicaSetKind = appsv1.SchemeGroupVersion.WithKind("ReplicaSet")
