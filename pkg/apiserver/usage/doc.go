@@ -13,7 +13,8 @@
 // members it reads in its own name, as projections do.
 //
 //   - fanout.go: one question to several members, their answers, and Warnings about
-//     those who gave none in two seconds. It fails when nobody answered.
+//     those who gave none in two seconds. It fails when nobody answered. An answer is
+//     bounded, and so are numbers in it (countable.go): one that cannot be read is none.
 //   - pods.go, nodes.go, table.go: metrics.k8s.io, under the names the fleet shows.
 //   - relay.go, values.go: the other two groups. What is said of a Pod or Node is said of
 //     the one the fleet shows; of any other object members' values are added up, since

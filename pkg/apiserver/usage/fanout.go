@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/warning"
+	"k8s.io/metrics/pkg/apis/metrics"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 )
@@ -29,8 +30,14 @@ import (
 const (
 	// patience bounds how long a request waits for a member.
 	patience = 2 * time.Second
-	// maxAnswer bounds what is read of a member's answer.
-	maxAnswer = 64 << 20
+	// maxAnswer bounds what is read of a member's answer, maxValues of one whose shape is
+	// not known and which takes more room.
+	maxAnswer, maxValues = 32 << 20, 8 << 20
+	// maxAsking bounds how many requests one member answers at the same time.
+	maxAsking = 16
+	// maxSaid bounds, in bytes, what is told of a member's words; maxNamed how many
+	// members an error names.
+	maxSaid, maxNamed = 256, 5
 )
 
 // Member is a member as far as metrics go.
@@ -71,6 +78,22 @@ type Pods interface {
 // fanOut puts one question to several members.
 type fanOut struct {
 	members Members
+
+	mu     sync.Mutex
+	asking map[string]chan struct{} // guarded by mu; full when a member is asked enough
+}
+
+// room is where requests to a member wait while it answers others.
+func (f *fanOut) room(member string) chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.asking == nil {
+		f.asking = map[string]chan struct{}{}
+	}
+	if f.asking[member] == nil {
+		f.asking[member] = make(chan struct{}, maxAsking)
+	}
+	return f.asking[member]
 }
 
 // question is what members are asked.
@@ -127,7 +150,7 @@ func ask[T any](ctx context.Context, f *fanOut, q question) ([]answer[T], error)
 		return nil, together(silent)
 	}
 	for _, s := range silent {
-		warning.AddWarning(ctx, "", fmt.Sprintf("metrics of member %q are not shown: %v", s.member, s.err))
+		warning.AddWarning(ctx, "", fmt.Sprintf("metrics of member %q are not shown: %s", s.member, short(s.err.Error())))
 	}
 	return given, nil
 }
@@ -144,16 +167,25 @@ type silence struct {
 // together makes one error of what all members refused. Where all say that there is no
 // such thing, there is none.
 func together(silent []silence) error {
-	said := make([]string, len(silent))
-	missing := true
-	for i, s := range silent {
-		said[i] = fmt.Sprintf("member %q: %v", s.member, s.err)
-		missing = missing && apierrors.IsNotFound(s.err)
-	}
-	if missing {
+	if !slices.ContainsFunc(silent, func(s silence) bool { return !apierrors.IsNotFound(s.err) }) {
 		return silent[0].err
 	}
+	var said []string
+	for _, s := range silent[:min(len(silent), maxNamed)] {
+		said = append(said, fmt.Sprintf("member %q: %s", s.member, short(s.err.Error())))
+	}
+	if more := len(silent) - maxNamed; more > 0 {
+		said = append(said, fmt.Sprintf("and %d more", more))
+	}
 	return apierrors.NewServiceUnavailable("metrics are not available: " + strings.Join(said, "; "))
+}
+
+// short bounds what is told of the words of a member.
+func short(words string) string {
+	if len(words) > maxSaid {
+		words = words[:maxSaid] + "..."
+	}
+	return strings.ToValidUTF8(words, "")
 }
 
 // concerned returns who is asked, and those who cannot be. Members without the API are
@@ -220,50 +252,117 @@ func inMember(selector labels.Selector) labels.Selector {
 // podTemplateHash is appsv1.DefaultDeploymentUniqueLabelKey, which the fleet computes.
 const podTemplateHash = "pod-template-hash"
 
+// checked is an answer that can be refused when it was read.
+type checked interface {
+	check() error
+}
+
 // askOne asks a member and decodes its answer.
 func (f *fanOut) askOne(ctx context.Context, member string, q question, into any) error {
-	way, err := f.members.MetricsWay(ctx, member)
+	room := f.room(member)
+	select {
+	case room <- struct{}{}:
+		defer func() { <-room }()
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
+		return errBusy
+	}
+	body, err := f.request(ctx, member, q)
 	if err != nil {
 		return err
+	}
+	if err := read(q.version, body, into); err != nil {
+		return fmt.Errorf("read its answer: %w", err)
+	}
+	return nil
+}
+
+// read decodes what a member said, unless it has what cannot be counted with.
+func read(version schema.GroupVersion, body []byte, into any) error {
+	if version.Group == metrics.GroupName {
+		if err := json.Unmarshal(body, &measures{}); err != nil {
+			return err
+		}
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return err
+	}
+	if answer, ok := into.(checked); ok {
+		return answer.check()
+	}
+	return nil
+}
+
+// errBusy is why a member is not asked.
+var errBusy = errors.New("it is asked by too many at the same time")
+
+// request returns what a member said.
+func (f *fanOut) request(ctx context.Context, member string, q question) ([]byte, error) {
+	way, err := f.members.MetricsWay(ctx, member)
+	if err != nil {
+		return nil, unreachable(err)
 	}
 	path, _ := q.path(member)
 	target := way.URL.JoinPath("apis", q.version.Group, q.version.Version, path)
 	target.RawQuery = q.query.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), http.NoBody)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req.Header.Set("Accept", "application/json")
 	response, err := way.Transport.RoundTrip(req)
 	if err != nil {
-		return unreachable(err)
+		return nil, unreachable(err)
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	most := mostOf(q.version)
+	body, err := io.ReadAll(io.LimitReader(response.Body, most+1))
 	if err = errors.Join(err, response.Body.Close()); err != nil {
-		return unreachable(err)
+		return nil, unreachable(err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return refusal(response.StatusCode, body)
+		return nil, refusal(response.StatusCode, body)
 	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("read its answer: %w", err)
+	if int64(len(body)) > most {
+		return nil, fmt.Errorf("its answer has more than %d bytes", most)
 	}
-	return nil
+	return body, nil
+}
+
+// mostOf bounds the answers of a version.
+func mostOf(version schema.GroupVersion) int64 {
+	if version.Group == metrics.GroupName {
+		return maxAnswer
+	}
+	return maxValues
 }
 
 // unreachable says why there is no answer.
 func unreachable(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("it did not answer within %s", patience)
+		return errLate
 	}
 	return err
 }
 
-// refusal is the error of an answer that is not one.
+// errLate is why a member has no answer that may have one later.
+var errLate = fmt.Errorf("it did not answer within %s", patience)
+
+// refusal is the error of an answer that is not one. Its words are the member's; its
+// code, which clients are told, is not.
 func refusal(code int, body []byte) error {
 	status := metav1.Status{}
+	words := strings.TrimSpace(string(body[:min(len(body), maxSaid)]))
 	if json.Unmarshal(body, &status) == nil && status.Status == metav1.StatusFailure {
-		return &apierrors.StatusError{ErrStatus: status}
+		words = short(status.Message)
 	}
-	return apierrors.NewGenericServerResponse(code, http.MethodGet, schema.GroupResource{}, "", strings.TrimSpace(string(body)), 0, true)
+	if code == http.StatusNotFound {
+		return &apierrors.StatusError{ErrStatus: metav1.Status{
+			Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound, Message: words,
+		}}
+	}
+	if words == "" {
+		words = fmt.Sprintf("it answered with code %d", code)
+	}
+	return errors.New(words)
 }

@@ -136,21 +136,31 @@ func (r *relay) values(ctx context.Context, info *request.RequestInfo, version s
 	if r.group == customGroup {
 		r.direct(ctx, info, &q)
 	}
-	answers, err := ask[valueList](ctx, r.fanOut, q)
+	if r.group == externalGroup {
+		answers, err := ask[valueList](ctx, r.fanOut, q)
+		return merged(answers, external(answers)), err
+	}
+	answers, err := ask[customList](ctx, r.fanOut, q)
 	if err != nil {
 		return nil, err
 	}
-	merged := &valueList{Items: []value{}}
-	for _, answer := range answers {
-		merged.TypeMeta = answer.body.TypeMeta
-	}
-	if r.group == externalGroup {
-		merged.Items = external(answers)
-		return merged, nil
-	}
-	merged.Items, err = custom(answers, &shower{pods: r.pods, selector: selector})
-	return merged, err
+	items, err := custom(answers, &shower{pods: r.pods, selector: selector})
+	return merged(answers, items), err
 }
+
+// merged is a list like those that members answered.
+func merged[T lister](answers []answer[T], items []value) *valueList {
+	list := &valueList{Items: items}
+	for _, answer := range answers {
+		list.TypeMeta = answer.body.kind()
+	}
+	return list
+}
+
+// lister is a list of values.
+type lister interface{ kind() metav1.TypeMeta }
+
+func (l valueList) kind() metav1.TypeMeta { return l.TypeMeta }
 
 // everyObject is the name for all objects that a selector selects.
 const everyObject = "*"

@@ -5,6 +5,7 @@ package usage
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -16,9 +17,7 @@ import (
 
 // described is what a value is about.
 type described struct {
-	Kind      string `json:"kind,omitempty"`
-	Namespace string `json:"namespace,omitempty"`
-	Name      string `json:"name,omitempty"`
+	Kind, Namespace, Name string
 }
 
 // shower says how the fleet shows what values are about.
@@ -27,18 +26,48 @@ type shower struct {
 	selector labels.Selector
 }
 
+// check implements checked: what is to be added up, or read by others, is a number that
+// can be.
+func (l *valueList) check() error {
+	for _, item := range l.Items {
+		if item == nil {
+			return errors.New("it has a value that is none")
+		}
+		err := countable(fmt.Sprint(item["value"]))
+		if err == nil {
+			_, err = quantityOf(item)
+		}
+		if err != nil {
+			return fmt.Errorf("it has a value that is no number: %w", err)
+		}
+	}
+	return nil
+}
+
+// customList is a list of values of custom metrics.
+type customList struct{ valueList }
+
+// check implements checked: each value is about something.
+func (l *customList) check() error {
+	if err := l.valueList.check(); err != nil {
+		return err
+	}
+	for _, item := range l.Items {
+		if _, ok := item["describedObject"].(map[string]any); !ok {
+			return errors.New("it has a value that does not say what it is about")
+		}
+	}
+	return nil
+}
+
 // custom makes one list of the values of all members, about the objects the fleet
 // shows. Values about the same object and metric are added up.
-func custom(answers []answer[valueList], by *shower) ([]value, error) {
+func custom(answers []answer[customList], by *shower) ([]value, error) {
 	items := []value{}
 	sums := map[string]int{} // places in items
 	for _, answer := range answers {
 		for _, item := range answer.body.Items {
-			shown, err := by.show(answer.member, item)
-			if err != nil {
-				return nil, fmt.Errorf("read a value of member %q: %w", answer.member, err)
-			}
-			if !shown {
+			if !by.show(answer.member, item) {
 				continue
 			}
 			key, err := identityOf(item)
@@ -61,42 +90,39 @@ func custom(answers []answer[valueList], by *shower) ([]value, error) {
 
 // show has a value be about the object of the fleet, and returns false for one that the
 // fleet does not show.
-func (s *shower) show(member string, item value) (bool, error) {
-	about, ok := item["describedObject"].(map[string]any)
-	if !ok {
-		return false, fmt.Errorf("it does not say what it is about: %v", item)
-	}
-	kind, _ := about["kind"].(string)
-	name, _ := about["name"].(string)
-	namespace, _ := about["namespace"].(string)
-	switch kind {
+func (s *shower) show(member string, item value) bool {
+	about, _ := item["describedObject"].(map[string]any)
+	of := describedBy(item)
+	switch of.Kind {
 	case "Node":
-		about["name"] = projection.NodeName(member, name)
+		about["name"] = projection.NodeName(member, of.Name)
 	case "Pod":
-		in := types.NamespacedName{Namespace: namespace, Name: name}
+		in := types.NamespacedName{Namespace: of.Namespace, Name: of.Name}
 		pod, ok := s.pods.Shown(member, in, false)
 		if !ok {
 			pod, ok = s.pods.Shown(member, in, true)
 		}
 		if !ok || !s.selector.Matches(labels.Set(pod.GetLabels())) {
-			return false, nil
+			return false
 		}
 		about["name"] = pod.GetName()
 	}
-	return true, nil
+	return true
+}
+
+// describedBy returns what a value is about.
+func describedBy(item value) described {
+	about, _ := item["describedObject"].(map[string]any)
+	text := func(field string) string {
+		words, _ := about[field].(string)
+		return words
+	}
+	return described{Kind: text("kind"), Namespace: text("namespace"), Name: text("name")}
 }
 
 // identityOf is the same for values about the same object and metric.
 func identityOf(item value) (string, error) {
-	about := described{}
-	encoded, err := json.Marshal(item["describedObject"])
-	if err == nil {
-		err = json.Unmarshal(encoded, &about)
-	}
-	if err != nil {
-		return "", err
-	}
-	key, err := json.Marshal([]any{about, item["metric"], item["metricName"], item["selector"]})
+	key, err := json.Marshal([]any{describedBy(item), item["metric"], item["metricName"], item["selector"]})
 	return string(key), err
 }
 
@@ -120,6 +146,7 @@ func add(to, item value) error {
 	return nil
 }
 
+// quantityOf returns the number of a value that was checked.
 func quantityOf(item value) (resource.Quantity, error) {
 	return resource.ParseQuantity(fmt.Sprint(item["value"]))
 }
