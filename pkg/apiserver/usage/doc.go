@@ -13,8 +13,10 @@
 // members it reads in its own name, as projections do.
 //
 //   - fanout.go: one question to several members, their answers, and Warnings about
-//     those who gave none in two seconds. It fails when nobody answered. An answer is
-//     bounded, and so are numbers in it (countable.go): one that cannot be read is none.
+//     those who gave none in two seconds. It fails when nobody answered, and for what
+//     is added up when somebody who was asked did not. A member that did not answer in
+//     time is left out for half a minute. An answer is bounded, and so are numbers in
+//     it (countable.go): one that cannot be read is none.
 //   - pods.go, nodes.go, table.go: metrics.k8s.io, under the names the fleet shows.
 //   - relay.go, values.go: the other two groups. What is said of a Pod or Node is said of
 //     the one the fleet shows; of any other object members' values are added up, since

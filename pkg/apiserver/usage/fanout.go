@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/warning"
 	"k8s.io/metrics/pkg/apis/metrics"
+	"k8s.io/utils/clock"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 )
@@ -30,6 +31,8 @@ import (
 const (
 	// patience bounds how long a request waits for a member.
 	patience = 2 * time.Second
+	// leftOut is how long one that let a request wait so long is not asked again.
+	leftOut = 30 * time.Second
 	// maxAnswer bounds what is read of a member's answer, maxValues of one whose shape is
 	// not known and which takes more room.
 	maxAnswer, maxValues = 32 << 20, 8 << 20
@@ -81,6 +84,35 @@ type fanOut struct {
 
 	mu     sync.Mutex
 	asking map[string]chan struct{} // guarded by mu; full when a member is asked enough
+	late   map[suspect]time.Time    // guarded by mu; when they did not answer
+}
+
+// suspect is a version that a member may be unable to serve.
+type suspect struct {
+	member  string
+	version schema.GroupVersion
+}
+
+// blame has a member not be asked for a while, since it did not answer in time.
+func (f *fanOut) blame(of suspect) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.late == nil {
+		f.late = map[suspect]time.Time{}
+	}
+	f.late[of] = clock.RealClock{}.Now()
+}
+
+// isLate says whether a member is not asked for a while.
+func (f *fanOut) isLate(of suspect) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	since, ok := f.late[of]
+	if ok && (clock.RealClock{}).Since(since) >= leftOut {
+		delete(f.late, of)
+		return false
+	}
+	return ok
 }
 
 // room is where requests to a member wait while it answers others.
@@ -105,6 +137,9 @@ type question struct {
 	// when there is nothing to ask it.
 	path  func(member string) (string, bool)
 	query url.Values
+	// sum says that answers are added up, so that without one of a member that should
+	// have answered they say too little.
+	sum bool
 }
 
 // answer is what a member said.
@@ -125,26 +160,10 @@ func ask[T any](ctx context.Context, f *fanOut, q question) ([]answer[T], error)
 	if len(asked) == 0 && len(silent) == 0 {
 		return nil, errNotServed
 	}
-	answers, failures := make([]*answer[T], len(asked)), make([]error, len(asked))
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	var running sync.WaitGroup
-	for i, member := range asked {
-		running.Go(func() {
-			body := new(T)
-			if failures[i] = f.askOne(ctx, member, q, body); failures[i] == nil {
-				answers[i] = &answer[T]{member: member, body: *body}
-			}
-		})
-	}
-	running.Wait()
-	var given []answer[T]
-	for i := range asked {
-		if answers[i] != nil {
-			given = append(given, *answers[i])
-			continue
-		}
-		silent = append(silent, silence{member: asked[i], err: failures[i]})
+	given, failed := askAll[T](ctx, f, q, asked)
+	silent = append(silent, failed...)
+	if missed := missing(silent); q.sum && len(missed) > 0 {
+		return nil, together(missed)
 	}
 	if len(given) == 0 && len(silent) > 0 {
 		return nil, together(silent)
@@ -155,6 +174,35 @@ func ask[T any](ctx context.Context, f *fanOut, q question) ([]answer[T], error)
 	return given, nil
 }
 
+// askAll asks members at once, and leaves those out for a while that do not answer.
+func askAll[T any](ctx context.Context, f *fanOut, q question, asked []string) (given []answer[T], failed []silence) {
+	bodies, failures := make([]T, len(asked)), make([]error, len(asked))
+	patient, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var running sync.WaitGroup
+	for i, member := range asked {
+		running.Go(func() { failures[i] = f.askOne(patient, member, q, &bodies[i]) })
+	}
+	running.Wait()
+	for i, member := range asked {
+		if failures[i] == nil {
+			given = append(given, answer[T]{member: member, body: bodies[i]})
+			continue
+		}
+		failed = append(failed, silence{member: member, err: failures[i], asked: true})
+		if errors.Is(failures[i], errLate) && ctx.Err() == nil {
+			f.blame(suspect{member, q.version})
+		}
+	}
+	return given, failed
+}
+
+// missing are those of silent members that may have had something to say: not those
+// without such metrics, nor those out of reach, which the fleet gives up.
+func missing(silent []silence) []silence {
+	return slices.DeleteFunc(slices.Clone(silent), func(s silence) bool { return !s.asked || apierrors.IsNotFound(s.err) })
+}
+
 // errNotServed is what a cluster answers that has no such metrics.
 var errNotServed = apierrors.NewGenericServerResponse(http.StatusNotFound, http.MethodGet, schema.GroupResource{}, "", "", 0, true)
 
@@ -162,6 +210,8 @@ var errNotServed = apierrors.NewGenericServerResponse(http.StatusNotFound, http.
 type silence struct {
 	member string
 	err    error
+	// asked says that it was asked, now or a while ago.
+	asked bool
 }
 
 // together makes one error of what all members refused. Where all say that there is no
@@ -203,9 +253,11 @@ func (f *fanOut) concerned(q question) (asked []string, silent []silence) {
 		}
 		switch {
 		case !slices.Contains(member.Serves, q.version):
-			without = append(without, silence{member.Name, fmt.Errorf("it does not serve %s", q.version)})
+			without = append(without, silence{member: member.Name, err: fmt.Errorf("it does not serve %s", q.version)})
 		case member.Unready != "":
-			silent, served = append(silent, silence{member.Name, errors.New(member.Unready)}), true
+			silent, served = append(silent, silence{member: member.Name, err: errors.New(member.Unready)}), true
+		case f.isLate(suspect{member.Name, q.version}):
+			silent, served = append(silent, silence{member: member.Name, err: errLate, asked: true}), true
 		default:
 			asked, served = append(asked, member.Name), true
 		}

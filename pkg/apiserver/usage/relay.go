@@ -132,7 +132,10 @@ func (r *relay) values(ctx context.Context, info *request.RequestInfo, version s
 	if pushed := inMember(selector); !pushed.Empty() {
 		query.Set("labelSelector", pushed.String())
 	}
-	q := question{version: version, selector: selector, query: query, path: everybody(pathOf(info, ""))}
+	q := question{
+		version: version, selector: selector, query: query, path: everybody(pathOf(info, "")),
+		sum: r.group == externalGroup || info.Resource != "pods" && info.Resource != "nodes",
+	}
 	if r.group == customGroup {
 		r.direct(ctx, info, &q)
 	}

@@ -57,12 +57,17 @@ func (f *fakeMembers) MetricsWay(_ context.Context, member string) (Way, error) 
 		case !ok:
 			<-req.Context().Done() // it stands still
 			return nil, req.Context().Err()
+		case said == notFound:
+			return response(http.StatusNotFound, `{"kind":"Status","status":"Failure","code":404,"reason":"NotFound","message":"there is none"}`), nil
 		case !strings.HasPrefix(said, "{"):
 			return response(http.StatusForbidden, fmt.Sprintf(`{"kind":"Status","status":"Failure","code":403,"reason":"Forbidden","message":%q}`, said)), nil
 		}
 		return response(http.StatusOK, said), nil
 	})}, nil
 }
+
+// notFound is said of what there is not.
+const notFound = "not found"
 
 func response(code int, body string) *http.Response {
 	return &http.Response{StatusCode: code, Body: io.NopCloser(strings.NewReader(body))}
