@@ -109,7 +109,12 @@ func TestSelectors(t *testing.T) {
 		labels labels.Set
 		want   bool
 	}{
-		"Slice":       {reason: "A slice has the labels of its Service.", kind: EndpointSlices(none), labels: sliceOf(nil).Labels, want: true},
+		"Slice": {reason: "A slice has the labels of its Service.", kind: EndpointSlices(none), labels: sliceOf(nil).Labels, want: true},
+		"OtherFleet": {
+			reason: "A member may be in two fleets.", kind: EndpointSlices(none),
+			labels: labels.Set{wellknown.LabelManagedBy: "theirs", discoveryv1.LabelServiceName: "web", discoveryv1.LabelManagedBy: byEndpointSliceController},
+		},
+		"OtherFleets": {reason: "Nor are its Endpoints shown.", kind: Endpoints(none), labels: labels.Set{wellknown.LabelManagedBy: "theirs"}},
 		"OthersSlice": {reason: "The fleet's label is not on other Services.", kind: EndpointSlices(none), labels: labels.Set{discoveryv1.LabelServiceName: "web", discoveryv1.LabelManagedBy: byEndpointSliceController}},
 		"Mirrored":    {reason: "What mirrors Endpoints says the same in each member.", kind: EndpointSlices(none), labels: labels.Set{wellknown.LabelManagedBy: "fleet", discoveryv1.LabelServiceName: "web", discoveryv1.LabelManagedBy: "endpointslicemirroring-controller.k8s.io"}},
 		"Endpoints":   {reason: "Endpoints have the labels of their Service.", kind: Endpoints(none), labels: labels.Set{wellknown.LabelManagedBy: "fleet"}, want: true},
@@ -118,12 +123,12 @@ func TestSelectors(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			selector, err := labels.Parse(tc.kind.Selector)
+			selector, err := labels.Parse(tc.kind.selector("fleet"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got := selector.Matches(tc.labels); got != tc.want {
-				t.Errorf("%s\n%q selects %v: want %t, got %t", tc.reason, tc.kind.Selector, tc.labels, tc.want, got)
+				t.Errorf("%s\n%q selects %v: want %t, got %t", tc.reason, selector, tc.labels, tc.want, got)
 			}
 		})
 	}

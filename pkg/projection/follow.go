@@ -63,7 +63,7 @@ func (l *link) run(ctx context.Context) {
 }
 
 func (l *link) watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-	options.LabelSelector = l.client.kind.Selector
+	options.LabelSelector = l.client.kind.selector(l.client.fleetID())
 	options.Watch = true
 	request, err := l.client.request(ctx, http.MethodGet, "", "", "")
 	if err != nil {

@@ -42,6 +42,8 @@ type Kind struct {
 	Suffixed bool
 	// Selector is a label selector for what is read from members; empty is all.
 	Selector string
+	// Marked says that only what has the fleet's mark, LabelManagedBy, is read from members.
+	Marked bool
 	// New returns an object, NewList a list, in the version members serve.
 	New, NewList func() runtime.Object
 	// Project makes of a member's object, in that version, what the fleet shows, and
@@ -108,6 +110,18 @@ func (k *Kind) observe(member string, object runtime.Object) (observation, bool,
 		return seen, false, fmt.Errorf("convert %s %q of member %q: %w", k.Kind, seen.key, member, err)
 	}
 	return seen, true, nil
+}
+
+// selector is the label selector for what is read from members.
+func (k *Kind) selector(fleetID string) string {
+	if !k.Marked {
+		return k.Selector
+	}
+	mark := wellknown.LabelManagedBy + "=" + fleetID
+	if k.Selector == "" {
+		return mark
+	}
+	return mark + "," + k.Selector
 }
 
 // key is the key a member's object wants to have in the fleet.

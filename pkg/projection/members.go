@@ -51,6 +51,7 @@ type client struct {
 	members Members
 	kind    *Kind
 	member  string
+	fleetID func() string // to list and watch
 }
 
 // rest returns a client for one request.
@@ -118,7 +119,7 @@ func (c *client) explain(err error) error {
 
 // list and watch everything of the kind that is shown.
 func (c *client) list(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-	options.LabelSelector = c.kind.Selector
+	options.LabelSelector = c.kind.selector(c.fleetID())
 	request, err := c.request(ctx, http.MethodGet, "", "", "")
 	if err != nil {
 		return nil, err

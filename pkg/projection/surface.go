@@ -303,7 +303,7 @@ func (s *surface) start(ctx context.Context, cluster Cluster) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	made := &link{
-		client: &client{members: s.options.Members, kind: s.kind, member: cluster.Name},
+		client: &client{members: s.options.Members, kind: s.kind, member: cluster.Name, fleetID: s.options.FleetID},
 		union:  s.union, reserve: s.reserve, maxBackoff: s.options.MaxBackoff,
 		synced: make(chan struct{}),
 	}
@@ -389,6 +389,24 @@ func (s *surface) need(ctx context.Context, selector labels.Selector) []string {
 		}
 	}
 	return warnings
+}
+
+// unread says of which member it is not known what it has, empty for none.
+func (s *surface) unread() string {
+	s.mu.Lock()
+	awake := s.awake
+	s.mu.Unlock()
+	select {
+	case <-awake:
+	default:
+		return "they are not followed yet"
+	}
+	for _, link := range s.concerned(nil) {
+		if err := link.trouble(); err != nil {
+			return fmt.Sprintf("member %q: %v", link.client.member, err)
+		}
+	}
+	return ""
 }
 
 // await waits for a channel to be closed, or for a time to come.
