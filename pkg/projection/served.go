@@ -48,7 +48,23 @@ func (s *served) Get(ctx context.Context, key string, opts storage.GetOptions, o
 		return err
 	}
 	opts.ResourceVersion = version
-	return s.Interface.Get(ctx, key, opts, out)
+	err = s.Interface.Get(ctx, key, opts, out)
+	if storage.IsNotFound(err) && leavesMembers(ctx) {
+		return s.getSeen(ctx, key, opts, out)
+	}
+	return err
+}
+
+// getSeen reads an object that was not found once more, now that members were read. The
+// garbage collector deletes what belongs to an object that is not found, and a member may
+// have that. As long as one was not read, nothing is known.
+func (s *served) getSeen(ctx context.Context, key string, opts storage.GetOptions, out runtime.Object) error {
+	s.surface.need(ctx, nil)
+	err := s.Interface.Get(ctx, key, opts, out)
+	if unread := s.surface.unread(); storage.IsNotFound(err) && unread != "" {
+		return apierrors.NewServiceUnavailable(fmt.Sprintf("%s of members are not known yet: %s", s.surface.kind.Resource.Resource, unread))
+	}
+	return err
 }
 
 // find waits for members that may have an object, or a copy of it, nobody has seen

@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/kubernetes/pkg/apis/core"
 
@@ -413,6 +414,30 @@ func TestOneBump(t *testing.T) {
 	}
 }
 
+// TestControllersAreNotToldOfNone has the garbage collector ask for owners that are in
+// members nobody has read.
+func TestControllersAreNotToldOfNone(t *testing.T) {
+	members := newMembers(t, "a", "b")
+	members.members["a"].Put(t, memberPod(t, "default", "web-1", "n1"))
+	members.members["a"].setSilent(true)
+	s := newServer(t, startEtcd(t), members, func(o *Options) { o.Patience = 50 * time.Millisecond })
+	get := func(name string) error {
+		_, err := s.pods.Pod.Get(as(wellknown.UserControllerManager, "default", "get", ""), name, &metav1.GetOptions{})
+		return err
+	}
+	if err := get("web-1"); !apierrors.IsServiceUnavailable(err) {
+		t.Errorf("get an object of a member that was not read: %v, want 503", err)
+	}
+	members.members["a"].setSilent(false)
+	eventually(t, "the object is found", func() bool { return get("web-1") == nil })
+	eventually(t, "another is not", func() bool { return apierrors.IsNotFound(get("web-2")) })
+	members.members["b"].setDown(errors.New("connection refused"))
+	eventually(t, "nothing is known of others", func() bool { return apierrors.IsServiceUnavailable(get("web-2")) })
+	if err := get("web-1"); err != nil {
+		t.Errorf("get what was seen: %v, want success", err)
+	}
+}
+
 func TestVersionsOfAnotherServerExpire(t *testing.T) {
 	etcd, members := startEtcd(t), newMembers(t, "a")
 	members.members["a"].Put(t, memberPod(t, "default", "web-1", "n1"))
@@ -471,6 +496,10 @@ func TestFleetingAndReadOnly(t *testing.T) {
 	})
 	if a.Writes() != 0 {
 		t.Errorf("the member was asked for %v, want no changes", a.Requests())
+	}
+	itself := request.WithNamespace(request.NewContext(), "default")
+	if _, _, err := s.pods.Pod.Delete(itself, "web-0", rest.ValidateAllObjectFunc, &metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) || a.Writes() != 0 {
+		t.Errorf("a registry deletes what it may have stored: %v, with %v in the member; want success, and nothing", err, a.Requests())
 	}
 	surface := s.p.surfaces[0]
 	eventually(t, "nothing is kept of the member", func() bool { return !surface.union.has("a") })

@@ -75,7 +75,7 @@ func (w *writer) update(
 		if err != nil {
 			return err
 		}
-		if leavesMembers(ctx) {
+		if w.spares(ctx) {
 			return setValue(out, t.object.DeepCopyObject())
 		}
 		if w.kind.ReadOnly {
@@ -95,6 +95,12 @@ func (w *writer) update(
 			return w.answer(t, out)
 		}
 	}
+}
+
+// spares says whether a request is to succeed and do nothing. Of what is only shown, that
+// are also those of the API server itself, which clears the Endpoints of a Service away.
+func (w *writer) spares(ctx context.Context) bool {
+	return leavesMembers(ctx) || w.kind.ReadOnly && seesStoredOnly(ctx)
 }
 
 // refusal says that an object is only shown.
@@ -222,7 +228,7 @@ func (w *writer) delete(
 	if err := validate(ctx, t.object.DeepCopyObject()); err != nil {
 		return err
 	}
-	if !leavesMembers(ctx) {
+	if !w.spares(ctx) {
 		if w.kind.ReadOnly {
 			return w.refusal(t)
 		}
