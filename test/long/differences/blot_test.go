@@ -21,6 +21,7 @@ var blots = []struct {
 	with    string
 }{
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "<time>"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+0000 UTC`), "<time>"},
 	{regexp.MustCompile(`[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}`), "<time>"},
 	{regexp.MustCompile(`[IWE]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ `), "<log> "},
 	{regexp.MustCompile(`[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}`), "<uid>"},
@@ -38,8 +39,10 @@ var blots = []struct {
 	{regexp.MustCompile(`\b3[0-2]\d{3}\b`), "<port>"},
 	{regexp.MustCompile(`(\S)[ \t]{2,}`), "$1 "},
 	{regexp.MustCompile(`(?m)[ \t]+$`), ""},
+	{regexp.MustCompile(`(?m)^ {10,}`), "          "}, // where describe aligns values
+	{regexp.MustCompile(`@@ -\d+,\d+ \+\d+,\d+ @@`), "@@"},
 	// Which volume was not there at the first try, and whose repair came across what, is chance.
-	{regexp.MustCompile(`(?m)^ *Warning (FailedScheduling|ProvisioningFailed|ClaimLost|ClusterIPNotAllocated) .*\n`), ""},
+	{regexp.MustCompile(`(?m)^ *(Warning|Normal) (ExternalProvisioning|FailedScheduling|ProvisioningFailed|ClaimLost|ClusterIPNotAllocated) .*\n`), ""},
 	{regexp.MustCompile(`Events:\n *Type Reason Age From Message\n *---- ------ ---- ---- -------\n\z`), "Events: <none>\n"},
 }
 

@@ -76,6 +76,11 @@ var known = []difference{
 		),
 	},
 	{
+		title:   "A bare Pod is stored without what its member adds",
+		reason:  "Its service account, the volume with the token of that, and labels of its node's place are in the member's copy, where it runs. Pods of workloads show them.",
+		rewrite: barePod,
+	},
+	{
 		title:   "What no workload needs is in no member",
 		reason:  "A PersistentVolumeClaim goes where the first Pod that uses it runs, and is bound there.",
 		rewrite: onBoth(`(persistentvolumeclaim/claim) (Pending|Bound pvc-<uid> 1Gi RWO kwok-volume)`, "$1"),
@@ -123,6 +128,20 @@ func endpointSlices(_ string, _ int, text string) string {
 		kept = append(kept, line)
 	}
 	return strings.Join(kept, "")
+}
+
+// ofMember is what a member adds to a Pod, as get and describe print it.
+var ofMember = regexp.MustCompile(`(?m)^ *topology\.kubernetes\.io/\w+[:=].*\n|,topology\.kubernetes\.io/\w+=\w+` +
+	`|^ +serviceAccount(Name)?: .*\n|^Service Account: .*\n` +
+	`|^ +volumeMounts:\n( +- mountPath: .*\n +name: .*\n +readOnly: true\n)+|^  volumes:\n(  - .*\n|    .*\n)+` +
+	`|^ +Mounts:.*\n( +/var/run/.*\n)*|^Volumes:.*\n(  .*\n)*`)
+
+// barePod removes that of the Pod that the script runs by itself.
+func barePod(line string, _ int, text string) string {
+	if !strings.Contains(line, "pod one") && line != "kubectl get pods --show-labels" {
+		return text
+	}
+	return ofMember.ReplaceAllString(text, "")
 }
 
 // managers removes what controllers manage from a list of managers in YAML.

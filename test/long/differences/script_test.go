@@ -539,6 +539,6 @@ func status(workload string) string {
 
 // forward sends a line through a port-forward, and receives it: a bed's Pods echo.
 func forward(to string) string {
-	return "rm -f forward.txt; kubectl port-forward " + to + ` :80 > forward.txt 2>&1 & until grep -q Forwarding forward.txt; do kill -0 $! || break; done
+	return ": > forward.txt; kubectl port-forward " + to + ` :80 > forward.txt 2>&1 & until grep -q Forwarding forward.txt; do kill -0 $! || break; done
 port=$(grep -o '127.0.0.1:[0-9]*' forward.txt | cut -d: -f2); exec 3<>/dev/tcp/127.0.0.1/$port; echo hello >&3; head -1 <&3; kill $!`
 }
