@@ -22,8 +22,24 @@ import (
 //go:embed testdata/specs.txt
 var specList string
 
+// Why specs fail on a fleet.
+const (
+	surges = "Each member rolls out its share by itself, with a surge of its own, so a rollout that cannot go on stops at other numbers."
+	owners = "Pods belong to controllers in their member: the owners and labels by which a controller there takes or lets go of a Pod are not changed from the fleet, and what is stored in the fleet is adopted by nobody."
+	quotas = "A quota of the fleet counts Pods of members, but does not keep members' controllers from making more."
+	tokens = "The member that runs a Pod mounts its token there; the Pod as stored in the fleet does not show the volume."
+	nodes  = "The label kubernetes.io/hostname has the node's name in its member, and a selector with its name in the fleet fits none."
+)
+
 // exceptions are the specs that fail on a fleet, and why.
-var exceptions = map[string]string{}
+var exceptions = map[string]string{
+	"[sig-apps] Deployment deployment should support proportional scaling [Conformance]":                                      surges,
+	"[sig-apps] Job should adopt matching orphans and release non-matching pods [Conformance]":                                owners,
+	"[sig-apps] ReplicaSet should adopt matching pods on creation and release no longer matching pods [Conformance]":          owners,
+	"[sig-apps] ReplicationController should surface a failure condition on a common issue like exceeded quota [Conformance]": quotas,
+	"[sig-auth] ServiceAccounts should allow opting out of API token automount [Conformance]":                                 tokens,
+	"[sig-apps] Job should allow to use the pod failure policy on exit code to fail the job early [Conformance]":              nodes,
+}
 
 // TestConformance runs every spec of the sample on both, and wants the fleet to fail
 // exactly those it is known to fail.
