@@ -42,8 +42,8 @@ type Config struct {
 	ShutdownTimeout time.Duration
 }
 
-// NewConfig returns the defaults for a fleet: upstream's, with fewer workers, a
-// lease name of its own, and every controller of the table enabled. The rate
+// NewConfig returns the defaults for a fleet: upstream's, with fewer workers except for
+// autoscalers, which wait for members, a lease name of its own, and every controller of the table enabled. The rate
 // limits of restConfig, which may be nil, are kept if it has some.
 func NewConfig(restConfig *rest.Config) (*Config, error) {
 	kube, err := options.NewDefaultComponentConfig()
@@ -62,7 +62,6 @@ func NewConfig(restConfig *rest.Config) (*Config, error) {
 	kube.GarbageCollectorController.ConcurrentGCSyncs = 4
 	kube.NamespaceController.ConcurrentNamespaceSyncs = 4
 	kube.ResourceQuotaController.ConcurrentResourceQuotaSyncs = 2
-	kube.HPAController.ConcurrentHorizontalPodAutoscalerSyncs = 2
 	kube.SAController.ConcurrentSATokenSyncs = 2
 	kube.TTLAfterFinishedController.ConcurrentTTLSyncs = 1
 	kube.ValidatingAdmissionPolicyStatusController.ConcurrentPolicySyncs = 1

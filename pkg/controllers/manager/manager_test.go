@@ -63,6 +63,16 @@ func TestEnabled(t *testing.T) {
 	}
 }
 
+func TestWorkersOfAutoscalers(t *testing.T) {
+	config, err := NewConfig(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := config.Kube.HPAController.ConcurrentHorizontalPodAutoscalerSyncs; got < 5 {
+		t.Errorf("each may wait two seconds for a member that is slow: want upstream's 5 workers, got %d", got)
+	}
+}
+
 func TestNewRefusesBadConfiguration(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason string
