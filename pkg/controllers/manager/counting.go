@@ -190,7 +190,7 @@ func (d *dependencies) disruption(ctx context.Context) (loop, error) {
 
 // newAutoscaler scales for HorizontalPodAutoscalers.
 func newAutoscaler(_ context.Context, d *dependencies) (loop, error) {
-	d.fleetInformers.Work().V1alpha1().ResourceBindings().Informer() // starts with the others
+	d.placingSynced() // they start with the others
 	autoscalers := d.informers.typed.Autoscaling().V2().HorizontalPodAutoscalers().Informer()
 	// An informer that runs already cannot be told to resync more often.
 	period := d.kube.HPAController.HorizontalPodAutoscalerSyncPeriod.Duration
@@ -198,6 +198,15 @@ func newAutoscaler(_ context.Context, d *dependencies) (loop, error) {
 		return nil, err
 	}
 	return d.fromTheFirst(autoscalers, d.autoscaler)
+}
+
+// placingSynced says whether the informers have all that placed reads.
+func (d *dependencies) placingSynced() []cache.InformerSynced {
+	return []cache.InformerSynced{
+		d.fleetInformers.Work().V1alpha1().ResourceBindings().Informer().HasSynced,
+		d.fleetInformers.Cluster().V1alpha1().Clusters().Informer().HasSynced,
+		d.informers.typed.Apps().V1().ReplicaSets().Informer().HasSynced,
+	}
 }
 
 func (d *dependencies) autoscaler(ctx context.Context) (loop, error) {
@@ -216,13 +225,16 @@ func (d *dependencies) autoscaler(ctx context.Context) (loop, error) {
 	versions := custom_metrics.NewAvailableAPIsGetter(d.counting.client.Discovery())
 	client := metrics.NewRESTMetricsClient(resources, custom_metrics.NewForConfig(d.counting.config, d.mapper, versions), external)
 	bindings := d.fleetInformers.Work().V1alpha1().ResourceBindings()
-	if !cache.WaitForCacheSync(ctx.Done(), bindings.Informer().HasSynced) {
+	if !cache.WaitForCacheSync(ctx.Done(), d.placingSynced()...) {
 		return nil, ctx.Err()
 	}
+	pods := d.counting.informers.Core().V1().Pods()
+	placed := placed{d.fleetInformers.Cluster().V1alpha1().Clusters().Lister(), bindings.Lister(), d.informers.typed.Apps().V1().ReplicaSets().Lister()}
 	config := d.kube.HPAController
 	period := config.HorizontalPodAutoscalerSyncPeriod.Duration
-	controller := podautoscaler.NewHorizontalController(ctx, d.counting.client.CoreV1(), scales, d.counting.client.AutoscalingV2(), d.mapper, client,
-		ownAutoscalers{d.informers.typed.Autoscaling().V2().HorizontalPodAutoscalers(), bindings.Lister()}, d.counting.informers.Core().V1().Pods(),
+	controller := podautoscaler.NewHorizontalController(ctx, d.counting.client.CoreV1(), scales, d.counting.client.AutoscalingV2(), d.mapper,
+		autoscaledMetrics{client, pods.Lister(), placed},
+		ownAutoscalers{d.informers.typed.Autoscaling().V2().HorizontalPodAutoscalers(), bindings.Lister()}, autoscaledPods{pods, placed},
 		period, config.HorizontalPodAutoscalerDownscaleStabilizationWindow.Duration, config.HorizontalPodAutoscalerTolerance,
 		config.HorizontalPodAutoscalerCPUInitializationPeriod.Duration, config.HorizontalPodAutoscalerInitialReadinessDelay.Duration)
 	return together(
