@@ -80,10 +80,11 @@ func (o ProjectionOptions) validate() []error {
 type projections struct {
 	*projection.Projections
 
-	kubelets *projection.Kubelets
-	owners   *projection.Workloads
-	number   uint64
-	leases   coordinationv1client.LeasesGetter
+	kubelets  *projection.Kubelets
+	owners    *projection.Workloads
+	templates projection.Templates
+	number    uint64
+	leases    coordinationv1client.LeasesGetter
 	// fleetID is set before the server runs.
 	fleetID types.UID
 }
@@ -93,10 +94,10 @@ func newProjections(opts ProjectionOptions, members *projectedMembers, works *de
 	if !opts.Enabled.Value() {
 		return nil, nil //nolint:nilnil // nothing is to be shown
 	}
-	p := &projections{owners: &projection.Workloads{}, number: opts.Server}
+	p := &projections{owners: &projection.Workloads{}, templates: memberTemplates{works}, number: opts.Server}
 	var err error
 	p.Projections, err = projection.New(projection.Options{
-		Kinds:   projectedKinds(memberTemplates{works}),
+		Kinds:   projectedKinds(p.templates),
 		Members: members,
 		Owners:  p.owners,
 		Server:  opts.Server,

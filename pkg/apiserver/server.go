@@ -106,7 +106,9 @@ func (s *Server) assemble(fleet *fleetGroups, cfg *config) error {
 		if err := fleet.projections.install(kube.ControlPlane.GenericAPIServer); err != nil {
 			return fmt.Errorf("assemble projections: %w", err)
 		}
-		metrics := usage.Options{Members: fleet.reach, Pods: shownPods{fleet.projections.Projections}}
+		metrics := usage.Options{
+			Members: fleet.reach, Pods: shownPods{fleet.projections.Projections}, Templates: fleet.projections.templates,
+		}
 		if err := usage.Install(kube.ControlPlane.GenericAPIServer, metrics); err != nil {
 			return fmt.Errorf("assemble metrics: %w", err)
 		}

@@ -60,7 +60,7 @@ func TestBadValues(t *testing.T) {
 		"Large":       {reason: "An answer without end is not read.", bad: with(`"` + strings.Repeat(" ", maxValues) + `"`), want: fmt.Sprintf("its answer has more than %d bytes", maxValues)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			served := &relay{group: customGroup, pods: fakePods{"a/default/web-1": "web-1", "b/default/web-1": "web-1.b"}, fanOut: &fanOut{members: &fakeMembers{
+			served := &relay{group: customGroup, pods: fakePods{"a/default/web-1": "web-1", "b/default/web-1": "web-1.b"}, templates: haveWeb, fanOut: &fanOut{members: &fakeMembers{
 				members: []Member{{Name: "a", Serves: everything()}, {Name: "b", Serves: everything()}},
 				says:    map[string]map[string]string{"a": {path: valuesOf(good + "," + tc.bad)}, "b": {path: valuesOf(good)}},
 			}}}

@@ -19,12 +19,16 @@ import (
 	"k8s.io/metrics/pkg/apis/metrics"
 	metricsinstall "k8s.io/metrics/pkg/apis/metrics/install"
 	metricsv1beta1 "k8s.io/metrics/pkg/apis/metrics/v1beta1"
+
+	"fleet.dev/fleet/pkg/projection"
 )
 
 // Options are what metrics are served from.
 type Options struct {
 	Members Members
 	Pods    Pods
+	// Templates know which objects in members are the fleet's.
+	Templates projection.Templates
 }
 
 // installScheme registers metrics.k8s.io beside upstream's other groups, once.
@@ -55,13 +59,13 @@ func Install(server *genericapiserver.GenericAPIServer, options Options) error {
 	all := &fanOut{members: options.Members}
 	group := genericapiserver.NewDefaultAPIGroupInfo(metrics.GroupName, legacyscheme.Scheme, legacyscheme.ParameterCodec, legacyscheme.Codecs)
 	group.VersionedResourcesStorageMap[metricsv1beta1.SchemeGroupVersion.Version] = map[string]rest.Storage{
-		"nodes": &nodeMetrics{fanOut: all}, "pods": &podMetrics{fanOut: all, pods: options.Pods},
+		"nodes": &nodeMetrics{fanOut: all}, "pods": &podMetrics{fanOut: all, pods: options.Pods, templates: options.Templates},
 	}
 	if err := server.InstallAPIGroup(&group); err != nil {
 		return fmt.Errorf("install %s: %w", metrics.GroupName, err)
 	}
 	for _, name := range []string{customGroup, externalGroup} {
-		values := &relay{fanOut: all, group: name, pods: options.Pods}
+		values := &relay{fanOut: all, group: name, pods: options.Pods, templates: options.Templates}
 		server.Handler.NonGoRestfulMux.Handle("/apis/"+name, values)
 		server.Handler.NonGoRestfulMux.HandlePrefix("/apis/"+name+"/", values)
 	}

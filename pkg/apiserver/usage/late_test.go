@@ -52,7 +52,7 @@ func TestSums(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a := maps.Clone(answers)
 				a[none] = about("Service", "web")
-				served := &relay{group: customGroup, pods: fakePods{"a/default/web-1": "web-1"}, fanOut: &fanOut{
+				served := &relay{group: customGroup, pods: fakePods{"a/default/web-1": "web-1"}, templates: haveWeb, fanOut: &fanOut{
 					members: &fakeMembers{members: tc.members, says: map[string]map[string]string{"a": a, "b": tc.says}},
 				}}
 				if strings.HasPrefix(tc.path, externalGroup) {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -22,13 +23,15 @@ import (
 	metricsv1beta1 "k8s.io/metrics/pkg/apis/metrics/v1beta1"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
+	"fleet.dev/fleet/pkg/projection"
 )
 
 // podMetrics are the PodMetrics of the Pods that the fleet shows.
 type podMetrics struct {
 	*fanOut
 
-	pods Pods
+	pods      Pods
+	templates projection.Templates
 }
 
 var (
@@ -118,7 +121,7 @@ func (p *podMetrics) list(ctx context.Context, namespace string, of selected) ([
 // does not show.
 func (p *podMetrics) show(member string, measured *metricsv1beta1.PodMetrics) (metrics.PodMetrics, bool) {
 	name := types.NamespacedName{Namespace: measured.Namespace, Name: measured.Name}
-	pod, ok := p.pods.Shown(member, name, measured.Labels[wellknown.LabelManagedBy] != "")
+	pod, ok := shownPod(p.pods, p.templates, member, name, measured.Labels[wellknown.LabelManagedBy] != "")
 	made := metrics.PodMetrics{}
 	if !ok || metricsv1beta1.Convert_v1beta1_PodMetrics_To_metrics_PodMetrics(measured, &made, nil) != nil {
 		return made, false
@@ -127,6 +130,17 @@ func (p *podMetrics) show(member string, measured *metricsv1beta1.PodMetrics) (m
 		Namespace: pod.GetNamespace(), Name: pod.GetName(), Labels: pod.GetLabels(), CreationTimestamp: measured.CreationTimestamp,
 	}
 	return made, true
+}
+
+// shownPod returns what the fleet shows of a member's Pod. One that is stored in the
+// fleet is in the members that are to have it, whatever others say.
+func shownPod(pods Pods, templates projection.Templates, member string, pod types.NamespacedName, bare bool) (metav1.Object, bool) {
+	if bare {
+		if _, ok := templates.Template(member, schema.GroupKind{Kind: podKind}, pod.Namespace, pod.Name); !ok {
+			return nil, false
+		}
+	}
+	return pods.Shown(member, pod, bare)
 }
 
 // ConvertToTable implements rest.TableConvertor.

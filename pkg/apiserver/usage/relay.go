@@ -22,6 +22,7 @@ import (
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
+	"fleet.dev/fleet/pkg/projection"
 )
 
 // Groups whose paths are names of metrics.
@@ -35,8 +36,9 @@ const (
 type relay struct {
 	*fanOut
 
-	group string
-	pods  Pods
+	group     string
+	pods      Pods
+	templates projection.Templates
 }
 
 // valueList is a list of values in any version.
@@ -147,7 +149,7 @@ func (r *relay) values(ctx context.Context, info *request.RequestInfo, version s
 	if err != nil {
 		return nil, err
 	}
-	items, err := custom(answers, &shower{pods: r.pods, selector: selector})
+	items, err := custom(answers, &shower{pods: r.pods, templates: r.templates, selector: selector, of: askedFor(info)})
 	return merged(answers, items), err
 }
 

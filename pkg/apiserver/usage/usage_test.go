@@ -105,6 +105,17 @@ func (f fakePods) Find(namespace, name string) (member, inMember string, ok bool
 	return "", "", false
 }
 
+// fakeTemplates are what members have, member/kind.group/namespace/name.
+type fakeTemplates []string
+
+// Template implements projection.Templates.
+func (f fakeTemplates) Template(member string, kind schema.GroupKind, namespace, name string) (types.UID, bool) {
+	return "uid", slices.Contains(f, member+"/"+kind.String()+"/"+namespace+"/"+name)
+}
+
+// haveWeb is that members a and b have a Service.
+var haveWeb = fakeTemplates{"a/Service/default/web", "b/Service/default/web"}
+
 // said collects warnings.
 type said []string
 
@@ -133,7 +144,7 @@ const podsPath, nodesPath = "metrics.k8s.io/v1beta1/namespaces/default/pods", "m
 func TestPods(t *testing.T) {
 	shown := fakePods{"a/default/web-1": "web-1", "b/default/web-1": "web-1.b", "b/default/web-2": "web-2", "bare/default/tool": "tool"}
 	both := map[string]map[string]string{
-		"a": {podsPath: measured("Pod", "default/web-1", "default/foreign")},
+		"a": {podsPath: measured("Pod", "default/web-1", "default/foreign", "default/tool="+wellknown.LabelManagedBy)},
 		"b": {podsPath: measured("Pod", "default/web-2", "default/web-1", "default/tool="+wellknown.LabelManagedBy)},
 	}
 	a, b := Member{Name: "a", Serves: everything()}, Member{Name: "b", Serves: everything()}
@@ -148,7 +159,7 @@ func TestPods(t *testing.T) {
 		err      string
 	}{
 		"All": {
-			reason:  "What members measured of the fleet's Pods has the names that the fleet shows, and nothing is told of Pods of others.",
+			reason:  "What members measured of the fleet's Pods has the names that the fleet shows, and nothing is told of Pods of others, nor of what a member says it has.",
 			members: []Member{a, b}, says: both,
 			want: []string{"tool=bare", "web-1=a", "web-1.b=b", "web-2=b"},
 		},
@@ -193,7 +204,7 @@ func TestPods(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := &podMetrics{fanOut: &fanOut{members: &fakeMembers{members: tc.members, says: tc.says}}, pods: shown}
+				p := &podMetrics{fanOut: &fanOut{members: &fakeMembers{members: tc.members, says: tc.says}}, pods: shown, templates: fakeTemplates{"b/Pod/default/tool"}}
 				warnings := said(nil)
 				ctx := request.WithNamespace(warning.WithWarningRecorder(t.Context(), &warnings), "default")
 				options := &metainternalversion.ListOptions{}
@@ -367,7 +378,7 @@ func TestRelay(t *testing.T) {
 				t.Fatal(err)
 			}
 			recorder := httptest.NewRecorder()
-			served := &relay{fanOut: &fanOut{members: members}, group: group, pods: fakePods{"a/default/web-1": "web-1", "b/default/web-1": "web-1.b"}}
+			served := &relay{fanOut: &fanOut{members: members}, group: group, pods: fakePods{"a/default/web-1": "web-1", "b/default/web-1": "web-1.b"}, templates: haveWeb}
 			served.ServeHTTP(recorder, req.WithContext(request.WithRequestInfo(t.Context(), info)))
 			code := tc.code
 			if code == 0 {

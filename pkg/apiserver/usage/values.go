@@ -4,26 +4,56 @@
 package usage
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apiserver/pkg/endpoints/request"
 
 	"fleet.dev/fleet/pkg/projection"
 )
 
 // described is what a value is about.
 type described struct {
-	Kind, Namespace, Name string
+	Kind, Group, Namespace, Name string
 }
 
 // shower says how the fleet shows what values are about.
 type shower struct {
-	pods     Pods
-	selector labels.Selector
+	pods      Pods
+	templates projection.Templates
+	selector  labels.Selector
+	// of is what was asked for. Its kind is empty where only members know it, its name
+	// where any is meant.
+	of described
+}
+
+// The kinds of objects that are not works in members.
+const podKind, nodeKind, namespaceKind = "Pod", "Node", "Namespace"
+
+// askedFor returns what a request for custom metrics is about.
+func askedFor(info *request.RequestInfo) described {
+	of := described{Namespace: info.Namespace, Name: info.Name}
+	if of.Name == everyObject {
+		of.Name = ""
+	}
+	switch {
+	case info.Namespace != "" && (len(info.Parts) < 2 || info.Resource == "metrics"):
+		return described{Kind: namespaceKind, Name: strings.TrimPrefix(info.Namespace, everyObject)}
+	case info.Resource == "pods":
+		of.Kind = podKind
+	case info.Resource == "nodes":
+		of.Kind = nodeKind
+	}
+	_, of.Group, _ = strings.Cut(info.Resource, ".")
+	return of
 }
 
 // check implements checked: what is to be added up, or read by others, is a number that
@@ -89,25 +119,51 @@ func custom(answers []answer[customList], by *shower) ([]value, error) {
 }
 
 // show has a value be about the object of the fleet, and returns false for one that the
-// fleet does not show.
+// fleet does not show, or did not ask for.
 func (s *shower) show(member string, item value) bool {
-	about, _ := item["describedObject"].(map[string]any)
-	of := describedBy(item)
-	switch of.Kind {
-	case "Node":
-		about["name"] = projection.NodeName(member, of.Name)
-	case "Pod":
-		in := types.NamespacedName{Namespace: of.Namespace, Name: of.Name}
-		pod, ok := s.pods.Shown(member, in, false)
-		if !ok {
-			pod, ok = s.pods.Shown(member, in, true)
-		}
-		if !ok || !s.selector.Matches(labels.Set(pod.GetLabels())) {
-			return false
-		}
-		about["name"] = pod.GetName()
+	about := describedBy(item)
+	about.Namespace = cmp.Or(about.Namespace, s.of.Namespace)
+	if s.of.Namespace != "" && about.Namespace != s.of.Namespace {
+		return false
+	}
+	name, ok := s.shownAs(member, about)
+	if !ok || s.of.Name != "" && name != s.of.Name {
+		return false
+	}
+	if object, ok := item["describedObject"].(map[string]any); ok {
+		object["name"] = name
 	}
 	return true
+}
+
+// shownAs returns the name in the fleet of what a member's value is about, false when it
+// is not the fleet's.
+func (s *shower) shownAs(member string, about described) (string, bool) {
+	if about.Kind != s.of.Kind && (s.of.Kind != "" || slices.Contains([]string{podKind, nodeKind, namespaceKind}, about.Kind)) {
+		return "", false
+	}
+	switch about.Kind {
+	case nodeKind:
+		return projection.NodeName(member, about.Name), true
+	case podKind:
+		return s.podName(member, types.NamespacedName{Namespace: about.Namespace, Name: about.Name})
+	case namespaceKind:
+		return about.Name, true
+	}
+	_, ok := s.templates.Template(member, schema.GroupKind{Group: cmp.Or(s.of.Group, about.Group), Kind: about.Kind}, about.Namespace, about.Name)
+	return about.Name, ok
+}
+
+// podName returns the name in the fleet of a member's Pod, false if it is not selected.
+func (s *shower) podName(member string, in types.NamespacedName) (string, bool) {
+	pod, ok := shownPod(s.pods, s.templates, member, in, false)
+	if !ok {
+		pod, ok = shownPod(s.pods, s.templates, member, in, true)
+	}
+	if !ok || !s.selector.Matches(labels.Set(pod.GetLabels())) {
+		return "", false
+	}
+	return pod.GetName(), true
 }
 
 // describedBy returns what a value is about.
@@ -117,12 +173,14 @@ func describedBy(item value) described {
 		words, _ := about[field].(string)
 		return words
 	}
-	return described{Kind: text("kind"), Namespace: text("namespace"), Name: text("name")}
+	group := schema.FromAPIVersionAndKind(text("apiVersion"), "").Group
+	return described{Kind: text("kind"), Group: group, Namespace: text("namespace"), Name: text("name")}
 }
 
 // identityOf is the same for values about the same object and metric.
 func identityOf(item value) (string, error) {
-	key, err := json.Marshal([]any{describedBy(item), item["metric"], item["metricName"], item["selector"]})
+	about := describedBy(item)
+	key, err := json.Marshal([]any{about.Kind, about.Namespace, about.Name, item["metric"], item["metricName"], item["selector"]})
 	return string(key), err
 }
 
