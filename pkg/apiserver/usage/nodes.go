@@ -82,9 +82,12 @@ func (n *nodeMetrics) List(ctx context.Context, options *metainternalversion.Lis
 
 // Get implements rest.Getter.
 func (n *nodeMetrics) Get(ctx context.Context, name string, _ *metav1.GetOptions) (runtime.Object, error) {
+	if err := checkSegments(name); err != nil {
+		return nil, err
+	}
 	missing := apierrors.NewNotFound(metrics.Resource("nodemetrics"), name)
 	node, member, ok := splitNode(name)
-	if !ok {
+	if !ok || checkSegments(node) != nil {
 		return nil, missing
 	}
 	answers, err := ask[metricsv1beta1.NodeMetrics](ctx, n.fanOut, question{

@@ -88,6 +88,9 @@ func (p *podMetrics) Get(ctx context.Context, name string, _ *metav1.GetOptions)
 // list returns what members measured of Pods that are selected. Labels and names are
 // those the fleet shows.
 func (p *podMetrics) list(ctx context.Context, namespace string, of selected) ([]metrics.PodMetrics, error) {
+	if err := checkSegments(namespace); err != nil {
+		return nil, err
+	}
 	p.pods.Need(ctx)
 	path := "pods"
 	if namespace != "" {

@@ -121,10 +121,8 @@ func (r *relay) resources(ctx context.Context, version schema.GroupVersion) (*me
 
 // values asks for the values of a metric.
 func (r *relay) values(ctx context.Context, info *request.RequestInfo, version schema.GroupVersion, query url.Values) (*valueList, error) {
-	for _, segment := range append([]string{info.Namespace}, info.Parts...) {
-		if segment != "" && len(path.IsValidPathSegmentName(segment)) > 0 {
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("%q cannot be part of the path of a metric", segment))
-		}
+	if err := checkSegments(append([]string{info.Namespace}, info.Parts...)...); err != nil {
+		return nil, err
 	}
 	selector, err := labels.Parse(query.Get("labelSelector"))
 	if err != nil {
@@ -151,6 +149,16 @@ func (r *relay) values(ctx context.Context, info *request.RequestInfo, version s
 	}
 	items, err := custom(answers, &shower{pods: r.pods, templates: r.templates, selector: selector, of: askedFor(info)})
 	return merged(answers, items), err
+}
+
+// checkSegments refuses what leads out of the path of a request to a member.
+func checkSegments(segments ...string) error {
+	for _, segment := range segments {
+		if segment != "" && len(path.IsValidPathSegmentName(segment)) > 0 {
+			return apierrors.NewBadRequest(fmt.Sprintf("%q cannot be part of the path of a metric", segment))
+		}
+	}
+	return nil
 }
 
 // merged is a list like those that members answered.
@@ -193,10 +201,10 @@ func (r *relay) direct(ctx context.Context, info *request.RequestInfo, q *questi
 }
 
 // pathOf is the path of a request below the version; name, unless empty, is that of the
-// object.
+// object. The parts of a request about a namespace itself begin with it.
 func pathOf(info *request.RequestInfo, name string) string {
 	var segments []string
-	if info.Namespace != "" {
+	if info.Namespace != "" && (len(info.Parts) == 0 || info.Parts[0] != "namespaces") {
 		segments = []string{"namespaces", info.Namespace}
 	}
 	parts := slices.Clone(info.Parts)

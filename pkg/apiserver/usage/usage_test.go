@@ -260,6 +260,17 @@ func TestGet(t *testing.T) {
 	if err != nil || node.(*metrics.NodeMetrics).Name != "n.1.b" {
 		t.Errorf("a Node is asked for in its member: got %v, %v", node, err)
 	}
+	for _, name := range []string{"..%2F..%2Fpods.b", "../../pods.b"} {
+		if _, err := nodes.Get(t.Context(), name, nil); !apierrors.IsBadRequest(err) {
+			t.Errorf("no name leads out of the group: got %v for %q", err, name)
+		}
+	}
+	if _, err := nodes.Get(t.Context(), "...b", nil); !apierrors.IsNotFound(err) {
+		t.Errorf("nor does what a member's Node would be called: got %v", err)
+	}
+	if _, err := pods.Get(request.WithNamespace(t.Context(), "..%2f.."), "web-1", nil); !apierrors.IsBadRequest(err) {
+		t.Errorf("no namespace leads out of the group: got %v", err)
+	}
 	for _, name := range []string{"n1", "n1.nowhere"} {
 		if _, err := nodes.Get(t.Context(), name, nil); !apierrors.IsNotFound(err) {
 			t.Errorf("Node %q is not found: got %v", name, err)
@@ -326,13 +337,17 @@ func TestRelay(t *testing.T) {
 				custom + "/nodes/n1/hits":                                          list(about("Node", "n1", "7")),
 				custom:                                                             `{"resources":[{"name":"pods/hits"},{"name":"pods/misses"}]}`,
 				outer + "/namespaces/default/queue":                                series("3"),
+				custom + "/namespaces/shop":                                        list(),
+				custom + "/namespaces/shop/status/hits":                            list(),
 			},
 			"b": {
 				custom + "/namespaces/default/pods/*/hits?labelSelector=app%3Dweb": list(about("Pod", "web-1", "2"), about("Pod", "foreign", "9")),
 				custom + "/namespaces/default/pods/web-1/hits":                     list(about("Pod", "web-1", "2")),
 				custom + "/namespaces/default/services/web/hits":                   list(about("Service", "web", "1")),
-				custom:                              `{"resources":[{"name":"pods/hits"}]}`,
-				outer + "/namespaces/default/queue": series("4"),
+				custom:                                  `{"resources":[{"name":"pods/hits"}]}`,
+				outer + "/namespaces/default/queue":     series("4"),
+				custom + "/namespaces/shop":             list(),
+				custom + "/namespaces/shop/status/hits": list(),
 			},
 		},
 	}
@@ -359,11 +374,13 @@ func TestRelay(t *testing.T) {
 			reason: "A label tells them apart.", path: outer + "/namespaces/default/queue?labelSelector=fleet.dev%2Fcluster%3Db",
 			want: []string{`"value":"4"`}, lacks: `"value":"3"`,
 		},
-		"Metrics":  {reason: "There are the metrics that some member has.", path: custom, want: []string{`"name":"pods/hits"`, `"name":"pods/misses"`}},
-		"Group":    {reason: "The preferred version comes first.", path: customGroup, want: []string{`"preferredVersion":{"groupVersion":"custom.metrics.k8s.io/v1beta2"`}},
-		"Upwards":  {reason: "No path leads out of the group.", path: outer + "/namespaces/default/..", code: http.StatusBadRequest},
-		"Write":    {reason: "Nothing is written.", method: http.MethodPost, path: outer + "/namespaces/default/queue", code: http.StatusMethodNotAllowed},
-		"Selector": {reason: "A selector that is none is refused.", path: outer + "/namespaces/default/queue?labelSelector=%3D%3D", code: http.StatusBadRequest},
+		"Metrics":     {reason: "There are the metrics that some member has.", path: custom, want: []string{`"name":"pods/hits"`, `"name":"pods/misses"`}},
+		"Group":       {reason: "The preferred version comes first.", path: customGroup, want: []string{`"preferredVersion":{"groupVersion":"custom.metrics.k8s.io/v1beta2"`}},
+		"OfNamespace": {reason: "A path about a namespace itself is asked as it is.", path: custom + "/namespaces/shop", want: []string{`"items":[]`}},
+		"OfItsStatus": {reason: "So is one about its status.", path: custom + "/namespaces/shop/status/hits", want: []string{`"items":[]`}},
+		"Upwards":     {reason: "No path leads out of the group.", path: outer + "/namespaces/default/..", code: http.StatusBadRequest},
+		"Write":       {reason: "Nothing is written.", method: http.MethodPost, path: outer + "/namespaces/default/queue", code: http.StatusMethodNotAllowed},
+		"Selector":    {reason: "A selector that is none is refused.", path: outer + "/namespaces/default/queue?labelSelector=%3D%3D", code: http.StatusBadRequest},
 	} {
 		t.Run(name, func(t *testing.T) {
 			group, _, _ := strings.Cut(tc.path, "/")

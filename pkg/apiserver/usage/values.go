@@ -45,7 +45,7 @@ func askedFor(info *request.RequestInfo) described {
 		of.Name = ""
 	}
 	switch {
-	case info.Namespace != "" && (len(info.Parts) < 2 || info.Resource == "metrics"):
+	case info.Namespace != "" && (len(info.Parts) < 2 || info.Resource == "metrics" || info.Resource == "namespaces"):
 		return described{Kind: namespaceKind, Name: strings.TrimPrefix(info.Namespace, everyObject)}
 	case info.Resource == "pods":
 		of.Kind = podKind
