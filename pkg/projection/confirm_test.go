@@ -72,6 +72,8 @@ func (c *changing) show(t *testing.T, object *unstructured.Unstructured) {
 
 // check changes and deletes what is shown, in that order, which both or neither is to be
 // done in the member.
+//
+//nolint:revive // what is changed, how, and whether it is done
 func (c *changing) check(t *testing.T, reason, kind, name string, out runtime.Object, label func(runtime.Object), want bool) {
 	t.Helper()
 	ctx, key := as("anna", "shop", "patch", ""), "shop/"+name

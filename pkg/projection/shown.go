@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -35,7 +34,7 @@ func (p *Projections) ShownPod(member string, pod types.NamespacedName, bare boo
 	if shown == nil {
 		return nil, false
 	}
-	object, err := meta.Accessor(runtime.Object(shown.Object))
+	object, err := meta.Accessor(shown.Object)
 	return object, err == nil
 }
 

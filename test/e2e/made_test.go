@@ -41,6 +41,7 @@ func TestMade(t *testing.T) {
 
 // checkEndpoints has all Pods of a Service, wherever they are, be behind it.
 func (s *space) checkEndpoints(t *testing.T) {
+	t.Helper()
 	s.kubectl(t, "annotate", "namespace", s.namespace, wellknown.AnnotationPlacement+"=duplicated")
 	s.kubectl(t, "create", "deployment", "web", "--image=nginx", "--replicas=2")
 	s.kubectl(t, "expose", "deployment", "web", "--port=80", "--target-port=8080")
@@ -92,6 +93,7 @@ func (s *space) checkEndpoints(t *testing.T) {
 
 // checkMadeJobs has a member make a Job of a CronJob, as its controller does at the time.
 func (s *space) checkMadeJobs(t *testing.T) {
+	t.Helper()
 	s.kubectl(t, "create", "cronjob", "nightly", "--image=busybox", "--schedule=0 0 1 1 *", "--", "true")
 	var home *member
 	var made *batchv1.Job
@@ -173,6 +175,7 @@ spec:
 
 // checkMadeClaims has a StatefulSet claim volumes, of which there is one.
 func (s *space) checkMadeClaims(t *testing.T) {
+	t.Helper()
 	if out := s.kubectlStdin(t, setWithClaims, "apply", "--filename=-"); out.code != 0 {
 		t.Fatalf("create the set: %s", out.stderr)
 	}

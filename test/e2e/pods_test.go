@@ -106,6 +106,7 @@ func TestBarePods(t *testing.T) {
 
 // checkBareNode checks that the fleet shows where a Pod runs, as the member has it.
 func (s *space) checkBareNode(t *testing.T, m *member) {
+	t.Helper()
 	pod, err := m.memberClient.CoreV1().Pods(s.namespace).Get(t.Context(), "web", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -130,6 +131,7 @@ func (s *space) checkBareNode(t *testing.T, m *member) {
 
 // checkBareCopy copies a file out of a Pod, whose commands run on this machine.
 func (s *space) checkBareCopy(t *testing.T) {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "copied")
 	s.kubectl(t, "cp", s.namespace+"/web:/etc/hostname", file)
 	got, err := os.ReadFile(file)
@@ -141,6 +143,7 @@ func (s *space) checkBareCopy(t *testing.T) {
 
 // checkBareChange changes a Pod that runs.
 func (s *space) checkBareChange(t *testing.T, m *member) {
+	t.Helper()
 	s.kubectl(t, "label", "pod", "web", "tier=front")
 	s.kubectl(t, "annotate", "pod", "web", "example.com/note=hi")
 	s.kubectl(t, "debug", "pod/web", "--image=busybox", "--container=debugger", "--", "sleep", "1d")
@@ -188,6 +191,7 @@ func (s *space) awaitResizable(t *testing.T, m *member) {
 
 // checkBareDelete deletes Pods, which are there until their member has ended them.
 func (s *space) checkBareDelete(t *testing.T, m *member) {
+	t.Helper()
 	// Held in the member, the Pod is terminating in both.
 	hold := func(finalizers string) {
 		t.Helper()

@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -154,7 +154,7 @@ func (r *relay) values(ctx context.Context, info *request.RequestInfo, version s
 // checkSegments refuses what leads out of the path of a request to a member.
 func checkSegments(segments ...string) error {
 	for _, segment := range segments {
-		if segment != "" && len(path.IsValidPathSegmentName(segment)) > 0 {
+		if segment != "" && len(content.IsPathSegmentName(segment)) > 0 {
 			return apierrors.NewBadRequest(fmt.Sprintf("%q cannot be part of the path of a metric", segment))
 		}
 	}

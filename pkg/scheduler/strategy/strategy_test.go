@@ -234,12 +234,18 @@ func TestHintsOfNamespaces(t *testing.T) {
 		workload template.Workload
 		want     framework.Strategy
 	}{
-		"StatefulSet": {reason: "It has replicas.", kind: kind("apps", "StatefulSet"), workload: template.Workload{Replicated: true, Divisible: true},
-			want: framework.Strategy{Pick: framework.PickAll, Division: framework.DivideByCapacityOrBeyond}},
-		"DaemonSet": {reason: "One per node is not divided: it goes everywhere.", kind: kind("apps", "DaemonSet"),
-			want: framework.Strategy{Pick: framework.PickAll, Division: framework.DivideNothing, Follow: framework.MemberAdded}},
-		"Job": {reason: "A Job runs once, in one member.", kind: kind("batch", "Job"), workload: template.Workload{Divisible: true},
-			want: framework.Strategy{Pick: framework.PickOne, Division: framework.DivideNothing, Once: true}},
+		"StatefulSet": {
+			reason: "It has replicas.", kind: kind("apps", "StatefulSet"), workload: template.Workload{Replicated: true, Divisible: true},
+			want: framework.Strategy{Pick: framework.PickAll, Division: framework.DivideByCapacityOrBeyond},
+		},
+		"DaemonSet": {
+			reason: "One per node is not divided: it goes everywhere.", kind: kind("apps", "DaemonSet"),
+			want: framework.Strategy{Pick: framework.PickAll, Division: framework.DivideNothing, Follow: framework.MemberAdded},
+		},
+		"Job": {
+			reason: "A Job runs once, in one member.", kind: kind("batch", "Job"), workload: template.Workload{Divisible: true},
+			want: framework.Strategy{Pick: framework.PickOne, Division: framework.DivideNothing, Once: true},
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -122,6 +122,7 @@ func TestMetrics(t *testing.T) {
 // checkOwnServer does what a chart of metrics-server does: it finds no APIService that is
 // somebody else's, creates one, and takes over with it.
 func checkOwnServer(t *testing.T, server *harness.APIServer, list func(context.Context) ([]string, error), announced func() bool) {
+	t.Helper()
 	objects, err := dynamic.NewForConfig(server.Config)
 	if err != nil {
 		t.Fatal(err)

@@ -69,6 +69,7 @@ type run struct {
 
 // tell runs a story on both sides.
 func (r *run) tell(t *testing.T, story story) {
+	t.Helper()
 	namespace := strings.ToLower(story.name)
 	both := func(line string) {
 		for _, s := range r.sides {
@@ -86,6 +87,7 @@ func (r *run) tell(t *testing.T, story story) {
 
 // take runs a step on both sides and compares.
 func (r *run) take(t *testing.T, step step) {
+	t.Helper()
 	r.commands++
 	deadline := time.Now().Add(*patience)
 	for {
@@ -123,6 +125,7 @@ func (r *run) both(ctx context.Context, step step) (pair, error) {
 
 // record notes how a step ended.
 func (r *run) record(t *testing.T, step step, pair, explained pair, by []string) {
+	t.Helper()
 	r.printf("==== %s: %s\n-- fleet\n%s\n-- plain\n%s\n", t.Name(), step.line, pair[fleet], pair[plain])
 	if diff := lineDiff(explained[plain], explained[fleet]); diff != "" {
 		r.unexplained++
@@ -148,6 +151,7 @@ func (r *run) printf(format string, args ...any) { _, _ = fmt.Fprintf(r.report, 
 
 // checkDocument compares docs/differences.md with what was seen.
 func (r *run) checkDocument(t *testing.T) {
+	t.Helper()
 	for _, k := range known {
 		if len(r.seen[k.title]) == 0 {
 			t.Errorf("difference %q is known, and was not seen", k.title)

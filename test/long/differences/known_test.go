@@ -155,7 +155,7 @@ func managers(_ string, _ int, text string) string {
 	if end == nil {
 		return text
 	}
-	for _, entry := range strings.Split(list[:end[0]], begin) {
+	for entry := range strings.SplitSeq(list[:end[0]], begin) {
 		if entry != "" && !strings.Contains(entry, "manager: fleet-") && !strings.Contains(entry, "manager: kube-controller-manager") {
 			head += begin + entry
 		}

@@ -347,8 +347,8 @@ var script = []story{
 		do("kubectl create secret generic secret --from-literal=password=hidden"),
 		do("kubectl create secret docker-registry registry --docker-username=a --docker-password=b --docker-server=example.org"),
 		see("kubectl get secrets"),
-		see("kubectl describe secret secret"),
-		see("kubectl get secret secret --output=jsonpath='{.data.password}' | base64 -d"),
+		see("kubectl describe secret secret"),                                             //nolint:dupword // a name
+		see("kubectl get secret secret --output=jsonpath='{.data.password}' | base64 -d"), //nolint:dupword // a name
 		do("kubectl create serviceaccount robot"),
 		see("kubectl get serviceaccounts"),
 		see("kubectl describe serviceaccount robot"),
@@ -377,7 +377,7 @@ var script = []story{
 		do("kubectl apply -f policies.yaml"),
 		see("kubectl get networkpolicies,limitranges,pvc"),
 		see("kubectl describe networkpolicy deny"),
-		see("kubectl describe limits limits"),
+		see("kubectl describe limits limits"), //nolint:dupword // a name
 		do("kubectl create priorityclass differences --value=10 --description=test"),
 		see("kubectl get priorityclass differences"),
 		do("kubectl delete priorityclass differences"),

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ var (
 const (
 	// pollInterval is how often an object is looked at.
 	pollInterval = 500 * time.Millisecond
-	// sideBySide is how many cells are looked at at once. Most of the time they wait.
+	// sideBySide is how many cells are looked at together. Most of the time they wait.
 	sideBySide = 24
 )
 
@@ -128,7 +129,7 @@ func (s *stage) create(ctx context.Context, c *cell) error {
 		if err != nil {
 			return err
 		}
-		for _, object := range append(c.with[:len(c.with):len(c.with)], c.created) {
+		for _, object := range append(slices.Clip(c.with), c.created) {
 			objects, err := at.of(object)
 			if err != nil {
 				return err

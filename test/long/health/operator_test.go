@@ -67,6 +67,7 @@ func (s *stage) define(t *testing.T) {
 // operate runs the operator of the custom resources in each of the places until the
 // test ends.
 func operate(t *testing.T, places []*place) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	t.Cleanup(func() {

@@ -91,7 +91,7 @@ func private(dir string) error {
 // start starts the server and waits until it is ready.
 func (s *second) start(t *testing.T) {
 	t.Helper()
-	s.command = exec.Command(s.program, s.args...) //nolint:gosec // a program of ours
+	s.command = exec.Command(s.program, s.args...) //nolint:gosec,noctx // a program of ours that outlives any context
 	s.command.Stdout, s.command.Stderr = s.log, s.log
 	s.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.command.Start(); err != nil {

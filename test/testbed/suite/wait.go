@@ -51,7 +51,7 @@ func Throughout(tb testing.TB, period time.Duration, what string, check func(con
 	var failure error
 	err := wait.PollUntilContextCancel(ctx, pollInterval, true, func(context.Context) (bool, error) {
 		// Not the context of the period: its end must not make a check fail.
-		failure = check(tb.Context())
+		failure = check(tb.Context()) //nolint:contextcheck // see above
 		return false, failure
 	})
 	if failure != nil {
