@@ -36,6 +36,8 @@ var exceptions = map[string]string{
 	"[sig-apps] Deployment deployment should support proportional scaling [Conformance]":                                      surges,
 	"[sig-apps] Job should adopt matching orphans and release non-matching pods [Conformance]":                                owners,
 	"[sig-apps] ReplicaSet should adopt matching pods on creation and release no longer matching pods [Conformance]":          owners,
+	"[sig-apps] ReplicationController should adopt matching pods on creation [Conformance]":                                   owners,
+	"[sig-apps] ReplicationController should release no longer matching pods [Conformance]":                                   owners,
 	"[sig-apps] ReplicationController should surface a failure condition on a common issue like exceeded quota [Conformance]": quotas,
 	"[sig-auth] ServiceAccounts should allow opting out of API token automount [Conformance]":                                 tokens,
 	"[sig-apps] Job should allow to use the pod failure policy on exit code to fail the job early [Conformance]":              nodes,
