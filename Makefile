@@ -84,7 +84,7 @@ conformance: build binaries-conformance ## Run a sample of Kubernetes' conforman
 .PHONY: bench
 bench: build binaries ## Measure against direct writes to the members; writes _run/bench/.
 	@echo "==> benchmarks"
-	go test -timeout 30m -v -run '^TestBench' ./test/perf/...
+	go test -timeout 30m -v -p 1 -run '^TestBench' ./test/perf/...
 
 .PHONY: bench-scheduler
 bench-scheduler: ## Measure decisions of the scheduler, without API server; fails below its targets.
