@@ -35,9 +35,8 @@ func TestForeignValues(t *testing.T) {
 		"Moved":           {reason: "It is not where a member says that it is.", path: "/namespaces/default/pods/*/hits", object: `"kind":"Pod","namespace":"default","name":"moved"`},
 		"Namespace":       {reason: "A namespace is everybody's.", path: "/namespaces/default/metrics/hits", object: `"kind":"Namespace","name":"default"`, shown: true},
 		"NamespaceItself": {reason: "So it is by its own path.", path: "/namespaces/default/status/hits", object: `"kind":"Namespace","name":"default"`, shown: true},
-		"OtherNamespaces": {reason: "Of namespaces too there is the one asked for.", path: "/namespaces/default/metrics/hits",
-			object: `"kind":"Namespace","name":"other"`},
-		"Unnamed": {reason: "What has no kind is nothing.", path: "/namespaces/default/services/web/hits", object: `"namespace":"default","name":"web"`},
+		"OtherNamespaces": {reason: "Of namespaces too there is the one asked for.", path: "/namespaces/default/metrics/hits", object: `"kind":"Namespace","name":"other"`},
+		"Unnamed":         {reason: "What has no kind is nothing.", path: "/namespaces/default/services/web/hits", object: `"namespace":"default","name":"web"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			served := &relay{
