@@ -5,7 +5,6 @@ package webhook
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -25,31 +24,20 @@ type environment struct {
 	members  []*testbed.Member
 }
 
-func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == relayCommand {
-		if err := relay(os.Args[2]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(suite.Main(m, "_run/e2e-webhook", setUp))
-}
+func TestMain(m *testing.M) { os.Exit(suite.Main(m, "_run/e2e-webhook", setUp)) }
 
-func setUp(ctx context.Context, b suite.Bed) error {
-	program, err := os.Executable()
-	if err != nil {
-		return err
-	}
+func setUp(ctx context.Context, b suite.Bed) (err error) {
 	bed = &environment{dir: b.Dir, bin: b.Bin, bed: b.Bed}
 	if bed.fleet, err = bed.bed.StartFleet(ctx, testbed.FleetConfig{}); err != nil {
 		return err
 	}
 	var configs []testbed.MemberConfig
 	for name, dialsOut := range map[string]bool{"member1": false, "member2": true} {
-		configs = append(configs, testbed.MemberConfig{
-			Name: name, Nodes: 1, DialsOut: dialsOut, PortForward: []string{program, relayCommand, bed.socket(name)},
-		})
+		forward, err := suite.PortForward(bed.socket(name))
+		if err != nil {
+			return err
+		}
+		configs = append(configs, testbed.MemberConfig{Name: name, Nodes: 1, DialsOut: dialsOut, PortForward: forward})
 	}
 	if bed.members, err = bed.bed.StartMembers(ctx, configs...); err != nil {
 		return err

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,24 +21,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 )
-
-// relayCommand makes the test's program a relay, see relay.
-const relayCommand = "relay"
-
-// relay carries what comes on its input to a socket and what comes from there to its
-// output.
-func relay(socket string) error {
-	conn, err := net.Dial("unix", socket) //nolint:noctx // the process ends with the connection
-	if err != nil {
-		return err
-	}
-	go func() {
-		_, _ = io.Copy(conn, os.Stdin)
-		_ = conn.(*net.UnixConn).CloseWrite()
-	}()
-	_, err = io.Copy(os.Stdout, conn)
-	return err
-}
 
 // server is what runs in the Pods of a member. Its answers name the member.
 type server struct {

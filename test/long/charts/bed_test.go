@@ -6,8 +6,6 @@ package charts
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,16 +17,11 @@ import (
 	certutil "k8s.io/client-go/util/cert"
 
 	"fleet.dev/fleet/test/testbed"
-	"fleet.dev/fleet/test/testbed/toolchain"
+	"fleet.dev/fleet/test/testbed/suite"
 )
 
-const (
-	// setUpTimeout bounds the start of everything, tearDownTimeout its end.
-	setUpTimeout    = 5 * time.Minute
-	tearDownTimeout = time.Minute
-	// commandTimeout bounds one run of a client.
-	commandTimeout = 5 * time.Minute
-)
+// commandTimeout bounds one run of a client.
+const commandTimeout = 5 * time.Minute
 
 // memberNames are the members; the second can only dial out.
 var memberNames = []string{"member1", "member2", "member3"}
@@ -42,7 +35,6 @@ type environment struct {
 	bed      *testbed.Bed
 	fleet    *testbed.Fleet
 	members  []*member
-	servers  []*server
 	// values are the flags with the certificate of the operators' webhooks.
 	values []string
 }
@@ -54,68 +46,27 @@ type member struct {
 	memberClient kubernetes.Interface
 }
 
-func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == relayCommand {
-		if err := relay(os.Args[2]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(run(m))
-}
+func TestMain(m *testing.M) { os.Exit(suite.Main(m, "_run/charts", setUp)) }
 
-func run(m *testing.M) int {
-	e, err := setUp(context.Background())
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "set up the tests of charts:", err)
-		return 1
+func setUp(ctx context.Context, b suite.Bed) (err error) {
+	bed = &environment{dir: b.Dir, bin: b.Bin, bed: b.Bed}
+	if bed.fleet, err = bed.bed.StartFleet(ctx, testbed.FleetConfig{}); err != nil {
+		return err
 	}
-	bed = e
-	code := m.Run()
-	if err := e.tearDown(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, "tear down the tests of charts:", err)
-		return max(code, 1)
+	if err := bed.startMembers(ctx); err != nil {
+		return err
 	}
-	return code
-}
-
-func setUp(ctx context.Context) (_ *environment, err error) {
-	ctx, cancel := context.WithTimeout(ctx, setUpTimeout)
-	defer cancel()
-	repo, err := toolchain.Repo(".")
-	if err != nil {
-		return nil, err
-	}
-	e := &environment{dir: filepath.Join(repo, "_run", "charts"), bin: filepath.Join(repo, "_bin")}
-	e.bed, err = testbed.OpenEmpty(ctx, testbed.Config{Dir: e.dir, Bin: e.bin, Report: func(line string) { fmt.Fprintln(os.Stderr, line) }})
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, e.tearDown(context.WithoutCancel(ctx)))
-		}
-	}()
-	if e.fleet, err = e.bed.StartFleet(ctx, testbed.FleetConfig{}); err != nil {
-		return nil, err
-	}
-	if err := e.startMembers(ctx); err != nil {
-		return nil, err
-	}
-	return e, e.startServers()
+	return bed.startServers()
 }
 
 func (e *environment) startMembers(ctx context.Context) error {
-	program, err := os.Executable()
-	if err != nil {
-		return err
-	}
 	var configs []testbed.MemberConfig
 	for i, name := range memberNames {
-		configs = append(configs, testbed.MemberConfig{
-			Name: name, Nodes: 2, DialsOut: i == 1, PortForward: []string{program, relayCommand, e.socket(name)},
-		})
+		forward, err := suite.PortForward(e.socket(name))
+		if err != nil {
+			return err
+		}
+		configs = append(configs, testbed.MemberConfig{Name: name, Nodes: 2, DialsOut: i == 1, PortForward: forward})
 	}
 	members, err := e.bed.StartMembers(ctx, configs...)
 	if err != nil {
@@ -161,27 +112,15 @@ func (e *environment) startServers() error {
 		e.values = append(e.values, "--set-file=tls."+name+"="+file)
 	}
 	for _, m := range e.members {
-		s, err := serve(m.name, e.socket(m.name), certificate)
-		if err != nil {
+		if err := serve(m.name, e.socket(m.name), certificate); err != nil {
 			return err
 		}
-		e.servers = append(e.servers, s)
 	}
 	return nil
 }
 
 // socket is where what runs in the Pods of a member listens.
 func (e *environment) socket(member string) string { return filepath.Join(e.dir, member+".sock") }
-
-func (e *environment) tearDown(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, tearDownTimeout)
-	defer cancel()
-	var errs []error
-	for _, s := range e.servers {
-		errs = append(errs, s.Close())
-	}
-	return errors.Join(append(errs, e.bed.Stop(ctx), e.bed.Close())...)
-}
 
 // run runs a program as the fleet's administrator and returns what it prints.
 func (e *environment) run(ctx context.Context, program string, args ...string) (string, error) {

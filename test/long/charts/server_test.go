@@ -6,7 +6,6 @@ package charts
 import (
 	"crypto/tls"
 	"encoding/json"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -16,47 +15,27 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// relayCommand makes the test's program a relay, see relay.
-const relayCommand = "relay"
-
-// relay carries what comes on its input to a socket and what comes from there to its
-// output.
-func relay(socket string) error {
-	conn, err := net.Dial("unix", socket) //nolint:noctx // the process ends with the connection
-	if err != nil {
-		return err
-	}
-	go func() {
-		_, _ = io.Copy(conn, os.Stdin)
-		_ = conn.(*net.UnixConn).CloseWrite()
-	}()
-	_, err = io.Copy(os.Stdout, conn)
-	return err
-}
-
 // server is the operator of a member.
 type server struct {
-	*http.Server
-
 	member string
 }
 
-// serve serves on a socket until the server is closed.
-func serve(member, socket string, certificate tls.Certificate) (*server, error) {
+// serve serves on a socket until the process ends.
+func serve(member, socket string, certificate tls.Certificate) error {
 	if err := os.RemoveAll(socket); err != nil { // of a run that was killed
-		return nil, err
+		return err
 	}
 	listener, err := net.Listen("unix", socket) //nolint:noctx // it is there at once
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s := &server{member: member}
-	s.Server = &http.Server{
+	served := &http.Server{
 		Handler: http.HandlerFunc(s.validate), ReadHeaderTimeout: time.Minute,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
 	}
-	go func() { _ = s.ServeTLS(listener, "", "") }()
-	return s, nil
+	go func() { _ = served.ServeTLS(listener, "", "") }()
+	return nil
 }
 
 // validate denies gadgets of less than nothing.

@@ -6,9 +6,7 @@ package informer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -20,16 +18,11 @@ import (
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	"fleet.dev/fleet/test/testbed"
-	"fleet.dev/fleet/test/testbed/toolchain"
+	"fleet.dev/fleet/test/testbed/suite"
 )
 
-const (
-	// setUpTimeout bounds the start of everything, tearDownTimeout its end.
-	setUpTimeout    = 6 * time.Minute
-	tearDownTimeout = time.Minute
-	// settleTimeout bounds how long it takes until everybody sees the same.
-	settleTimeout = 3 * time.Minute
-)
+// settleTimeout bounds how long it takes until everybody sees the same.
+const settleTimeout = 3 * time.Minute
 
 // bed is what all tests share. TestMain sets it.
 var bed *environment
@@ -51,65 +44,37 @@ type member struct {
 	kube kubernetes.Interface
 }
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) { os.Exit(suite.Main(m, "_run/long-informer", setUp)) }
 
-func run(m *testing.M) int {
-	e, err := setUp(context.Background())
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "set up the tests of informers:", err)
-		return 1
-	}
+func setUp(ctx context.Context, b suite.Bed) (err error) {
+	e := &environment{dir: b.Dir, bin: b.Bin, bed: b.Bed}
 	bed = e
-	code := m.Run()
-	if err := e.tearDown(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, "tear down the tests of informers:", err)
-		return max(code, 1)
-	}
-	return code
-}
-
-func setUp(ctx context.Context) (_ *environment, err error) {
-	ctx, cancel := context.WithTimeout(ctx, setUpTimeout)
-	defer cancel()
-	repo, err := toolchain.Repo(".")
-	if err != nil {
-		return nil, err
-	}
-	e := &environment{dir: filepath.Join(repo, "_run", "long-informer"), bin: filepath.Join(repo, "_bin")}
-	if e.bed, err = testbed.OpenEmpty(ctx, testbed.Config{Dir: e.dir, Bin: e.bin, Report: func(line string) { fmt.Fprintln(os.Stderr, line) }}); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, e.tearDown(context.WithoutCancel(ctx)))
-		}
-	}()
 	if _, err = e.startMember(ctx, testbed.MemberConfig{Name: "near"}); err != nil { // the etcd is there with the first
-		return nil, err
+		return err
 	}
 	if e.fleet, err = e.bed.StartFleet(ctx, testbed.FleetConfig{Args: append(e.etcdFlags(), "--projections-server=1")}); err != nil {
-		return nil, err
+		return err
 	}
 	if e.config, err = e.fleet.RESTConfig(); err != nil {
-		return nil, err
+		return err
 	}
 	e.config.WarningHandler = rest.NoWarnings{} // there are many
 	if e.kube, err = kubernetes.NewForConfig(e.config); err != nil {
-		return nil, err
+		return err
 	}
 	for _, config := range []testbed.MemberConfig{{Name: "next"}, {Name: "far", DialsOut: true}} {
 		if _, err := e.startMember(ctx, config); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	var joined []*testbed.Member
 	for _, m := range e.members {
 		if err := e.fleet.Join(ctx, m.Member); err != nil {
-			return nil, err
+			return err
 		}
 		joined = append(joined, m.Member)
 	}
-	return e, e.fleet.AwaitReady(ctx, joined...)
+	return e.fleet.AwaitReady(ctx, joined...)
 }
 
 // etcdFlags have an API server use the bed's etcd.
@@ -133,12 +98,6 @@ func (e *environment) startMember(ctx context.Context, config testbed.MemberConf
 	made := &member{Member: m, kube: kube}
 	e.members = append(e.members, made)
 	return made, nil
-}
-
-func (e *environment) tearDown(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, tearDownTimeout)
-	defer cancel()
-	return errors.Join(e.bed.Stop(ctx), e.bed.Close())
 }
 
 // newNamespace makes a namespace in the fleet, whose workloads run in every member. It goes

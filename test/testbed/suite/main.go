@@ -35,8 +35,16 @@ type Bed struct {
 type SetUp func(ctx context.Context, bed Bed) error
 
 // Main opens an empty bed in a directory of the repository, sets it up, runs the tests
-// and returns their exit code. The bed is left behind stopped, with its logs.
+// and returns their exit code. The bed is left behind stopped, with its logs. Run by a
+// command of PortForward, it relays instead.
 func Main(m *testing.M, dir string, setUp SetUp) int {
+	if isRelay(os.Args) {
+		if err := relay(os.Args[2]); err != nil {
+			_, _ = fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
+	}
 	code, err := run(context.Background(), m.Run, dir, setUp)
 	if err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "run tests over the test bed in %s: %v\n", dir, err)
