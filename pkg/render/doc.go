@@ -14,7 +14,8 @@
 //  1. strip   what the fleet's API server allocated or keeps for itself, by the
 //     table in strip.go;
 //  2. hash    the Pod template, before anything is different per member;
-//  3. replicas of the member, from the binding;
+//  3. replicas of the member, from the binding, and its part of what is about all
+//     replicas: numbers of Pods, completions, bounds of rolling updates;
 //  4. overrides of the binding that name the member, in their order;
 //  5. stamp   the hash into the Pod template, and on the object the fleet id and
 //     where it comes from, last so that no override can remove it.
