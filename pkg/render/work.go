@@ -20,6 +20,7 @@ import (
 	policyv1alpha1 "fleet.dev/fleet/pkg/apis/policy/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/health"
 )
 
 // Result is what one member gets: a work, none, or the error that kept it from
@@ -146,8 +147,24 @@ func newWork(fleetID string, template *Template, binding workv1alpha1.Binding, t
 	work.Spec.Template.APIVersion = template.apiVersion()
 	work.Spec.Template.UID = template.uid
 	work.Spec.Template.Generation = template.generation
+	work.Spec.Finished = finished(template, binding.GetStatus(), target.cluster)
 	setManifest(work, made.raw, made.hash)
 	return work
+}
+
+// finished returns true when the member reported that what the template made there ran to
+// its end.
+func finished(template *Template, status *workv1alpha1.BindingStatus, cluster string) bool {
+	if template.kind != jobs && template.kind != podKind {
+		return false
+	}
+	for i := range status.AggregatedStatus {
+		item := &status.AggregatedStatus[i]
+		if item.ClusterName == cluster && item.TemplateUID == template.uid && item.Status != nil {
+			return health.Finished(template.kind, item.Status.Raw)
+		}
+	}
+	return false
 }
 
 // tombstone renders the order to delete, or release, the object of a template

@@ -88,6 +88,8 @@ func (p *propagation) keepsFromRecreating(live *observed, onlyImmutable bool) st
 		return fmt.Sprintf("a %s is never recreated, with it would go what it holds; put the former value back, or use another name", p.target.kind.Kind)
 	case p.work.Spec.RecreatePolicy != policyv1alpha1.RecreateOnImmutableChange:
 		return "put the former value back, delete the object in the fleet and create it anew, or set recreatePolicy: OnImmutableChange in its policy"
+	case p.finished():
+		return "it is not recreated because it ran to its end; to run it once more, delete it in the fleet and create it anew"
 	case owned(live, p.fleetID) == nil || live.adopted():
 		return "it is not recreated because it was there before the fleet; put the former value back, or delete it in the member"
 	case live.Labels[wellknown.LabelDeletionProtected] == wellknown.DeletionProtectedAlways:

@@ -18,6 +18,7 @@ import (
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/health"
 	"fleet.dev/fleet/pkg/interpreter"
 	"fleet.dev/fleet/pkg/member"
 )
@@ -73,6 +74,10 @@ func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record
 			return failed(err, nil)
 		}
 	}
+	if live == nil && p.finished() {
+		// The last report stays: it ran, and would run once more.
+		return outcome{}
+	}
 	if o, wait := p.heldBack(live); wait {
 		return o
 	}
@@ -117,6 +122,11 @@ func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record
 	}
 	// 5. Write it, if it has not.
 	return p.converge(ctx, step, schema, desired, live)
+}
+
+// finished returns true when the object was reported to have run to its end, or was seen to.
+func (p *propagation) finished() bool {
+	return p.work.Spec.Finished || p.record.finished == p.work.Spec.Template.UID && p.record.finished != ""
 }
 
 // retain returns the desired object with what it keeps of the one in the member.
@@ -328,6 +338,9 @@ func (p *propagation) settle(object *observed, residue uint64) {
 // done is the outcome of a work whose object is as it says.
 func (p *propagation) done(object *observed) outcome {
 	p.stays(p.record, p.target, object)
+	if health.Finished(p.target.kind.GroupKind(), object.status) {
+		p.record.finished = p.work.Spec.Template.UID
+	}
 	o := succeeded(object)
 	if p.record.recreatedFor == p.hash && p.record.recreated != object.UID {
 		o.reason, o.message = workv1alpha1.AppliedReasonRecreated, p.record.recreatedWhy

@@ -56,6 +56,8 @@ type record struct {
 	recreatedWhy string
 	// disputes counts corrections that did not last.
 	disputes disputes
+	// finished is the template whose object was seen to have run to its end.
+	finished types.UID
 	// templateGeneration is the generation of the template the status of the
 	// object reflects.
 	templateGeneration int64

@@ -44,6 +44,7 @@ type WorkSpec struct {
 	Binding                     BindingReference
 	Deleted                     bool
 	Orphan                      bool
+	Finished                    bool
 	ContentHash                 string
 }
 

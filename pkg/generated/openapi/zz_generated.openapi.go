@@ -6025,6 +6025,13 @@ func schema_pkg_apis_work_v1alpha1_WorkSpec(ref common.ReferenceCallback) common
 							Format:      "",
 						},
 					},
+					"finished": {
+						SchemaProps: spec.SchemaProps{
+							Description: "finished says that the object, a Job or a Pod, ran to its end in the member. A syncer that does not find it there does not create it: it would run once more.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
 					"contentHash": {
 						SchemaProps: spec.SchemaProps{
 							Description: "contentHash is a hash of the manifest; feedback names it to say which content it is about.",

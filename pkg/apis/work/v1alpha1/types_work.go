@@ -82,6 +82,10 @@ type WorkSpec struct {
 	// orphan makes a tombstone release the object instead of deleting it.
 	// +optional
 	Orphan bool `json:"orphan,omitempty"`
+	// finished says that the object, a Job or a Pod, ran to its end in the member. A
+	// syncer that does not find it there does not create it: it would run once more.
+	// +optional
+	Finished bool `json:"finished,omitempty"`
 	// contentHash is a hash of the manifest; feedback names it to say which
 	// content it is about.
 	// +optional

@@ -1529,6 +1529,7 @@ func autoConvert_v1alpha1_WorkSpec_To_work_WorkSpec(in *WorkSpec, out *work.Work
 	}
 	out.Deleted = in.Deleted
 	out.Orphan = in.Orphan
+	out.Finished = in.Finished
 	out.ContentHash = in.ContentHash
 	return nil
 }
@@ -1554,6 +1555,7 @@ func autoConvert_work_WorkSpec_To_v1alpha1_WorkSpec(in *work.WorkSpec, out *Work
 	}
 	out.Deleted = in.Deleted
 	out.Orphan = in.Orphan
+	out.Finished = in.Finished
 	out.ContentHash = in.ContentHash
 	return nil
 }

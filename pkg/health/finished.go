@@ -1,0 +1,35 @@
+// Copyright The Fleet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"encoding/json"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Finished returns true for the status, as JSON, of a Job or a Pod that ran to its end,
+// whether or not it succeeded. Neither ever runs again; one that is made anew would do its
+// work a second time. A status that cannot be read is of something that still runs.
+func Finished(kind schema.GroupKind, status []byte) bool {
+	switch kind {
+	case schema.GroupKind{Group: batchv1.GroupName, Kind: "Job"}:
+		var job batchv1.JobStatus
+		if json.Unmarshal(status, &job) != nil {
+			return false
+		}
+		for _, c := range job.Conditions {
+			if (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue {
+				return true
+			}
+		}
+		return false
+	case schema.GroupKind{Kind: "Pod"}:
+		var pod corev1.PodStatus
+		return json.Unmarshal(status, &pod) == nil && (pod.Phase == corev1.PodSucceeded || pod.Phase == corev1.PodFailed)
+	}
+	return false
+}
