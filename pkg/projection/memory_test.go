@@ -155,6 +155,9 @@ func (*stillStorage) RequestWatchProgress(context.Context) error { return nil }
 // GetCurrentResourceVersion implements storage.Interface.
 func (s *stillStorage) GetCurrentResourceVersion(context.Context) (uint64, error) { return 10, nil }
 
+// CompactRevision implements storage.Interface.
+func (*stillStorage) CompactRevision() int64 { return 0 }
+
 func newPodCacher(tb testing.TB, below storage.Interface) *cacher.Cacher {
 	tb.Helper()
 	indexers := registrypod.Indexers()
