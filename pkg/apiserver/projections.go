@@ -297,6 +297,7 @@ func shownMember(object any) projection.Cluster {
 		if shown.Unready == "" {
 			shown.Unready = ready.Reason
 		}
+		shown.Since = ready.LastTransitionTime.Time
 	}
 	return shown
 }

@@ -23,7 +23,8 @@ type (
 // or one of a member.
 type claimant struct {
 	member string // empty for a stored object
-	// object is what is shown, or is to be shown. It is immutable once it is shown.
+	// object is what is shown, or is to be shown, except of a member that is lost; see
+	// lost.go. It is immutable once it is shown.
 	object runtime.Object
 	// version is the resource version in the member, 0 if that is no number. That of a
 	// stored object is the one etcd gives it, which is not always that it is shown with.

@@ -21,6 +21,7 @@
 //	  - surface.go, served.go: members are followed while somebody needs them; lists
 //	    say with a Warning which members do not answer, and never fail for one.
 //	  - write.go: updates and deletions become requests to the member.
+//	  - lost.go: what members have that nobody hears from is shown as what may be gone.
 //	  - copies.go: what members made of stored objects, which shows in those.
 //	  - kind.go, and a file for each kind, such as pods.go: what of it is shown, and as
 //	    what. Pure.

@@ -36,6 +36,7 @@ func EndpointSlices(templates Templates) Kind {
 		References: templateReferences(templates),
 		New:        func() runtime.Object { return &discoveryv1.EndpointSlice{} },
 		NewList:    func() runtime.Object { return &discoveryv1.EndpointSliceList{} },
+		Lost:       loseSlice,
 		Project: func(member string, object runtime.Object) bool {
 			slice, ok := object.(*discoveryv1.EndpointSlice)
 			if !ok || isCopy(slice) {
@@ -65,6 +66,7 @@ func Endpoints(templates Templates) Kind {
 		New:        func() runtime.Object { return &corev1.Endpoints{} },
 		NewList:    func() runtime.Object { return &corev1.EndpointsList{} },
 		Merge:      mergeEndpoints,
+		Lost:       loseEndpoints,
 		Project: func(member string, object runtime.Object) bool {
 			made, ok := object.(*corev1.Endpoints)
 			if !ok || isCopy(made) {

@@ -58,6 +58,10 @@ type Kind struct {
 	// not be changed. By default each is shown under a name of its own. Not used
 	// together with Owner, and only if ReadOnly.
 	Merge func(objects []runtime.Object) runtime.Object
+	// Lost makes an object, in the version registries use, what is shown of it while nobody
+	// hears from its member, and returns false if that is no other. What the object points
+	// to is shared and must not be changed. Nil when what was last seen is.
+	Lost func(object runtime.Object, member Cluster) bool
 	// CopyOf returns the uid of the stored object that a member's object, in the version
 	// members serve, was made of, empty for none. Such a copy is not shown: Complete
 	// makes the stored object show what only the member knows, and Bare makes an object

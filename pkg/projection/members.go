@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -41,6 +42,8 @@ type Cluster struct {
 	// Unready says why what was last seen of the member may be out of date, and is
 	// empty when it is not known to be.
 	Unready string
+	// Since is since when it is Unready.
+	Since time.Time
 }
 
 // fieldManager is who changes members' objects on behalf of the fleet's users.

@@ -20,6 +20,7 @@ func Nodes() Kind {
 		New:      func() runtime.Object { return &corev1.Node{} },
 		NewList:  func() runtime.Object { return &corev1.NodeList{} },
 		Project:  projectNode,
+		Lost:     loseNode,
 		Own:      ownNode,
 	}
 }

@@ -122,7 +122,7 @@ func (u *union) reown(owner string) (more bool) {
 		}
 		at.object = dressed
 		if old := at.shown; old != nil {
-			at.shown = show(old.Key, at.object, u.advance())
+			at.shown = show(old.Key, u.look(at), u.advance())
 			changes = append(changes, change{ResourceVersion: at.shown.ResourceVersion, Old: old, Next: at.shown})
 		}
 	}

@@ -32,6 +32,7 @@ func Pods(templates Templates) Kind {
 		New:      func() runtime.Object { return &corev1.Pod{} },
 		NewList:  func() runtime.Object { return &corev1.PodList{} },
 		Project:  projectPod,
+		Lost:     losePod,
 		CopyOf:   podCopyOf,
 		Complete: completePod,
 		Bare:     barePod,

@@ -226,7 +226,8 @@ func (s *surface) followMembers(ctx context.Context) {
 	}
 	for {
 		clusters, changed := s.options.Members.Clusters()
-		idle := s.arrange(ctx, clusters)
+		idle := s.turn(ctx, clusters)
+		idle = min(idle, s.arrange(ctx, clusters))
 		timer := s.options.Clock.NewTimer(idle)
 		select {
 		case <-s.wake:
@@ -238,6 +239,22 @@ func (s *surface) followMembers(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+}
+
+// turn shows what members have as it is to be now that they are lost or found, and
+// returns when to look again: soon if that failed.
+func (s *surface) turn(ctx context.Context, clusters []Cluster) time.Duration {
+	for _, cluster := range clusters {
+		s.union.turn(cluster)
+		for s.union.hasTurned(cluster.Name) {
+			if err := s.reserve(ctx, chunk); err != nil {
+				klog.FromContext(ctx).Error(err, "What is shown is as before", "cluster", cluster.Name, "unready", cluster.Unready, "resource", s.kind.Resource.Resource)
+				return s.options.MaxBackoff
+			}
+			s.union.reshow(cluster.Name)
+		}
+	}
+	return time.Hour
 }
 
 // arrange makes the links what they are to be and returns when to look again.

@@ -51,6 +51,11 @@ type union struct {
 	complete func(stored, copied runtime.Object)
 	// copies are what members made of stored objects. They have no name of their own.
 	copies claims
+	// lose is Lost of the kind. lost are the members nobody hears from, by name, and turned
+	// keys of what may be shown as it was before its member was lost or found.
+	lose   func(object runtime.Object, member Cluster) bool
+	lost   map[string]Cluster
+	turned map[string]map[string]struct{}
 }
 
 func newUnion(kind *Kind, owners Owners) *union {
@@ -63,6 +68,7 @@ func newUnion(kind *Kind, owners Owners) *union {
 		wear:   kind.SetOwner,
 		merge:  kind.Merge,
 		copies: claims{}, complete: kind.Complete,
+		lose: kind.Lost, lost: map[string]Cluster{}, turned: map[string]map[string]struct{}{},
 	}
 }
 
@@ -265,7 +271,7 @@ func (u *union) set(member string, seen observation, learned bool) []change {
 		return append(changes, append(u.hide(seen.key), u.unhide(seen.key)...)...)
 	}
 	old := at.shown
-	at.shown = show(old.Key, at.object, u.advance())
+	at.shown = show(old.Key, u.look(at), u.advance())
 	return append(changes, change{ResourceVersion: at.shown.ResourceVersion, Old: old, Next: at.shown})
 }
 
@@ -344,7 +350,7 @@ func (u *union) remerge(key string, served *entry) []change {
 		if at.shown != nil {
 			served, at.shown = at.shown, nil
 		}
-		objects = append(objects, at.object)
+		objects = append(objects, u.look(at))
 	}
 	first.shown = show(key, u.merge(objects), u.advance())
 	return []change{{ResourceVersion: first.shown.ResourceVersion, Old: served, Next: first.shown}}
@@ -423,7 +429,7 @@ func (u *union) unhide(key string) []change {
 	for _, base := range u.claims.family(key) {
 		for at := u.claims[base]; at != nil; at = at.next {
 			if at.shown == nil {
-				at.shown = show(u.claims.nameFor(at, base), at.object, u.advance())
+				at.shown = show(u.claims.nameFor(at, base), u.look(at), u.advance())
 				changes = append(changes, change{ResourceVersion: at.shown.ResourceVersion, Next: at.shown})
 			}
 		}

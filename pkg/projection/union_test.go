@@ -282,8 +282,8 @@ func TestEtcdThatWentBack(t *testing.T) {
 // changes the ledger tells must lead from each state to the next, in versions that
 // grow.
 func TestUnionIsWhatThereIs(t *testing.T) {
-	t.Run("Named", func(t *testing.T) { changeAtRandom(t, &Kind{SetOwner: showOwner}, modelNames) })
-	t.Run("Merged", func(t *testing.T) { changeAtRandom(t, &Kind{Merge: mergePods}, modelMerged) })
+	t.Run("Named", func(t *testing.T) { changeAtRandom(t, &Kind{SetOwner: showOwner, Lost: losePods}, modelNames) })
+	t.Run("Merged", func(t *testing.T) { changeAtRandom(t, &Kind{Merge: mergePods, Lost: losePods}, modelMerged) })
 }
 
 // mergePods makes a Pod whose uid is that of all.
@@ -293,6 +293,12 @@ func mergePods(objects []runtime.Object) runtime.Object {
 		merged.UID += "+" + object.(*core.Pod).UID
 	}
 	return merged
+}
+
+// losePods marks the uids of Pods.
+func losePods(object runtime.Object, _ Cluster) bool {
+	object.(*core.Pod).UID += "?"
+	return true
 }
 
 func changeAtRandom(t *testing.T, kind *Kind, model func(stored map[string]string, members map[string]map[string]string) map[string]string) {
@@ -308,6 +314,7 @@ func changeAtRandom(t *testing.T, kind *Kind, model func(stored map[string]strin
 	defer reader.Close()
 	stored := map[string]string{}
 	members := map[string]map[string]string{"a": {}, "b": {}, "c": {}}
+	lost := map[string]bool{}
 	names := []string{"x/web", "x/web.b", "x/web.c", "x/db", "y/web"}
 	followed := map[string]string{}
 	revision, version := uint64(10), uint64(0)
@@ -315,7 +322,7 @@ func changeAtRandom(t *testing.T, kind *Kind, model func(stored map[string]strin
 		key, member := names[random.IntN(len(names))], string("abc"[random.IntN(3)])
 		version++
 		uid := fmt.Sprint(step)
-		switch choice := random.IntN(20); {
+		switch choice := random.IntN(21); {
 		case choice < 2:
 			revision++
 			_ = u.putStored(podOf(key, uid, fmt.Sprint(revision)))
@@ -333,6 +340,14 @@ func changeAtRandom(t *testing.T, kind *Kind, model func(stored map[string]strin
 		case choice < 17:
 			u.remove(member, key, version)
 			delete(members[member], key)
+		case choice < 18:
+			lost[member] = !lost[member]
+			turned := Cluster{Name: member}
+			if lost[member] {
+				turned.Unready = "lost"
+			}
+			u.turn(turned)
+			u.reshow(member)
 		default:
 			members[member] = map[string]string{key: uid}
 			u.putAll(member, []observation{seenPod(key, uid, version)})
@@ -356,7 +371,7 @@ func changeAtRandom(t *testing.T, kind *Kind, model func(stored map[string]strin
 				followed[c.Key()] = string(c.Next.Object.(*core.Pod).UID)
 			}
 		}
-		want := model(stored, members)
+		want := model(stored, marked(members, lost))
 		if diff := cmp.Diff(want, followed, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("step %d: watched (-want +got):\n%s", step, diff)
 		}
@@ -370,6 +385,20 @@ func changeAtRandom(t *testing.T, kind *Kind, model func(stored map[string]strin
 			}
 		}
 	}
+}
+
+// marked is what members have as losePods shows it.
+func marked(members map[string]map[string]string, lost map[string]bool) map[string]map[string]string {
+	shown := map[string]map[string]string{}
+	for member, objects := range members {
+		shown[member] = maps.Clone(objects)
+		for key := range objects {
+			if lost[member] {
+				shown[member][key] += "?"
+			}
+		}
+	}
+	return shown
 }
 
 // modelMerged says what is under each name, from what exists.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -19,6 +20,7 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/kubernetes/pkg/controller/podautoscaler/metrics"
 
+	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	clusterlisters "fleet.dev/fleet/pkg/generated/listers/cluster/v1alpha1"
@@ -208,5 +210,5 @@ func (p placed) example(spec *workv1alpha1.BindingSpec, seen sets.Set[string]) s
 // lost says whether nobody hears from a member.
 func (p placed) lost(member string) bool {
 	cluster, err := p.clusters.Get(member)
-	return err == nil && unheard(cluster)
+	return err == nil && meta.IsStatusConditionPresentAndEqual(cluster.Status.Conditions, clusterv1alpha1.ClusterConditionReady, metav1.ConditionUnknown)
 }

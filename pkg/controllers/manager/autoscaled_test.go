@@ -20,6 +20,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/kubernetes/pkg/controller/podautoscaler/metrics"
 
+	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
+	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	clusterlisters "fleet.dev/fleet/pkg/generated/listers/cluster/v1alpha1"
 	worklisters "fleet.dev/fleet/pkg/generated/listers/work/v1alpha1"
@@ -46,6 +48,19 @@ func (m fixedMetrics) GetResourceMetric(context.Context, corev1.ResourceName, st
 
 func (m fixedMetrics) GetRawMetric(string, string, labels.Selector, labels.Selector) (metrics.PodMetricsInfo, time.Time, error) {
 	return m.values(), time.Time{}, nil
+}
+
+// memberThatIs returns a Cluster with a condition Ready.
+func memberThatIs(name string, ready metav1.ConditionStatus) *clusterv1alpha1.Cluster {
+	return &clusterv1alpha1.Cluster{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Status:     clusterv1alpha1.ClusterStatus{Conditions: []metav1.Condition{{Type: clusterv1alpha1.ClusterConditionReady, Status: ready}}},
+	}
+}
+
+// podIn returns a Pod of a member.
+func podIn(member, name string) *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, Labels: map[string]string{wellknown.LabelCluster: member}}}
 }
 
 // indexed returns an indexer with objects in it.
@@ -145,13 +160,13 @@ func TestAutoscaledPods(t *testing.T) {
 				}))
 			}
 			informer := informers.NewSharedInformerFactory(kubefake.NewClientset(), 0).Core().V1().Pods()
-			bare := readyPod("bare", "a")
+			bare := podIn("a", "bare")
 			if err := informer.Informer().GetIndexer().Add(bare); err != nil {
 				t.Fatal(err)
 			}
 			all := []string{"bare"}
 			for name, member := range tc.pods {
-				pod := readyPod(name, member)
+				pod := podIn(member, name)
 				pod.OwnerReferences = controlled("ReplicaSet", "web-1")
 				if err := informer.Informer().GetIndexer().Add(pod); err != nil {
 					t.Fatal(err)

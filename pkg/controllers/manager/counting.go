@@ -10,12 +10,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/informers"
-	corev1informers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/scale"
@@ -66,17 +64,8 @@ func newCounting(config *rest.Config, resync time.Duration) (*counting, error) {
 		config: config, client: client, found: make(chan struct{}),
 		informers: informers.NewSharedInformerFactoryWithOptions(client, resync, informers.WithTransform(trimPod)),
 	}
-	c.indexPods()
 	c.find = sync.OnceFunc(func() { close(c.found) })
 	return c, nil
-}
-
-// indexPods has the informer of Pods find them by namespace and member.
-func (c *counting) indexPods() {
-	c.informers.InformerFor(&corev1.Pod{}, func(client kubernetes.Interface, resync time.Duration) cache.SharedIndexInformer {
-		return corev1informers.NewPodInformer(client, metav1.NamespaceAll, resync,
-			cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc, byCluster: indexByCluster})
-	})
 }
 
 // trimPod drops what does not count of a Pod. Metadata stays: a controller that updates the
@@ -169,7 +158,6 @@ func (c *counting) scales(d *dependencies) (scale.ScalesGetter, error) {
 
 // newDisruption says how many Pods may be disrupted for PodDisruptionBudgets.
 func newDisruption(_ context.Context, d *dependencies) (loop, error) {
-	d.fleetInformers.Cluster().V1alpha1().Clusters().Informer() // starts with the others
 	return d.fromTheFirst(d.informers.typed.Policy().V1().PodDisruptionBudgets().Informer(), d.disruption)
 }
 
@@ -178,12 +166,8 @@ func (d *dependencies) disruption(ctx context.Context) (loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	clusters := d.fleetInformers.Cluster().V1alpha1().Clusters()
-	if !cache.WaitForCacheSync(ctx.Done(), clusters.Informer().HasSynced) {
-		return nil, ctx.Err()
-	}
 	typed := d.informers.typed
-	return disruption.NewDisruptionController(ctx, heardPods{d.counting.informers.Core().V1().Pods(), clusters}, typed.Policy().V1().PodDisruptionBudgets(),
+	return disruption.NewDisruptionController(ctx, d.counting.informers.Core().V1().Pods(), typed.Policy().V1().PodDisruptionBudgets(),
 		typed.Core().V1().ReplicationControllers(), typed.Apps().V1().ReplicaSets(), typed.Apps().V1().Deployments(), typed.Apps().V1().StatefulSets(),
 		d.counting.client, d.mapper, scales, d.counting.client.Discovery()).Run, nil
 }

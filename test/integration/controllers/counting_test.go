@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -217,4 +218,17 @@ func checkBudget(t *testing.T, fleet *harness.APIServer, a *fake.Member) {
 			t.Errorf("%s stays, in whichever member it is: got %v", name, err)
 		}
 	}
+	setReady(t, fleet, "b", metav1.ConditionUnknown)
+	status("nobody hears from one of the members", 0, 1)
+	setReady(t, fleet, "b", metav1.ConditionTrue)
+	status("it is heard from again", 0, 2)
+}
+
+// setReady says of a member whether it is ready, as the controller would that does not run here.
+func setReady(t *testing.T, fleet *harness.APIServer, name string, ready metav1.ConditionStatus) {
+	t.Helper()
+	clusters := fleet.Fleet.ClusterV1alpha1().Clusters()
+	cluster := must[*clusterv1alpha1.Cluster](t)(clusters.Get(t.Context(), name, metav1.GetOptions{}))
+	meta.SetStatusCondition(&cluster.Status.Conditions, metav1.Condition{Type: clusterv1alpha1.ClusterConditionReady, Status: ready, Reason: "Tested"})
+	must[*clusterv1alpha1.Cluster](t)(clusters.UpdateStatus(t.Context(), cluster, metav1.UpdateOptions{}))
 }
