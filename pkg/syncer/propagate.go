@@ -42,6 +42,9 @@ type propagation struct {
 	owners []metav1.OwnerReference
 	// pinned is true when what is desired is so for one version of the object only.
 	pinned bool
+	// unread is true while the member was not asked whether it has an object that is
+	// not mirrored; taken, when it turned out that it has one.
+	unread, taken bool
 }
 
 // propagate makes the member's object as the work says.
@@ -68,16 +71,36 @@ func (s *session) propagate(ctx context.Context, work *workv1alpha1.Work, record
 		return p.done(live)
 	}
 	if live == nil {
-		// Objects without our mark are not mirrored.
-		var err error
-		if live, err = s.read(ctx, resource, p.target); err != nil {
-			return failed(err, nil)
-		}
+		return p.bringUnseen(ctx)
 	}
-	if live == nil && p.finished() {
+	return p.bring(ctx, live)
+}
+
+// bringUnseen makes an object as the work says that is not mirrored, as are those
+// without our mark. At first there most likely is none, and to create one tells.
+func (p *propagation) bringUnseen(ctx context.Context) outcome {
+	isNew := !p.record.tried && p.record.settled == nil && !p.finished()
+	if p.unread = isNew && !p.target.isNamespace(); p.unread {
+		p.record.tried = true
+		if o := p.bring(ctx, nil); !p.taken {
+			return o
+		}
+		p.unread = false
+	}
+	live, err := p.read(ctx, p.resource, p.target)
+	switch {
+	case err != nil:
+		return failed(err, nil)
+	case live == nil && p.finished():
 		// The last report stays: it ran, and would run once more.
 		return outcome{}
 	}
+	return p.bring(ctx, live)
+}
+
+// bring makes live, which is nil when the member has no such object, as the work says.
+func (p *propagation) bring(ctx context.Context, live *observed) outcome {
+	s, work := p.session, p.work
 	if o, wait := p.heldBack(live); wait {
 		return o
 	}
@@ -213,8 +236,8 @@ func (p *propagation) create(ctx context.Context, schema *member.Schema, desired
 			return p.refuse(failed(err, nil), nil)
 		}
 	}
-	o := p.apply(ctx, schema, desired, application{})
-	if !o.applied && p.resource.Namespaced {
+	o := p.apply(ctx, schema, desired, application{create: p.unread})
+	if !o.applied && !p.taken && p.resource.Namespaced {
 		// Its namespace may have gone since it was last seen.
 		p.forgetNamespace(p.target.namespace)
 	}
@@ -246,7 +269,14 @@ type application struct {
 	force bool
 	// live is the object before.
 	live *observed
+	// create fails when there is an object already.
+	create bool
 }
+
+// noVersion is a resourceVersion that no object has: applied with it, one that exists
+// is left as it is, with a conflict, and one that does not is created. It is the
+// largest that fits whatever an API server keeps versions in.
+const noVersion = "9223372036854775807"
 
 // apply sends the object to the member and accepts what comes of it.
 func (p *propagation) apply(ctx context.Context, schema *member.Schema, desired *unstructured.Unstructured, how application) outcome {
@@ -254,6 +284,9 @@ func (p *propagation) apply(ctx context.Context, schema *member.Schema, desired 
 	object, err := p.send(ctx, desired, how)
 	applyDuration.Observe(p.clock.Since(started).Seconds())
 	if err != nil {
+		if p.taken = how.create && apierrors.IsConflict(err); p.taken {
+			return outcome{}
+		}
 		if p.pinned && how.force && apierrors.IsConflict(err) {
 			// It changed meanwhile: look again when that is seen.
 			return outcome{object: owned(how.live, p.fleetID), retry: soon}
@@ -296,8 +329,8 @@ func (p *propagation) send(ctx context.Context, desired *unstructured.Unstructur
 		desired.SetUID(how.uid)
 		defer unstructured.RemoveNestedField(desired.Object, "metadata", "uid")
 	}
-	if p.pinned && how.live != nil {
-		desired.SetResourceVersion(how.live.ResourceVersion)
+	if version := p.versionFor(how); version != "" {
+		desired.SetResourceVersion(version)
 		defer unstructured.RemoveNestedField(desired.Object, "metadata", "resourceVersion")
 	}
 	body, err := json.Marshal(desired.Object)
@@ -310,6 +343,18 @@ func (p *propagation) send(ctx context.Context, desired *unstructured.Unstructur
 		return nil, fmt.Errorf("apply %s to member %q: %w", p.target, p.cluster, err)
 	}
 	return observe(object, p.interpretations.Interpreter())
+}
+
+// versionFor returns the version that the object has to have, empty when it may be any.
+func (p *propagation) versionFor(how application) string {
+	switch {
+	case how.create:
+		return noVersion
+	case p.pinned && how.live != nil:
+		return how.live.ResourceVersion
+	default:
+		return ""
+	}
 }
 
 // schema returns the member's schema of the kind.

@@ -29,6 +29,8 @@ type record struct {
 	order order
 	// removed is the object the member was asked to delete.
 	removed *removed
+	// tried says that the object was created, or found not to be mirrored, before.
+	tried bool
 	// outdated says that the mirror's version of the object was refused.
 	outdated bool
 	// trimmed are the fields left out for the member.

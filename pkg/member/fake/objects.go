@@ -191,7 +191,8 @@ func (m *Member) apply(kind Kind, namespace, name string, body []byte, manager s
 	if uid := desired.GetUID(); uid != "" && uid != live.GetUID() {
 		return 0, nil, apierrors.NewConflict(resource, name, fmt.Errorf("uid mismatch: the provided object specified uid %s, and the existing one has %q", uid, live.GetUID()))
 	}
-	if version := desired.GetResourceVersion(); version != "" && version != live.GetResourceVersion() {
+	if version := desired.GetResourceVersion(); version != "" && code == http.StatusOK && version != live.GetResourceVersion() {
+		// Of an object that is created, API servers ignore it.
 		return 0, nil, apierrors.NewConflict(resource, name, errModified)
 	}
 	fields, err := m.fieldManager(kind)
