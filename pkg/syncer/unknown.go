@@ -5,6 +5,7 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -78,6 +79,9 @@ func (s *session) sweepUnknown(ctx context.Context) {
 		case err != nil:
 			klog.FromContext(ctx).V(2).Info("Member was not looked through for unknown objects", "cluster", s.cluster, "err", err)
 			next = sweepAgain
+			if errors.Is(err, errNotReady) {
+				next = s.sweepDelay // nothing was asked
+			}
 		default:
 			if len(found) > 0 {
 				next = sweepAgain
@@ -123,11 +127,14 @@ func (s *session) unknownNow() unknown {
 	return s.unknown
 }
 
+// errNotReady says that the member cannot be looked through yet.
+var errNotReady = errors.New("it is not ready")
+
 // findUnknown looks through all kinds of the member.
 func (s *session) findUnknown(ctx context.Context) ([]string, error) {
 	apis := s.member.APIs()
 	if health, _ := s.member.Health(); !health.Usable || apis.Empty() || !s.mirror.hasSynced() {
-		return nil, fmt.Errorf("member %q is not ready to be looked through", s.cluster)
+		return nil, fmt.Errorf("look through member %q: %w", s.cluster, errNotReady)
 	}
 	found := map[objectIdentity]string{}
 	for _, kind := range apis.Stored() {
