@@ -78,6 +78,16 @@ var divisionCases = map[string]testCase{
 				placed("statefulset/db", on{alpha: 2, bravo: 2}), available("statefulset/db", "4"), disjoint("statefulset/db", 4),
 				field(alpha, "pod/db-0", ".status.phase", "Running"), field(bravo, "pod/db-3", ".status.phase", "Running"),
 			),
+			// A partition is about the numbers of all Pods, too.
+			patch("statefulset/db", `{spec: {updateStrategy: {rollingUpdate: {partition: 3}}}}`),
+			runs("kubectl set image statefulset/db *=nginx:2"),
+			runs("kubectl rollout status statefulset/db --timeout=60s", "1 new pods have been updated"),
+			see(
+				field(bravo, "pod/db-3", ".spec.containers[0].image", "nginx:2"),
+				field(bravo, "pod/db-2", ".spec.containers[0].image", "nginx"),
+				field(alpha, "pod/db-1", ".spec.containers[0].image", "nginx"),
+				available("statefulset/db", "4"),
+			),
 			apply(policy("p", selects("apps/v1", "StatefulSet", "")+", "+divided(byRoom, alpha, bravo))),
 			runs("kubectl scale statefulset db --replicas=6"),
 			see(placed("statefulset/db", on{alpha: 2, bravo: 4}), available("statefulset/db", "6"), disjoint("statefulset/db", 6)),
