@@ -23,6 +23,7 @@
 //	  - write.go: updates and deletions become requests to the member.
 //	  - lost.go: what members have that nobody hears from is shown as what may be gone.
 //	  - copies.go: what members made of stored objects, which shows in those.
+//	  - bounds.go: what a member may not say.
 //	  - kind.go, and a file for each kind, such as pods.go: what of it is shown, and as
 //	    what. Pure.
 //

@@ -146,7 +146,8 @@ func (t *taker) observe(object any) (observation, bool, error) {
 	if !ok {
 		return observation{}, false, fmt.Errorf("member %q sent %T", l.client.member, object)
 	}
-	return l.client.kind.observe(l.client.member, typed)
+	seen, shown, err := l.client.kind.observe(l.client.member, typed)
+	return seen, shown, l.client.note(t.ctx, seen.key, err)
 }
 
 // Delete implements cache.ReflectorStore.

@@ -6,6 +6,7 @@ package projection
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -82,13 +83,18 @@ type Kind struct {
 }
 
 // observe makes an observation of a member's object, which is used up. It returns
-// false for one that is not shown.
+// false for one that is not shown, with a *refusal when that is because of what a member
+// should not have said.
 func (k *Kind) observe(member string, object runtime.Object) (observation, bool, error) {
 	accessor, err := meta.Accessor(object)
 	if err != nil {
 		return observation{}, false, err
 	}
 	seen := observation{key: k.key(member, accessor), version: numberOf(accessor.GetResourceVersion())}
+	if err := k.refuse(object, accessor); err != nil {
+		return seen, false, err
+	}
+	capQuantities(reflect.ValueOf(object))
 	accessor.SetManagedFields(nil)
 	labels := accessor.GetLabels()
 	if labels == nil {

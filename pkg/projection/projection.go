@@ -103,6 +103,7 @@ func New(options Options) (*Projections, error) {
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}
 	}
+	registerMetrics()
 	return &Projections{options: options}, nil
 }
 
