@@ -29,6 +29,7 @@ import (
 	"fleet.dev/fleet/pkg/apiserver/admission/machinery"
 	"fleet.dev/fleet/pkg/apiserver/admission/orphanintent"
 	"fleet.dev/fleet/pkg/apiserver/admission/placementpreview"
+	podserviceaccount "fleet.dev/fleet/pkg/apiserver/admission/serviceaccount"
 	"fleet.dev/fleet/pkg/apiserver/agentauth"
 )
 
@@ -41,7 +42,10 @@ func registerAdmissionPlugins(options *genericoptions.AdmissionOptions, clusters
 	orphanintent.Register(options.Plugins)
 	foreground.Register(options.Plugins)
 	placementpreview.Register(options.Plugins, placements)
-	own := []string{clusterrestriction.PluginName, clusteracceptance.PluginName, clusterid.PluginName, deletionprotection.PluginName}
+	podserviceaccount.Register(options.Plugins)
+	own := []string{
+		clusterrestriction.PluginName, clusteracceptance.PluginName, clusterid.PluginName, deletionprotection.PluginName, podserviceaccount.PluginName,
+	}
 	// After all that may refuse: what is recorded is to happen.
 	last := []string{foreground.PluginName, orphanintent.PluginName, placementpreview.PluginName}
 	options.RecommendedPluginOrder = slices.Concat(own, options.RecommendedPluginOrder, last)
@@ -54,7 +58,7 @@ func registerAdmissionPlugins(options *genericoptions.AdmissionOptions, clusters
 // that part, with the member's nodes and classes at hand.
 func DefaultOffAdmissionPlugins() sets.Set[string] {
 	return options.DefaultOffAdmissionPlugins().Insert(
-		// Would mount the fleet's token into Pods that run elsewhere.
+		// Would refuse Pods whose ServiceAccount only members have; see PodServiceAccount.
 		serviceaccount.PluginName,
 		// Nodes are the members'; their taints come from there.
 		nodetaint.PluginName,

@@ -21,7 +21,8 @@ type Reference struct {
 
 // References returns the objects a Pod cannot start, or not work, without:
 // ConfigMaps, Secrets, its ServiceAccount and PersistentVolumeClaims, sorted. The
-// default ServiceAccount is in every member and not among them.
+// default ServiceAccount is in every member and not among them, nor is what a token of
+// the cluster is checked by.
 func References(spec *corev1.PodSpec) []Reference {
 	var found []Reference
 	add := func(kind string) podutil.Visitor {
@@ -33,7 +34,8 @@ func References(spec *corev1.PodSpec) []Reference {
 		}
 	}
 	pod := &corev1.Pod{Spec: *spec}
-	podutil.VisitPodConfigmapNames(pod, add("ConfigMap"))
+	configMap := add("ConfigMap")
+	podutil.VisitPodConfigmapNames(pod, func(name string) bool { return name == rootCA || configMap(name) })
 	podutil.VisitPodSecretNames(pod, add("Secret"))
 	if spec.ServiceAccountName != "default" {
 		add("ServiceAccount")(spec.ServiceAccountName)
@@ -44,6 +46,10 @@ func References(spec *corev1.PodSpec) []Reference {
 	slices.SortFunc(found, func(a, b Reference) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
 	return slices.Compact(found)
 }
+
+// rootCA is the ConfigMap that each cluster publishes in each namespace, and mounts with
+// the token of a ServiceAccount, see upstream's controller rootcacertpublisher.
+const rootCA = "kube-root-ca.crt"
 
 // Claims returns the names of the PersistentVolumeClaims a Pod mounts, sorted.
 func Claims(spec *corev1.PodSpec) []string {

@@ -86,6 +86,23 @@ func (u *union) recomplete(key string) []change {
 	return []change{{ResourceVersion: at.shown.ResourceVersion, Old: old, Next: at.shown}}
 }
 
+// bare makes what is shown of a stored object what the union knows to be stored of it.
+func (u *union) bare(shown runtime.Object) {
+	accessor, err := meta.Accessor(shown)
+	if err != nil {
+		return // the watch has failed
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	at := u.claims.get(keyOf(accessor), "")
+	if at == nil {
+		return
+	}
+	if stored, err := meta.Accessor(at.object); err == nil && stored.GetUID() == accessor.GetUID() {
+		u.strip(shown, shallowCopy(shown), at.object)
+	}
+}
+
 // hasCopy says whether a stored object has a copy.
 func (u *union) hasCopy(key string) bool {
 	_, ok := u.findCopy(key)
@@ -187,15 +204,16 @@ func (s *unionStorage) updateStored(
 ) error {
 	err := s.update(ctx, key, out, ignoreNotFound, s.storedPreconditions(key, preconditions),
 		func(input runtime.Object, response storage.ResponseMeta) (runtime.Object, *uint64, error) {
-			was := shallowCopy(input)
+			was := input.DeepCopyObject()
 			if err := s.finish(ctx, key, input); err != nil {
 				return nil, nil, err
 			}
+			shown := input.DeepCopyObject()
 			updated, ttl, err := update(input, response)
 			if err != nil {
 				return nil, nil, err
 			}
-			s.members.kind.Bare(updated, was)
+			s.members.kind.Bare(updated, shown, was)
 			return updated, ttl, nil
 		}, nil)
 	if err != nil {

@@ -106,12 +106,19 @@ func TestStoredPodShowsItsCopy(t *testing.T) {
 	}
 	a.Edit(t, "Pod", "default", "bare", func(o *unstructured.Unstructured) {
 		_ = unstructured.SetNestedField(o.Object, "n1", "spec", "nodeName")
+		_ = unstructured.SetNestedField(o.Object, "robot", "spec", "serviceAccountName")
+		_ = unstructured.SetNestedSlice(o.Object, []any{map[string]any{"name": "kube-api-access-a", "emptyDir": map[string]any{}}}, "spec", "volumes")
+		o.SetLabels(with(o.GetLabels(), corev1.LabelTopologyZone, "z1"))
 	})
 	eventually(t, "the node is shown", shown("n1.a"))
 	got := s.get("default", "bare")
 	if got.UID != made.UID || got.Labels[wellknown.LabelCluster] != "" || got.Labels[wellknown.LabelTemplate] != "" {
 		t.Errorf("it is the fleet's pod, got uid %s and %v", got.UID, got.Labels)
 	}
+	if len(got.Spec.Volumes) != 1 || got.Spec.ServiceAccountName != "robot" || got.Labels[corev1.LabelTopologyZone] != "z1" {
+		t.Errorf("it has what the member added, got %v, %q, %v", got.Spec.Volumes, got.Spec.ServiceAccountName, got.Labels)
+	}
+	t.Run("Scheduler", func(t *testing.T) { s.checkScheduler(made) })
 	names, _ := s.list(all())
 	if diff := cmp.Diff([]string{"default/bare=n1.a"}, names); diff != "" {
 		t.Errorf("the pod is listed once (-want +got):\n%s", diff)
@@ -138,8 +145,8 @@ func TestStoredPodShowsItsCopy(t *testing.T) {
 		if _, _, err := s.pods.Pod.Update(as("anna", "default", "update", ""), "bare", rest.DefaultUpdatedObjectInfo(read), nil, nil, false, &metav1.UpdateOptions{}); !apierrors.IsConflict(err) {
 			t.Errorf("update of an old version: %v, want a conflict", err)
 		}
-		if raw := s.raw("default/bare"); raw.Spec.NodeName != "" || raw.Labels["app"] != "one" {
-			t.Errorf("etcd has what the user wrote and no node, got %q and %v", raw.Spec.NodeName, raw.Labels)
+		if raw := s.raw("default/bare"); raw.Spec.NodeName != "" || raw.Labels["app"] != "one" || len(raw.Spec.Volumes) > 0 || raw.Labels[corev1.LabelTopologyZone] != "" {
+			t.Errorf("etcd has what the user wrote and no node, got %v and %v", raw.Spec, raw.Labels)
 		}
 		if a.Get("Pod", "default", "bare").GetLabels()["app"] != "web" {
 			t.Error("the copy is the syncer's to change")
@@ -212,6 +219,33 @@ func TestStoredPodShowsItsCopy(t *testing.T) {
 			t.Errorf("end: gone at once %t, %v", now, err)
 		}
 	})
+}
+
+// checkScheduler checks that the scheduler lists and watches a Pod as it was made.
+func (s *server) checkScheduler(made *core.Pod) {
+	s.t.Helper()
+	ctx := as(wellknown.UserScheduler, "default", "list", "")
+	listed, err := s.pods.Pod.List(ctx, all())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	list := listed.(*core.PodList)
+	if diff := cmp.Diff(made.Spec, list.Items[0].Spec, cmpopts.EquateEmpty()); diff != "" || len(list.Items[0].Labels) != len(made.Labels) {
+		s.t.Errorf("the scheduler lists %v (-want +got):\n%s", list.Items[0].Labels, diff)
+	}
+	// From the beginning of time: what there is comes first.
+	watched, err := s.pods.Pod.Watch(ctx, &metainternalversion.ListOptions{ResourceVersion: "0"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer watched.Stop()
+	event := <-watched.ResultChan()
+	if pod, ok := event.Object.(*core.Pod); !ok || pod.Spec.NodeName != "" || len(pod.Spec.Volumes) > 0 {
+		s.t.Errorf("the scheduler watches %v", event)
+	}
+	if node := s.get("default", "bare").Spec.NodeName; node == "" {
+		s.t.Error("others see the node no more")
+	}
 }
 
 func TestDeleteAtOnce(t *testing.T) {

@@ -65,12 +65,13 @@ type Kind struct {
 	Lost func(object runtime.Object, member Cluster) bool
 	// CopyOf returns the uid of the stored object that a member's object, in the version
 	// members serve, was made of, empty for none. Such a copy is not shown: Complete
-	// makes the stored object show what only the member knows, and Bare makes an object
-	// that is to be stored what it was before that. All three may be nil; what objects
-	// point to is shared and must not be changed.
+	// makes the stored object show what only the member knows. Bare leaves in what became
+	// of what was shown only what is to be stored: what was changed, and for the rest what
+	// is stored. All three may be nil; what objects point to is shared and must not be
+	// changed.
 	CopyOf   func(object runtime.Object) types.UID
 	Complete func(stored, copied runtime.Object)
-	Bare     func(updated, stored runtime.Object)
+	Bare     func(updated, shown, stored runtime.Object)
 	// InCopy are the subresources by which the copy of a stored object is changed in its member, and
 	// what of the change is stored after that; nil for nothing.
 	InCopy map[string]func(stored, updated runtime.Object)

@@ -51,19 +51,6 @@ func podCopyOf(object runtime.Object) types.UID {
 	return types.UID(pod.Annotations[wellknown.AnnotationTemplateUID])
 }
 
-// completePod has a stored Pod show where it runs, and what was added to it there. Its
-// status is rolled up.
-func completePod(stored, copied runtime.Object) {
-	pod, ok := stored.(*core.Pod)
-	from, isPod := copied.(*core.Pod)
-	if ok && isPod {
-		pod.Spec.NodeName, pod.Spec.EphemeralContainers = from.Spec.NodeName, from.Spec.EphemeralContainers
-	}
-}
-
-// barePod is what completePod completes.
-func barePod(updated, stored runtime.Object) { completePod(updated, stored) }
-
 // storeResources takes over what a resize changed.
 func storeResources(stored, updated runtime.Object) {
 	pod, ok := stored.(*core.Pod)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -92,7 +93,13 @@ func (s *served) GetList(ctx context.Context, key string, opts storage.ListOptio
 	if err := s.prepare(ctx, &opts); err != nil {
 		return err
 	}
-	return s.Interface.GetList(ctx, key, opts, list)
+	if err := s.Interface.GetList(ctx, key, opts, list); err != nil || !s.seesBare(ctx) {
+		return err
+	}
+	return meta.EachListItem(list, func(object runtime.Object) error {
+		s.surface.union.bare(object)
+		return nil
+	})
 }
 
 // Watch implements storage.Interface.
@@ -109,7 +116,31 @@ func (s *served) Watch(ctx context.Context, key string, opts storage.ListOptions
 	if err := s.prepare(ctx, &opts); err != nil {
 		return nil, err
 	}
-	return s.Interface.Watch(ctx, key, opts)
+	events, err := s.Interface.Watch(ctx, key, opts)
+	if err != nil || !s.seesBare(ctx) {
+		return events, err
+	}
+	return watch.Filter(events, s.bare), nil
+}
+
+// seesBare says whether the request is to see stored objects without what their copies
+// add. The scheduler decides by what users wrote: the node that they want a Pod on is
+// not to be taken for the one it happens to run on, nor the other way round.
+func (s *served) seesBare(ctx context.Context) bool {
+	from, ok := request.UserFrom(ctx)
+	return ok && from.GetName() == wellknown.UserScheduler && s.surface.kind.Bare != nil
+}
+
+// bare takes from an event what copies add to its object, which others share.
+func (s *served) bare(event watch.Event) (watch.Event, bool) {
+	if cached, ok := event.Object.(runtime.CacheableObject); ok {
+		event.Object = cached.GetObject()
+	}
+	if _, isStatus := event.Object.(*metav1.Status); !isStatus {
+		event.Object = shallowCopy(event.Object)
+		s.surface.union.bare(event.Object)
+	}
+	return event, true
 }
 
 // Delete implements storage.Interface.

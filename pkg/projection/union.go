@@ -45,10 +45,11 @@ type union struct {
 	// owned are members' objects by the key of their owner.
 	owned  map[string]*owned
 	owners Owners
-	// wear is SetOwner, merge Merge, complete Complete of the kind.
+	// wear is SetOwner, merge Merge, complete Complete, strip Bare of the kind.
 	wear     func(object runtime.Object, owner Owner) bool
 	merge    func(objects []runtime.Object) runtime.Object
 	complete func(stored, copied runtime.Object)
+	strip    func(updated, shown, stored runtime.Object)
 	// copies are what members made of stored objects. They have no name of their own.
 	copies claims
 	// lose is Lost of the kind. lost are the members nobody hears from, by name, and turned
@@ -67,7 +68,7 @@ func newUnion(kind *Kind, owners Owners) *union {
 		owners: owners,
 		wear:   kind.SetOwner,
 		merge:  kind.Merge,
-		copies: claims{}, complete: kind.Complete,
+		copies: claims{}, complete: kind.Complete, strip: kind.Bare,
 		lose: kind.Lost, lost: map[string]Cluster{}, turned: map[string]map[string]struct{}{},
 	}
 }

@@ -118,6 +118,10 @@ func (s *space) checkBareNode(t *testing.T, m *member) {
 	if out := s.kubectl(t, "get", "pods", "--field-selector=spec.nodeName="+node, "--output=name"); out != "pod/web\n" {
 		t.Errorf("want the pod of node %s, got %q", node, out)
 	}
+	const account = "--output=jsonpath={.spec.serviceAccountName} {.spec.volumes[*].name}"
+	if out := s.kubectl(t, "get", "pod", "web", account); out != "default "+pod.Spec.Volumes[0].Name {
+		t.Errorf("want the service account and the token of the member's pod, %q, got %q", pod.Spec.Volumes[0].Name, out)
+	}
 	if out := s.kubectl(t, "describe", "node", node); !strings.Contains(out, s.namespace) {
 		t.Errorf("the pod is among those of node %s, got\n%s", node, out)
 	}

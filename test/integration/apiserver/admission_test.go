@@ -67,13 +67,28 @@ func TestAdmission(t *testing.T) {
 			t.Errorf("a privileged Pod in a namespace of level baseline: want 403 that names the level, got %v", err)
 		}
 	})
-	t.Run("ServiceAccountIsTheMembers", func(t *testing.T) {
+	t.Run("ServiceAccount", func(t *testing.T) {
 		made, err := shared.Kube.CoreV1().Pods("default").Create(t.Context(), pod(nil), dryRun)
 		if err != nil {
 			t.Fatalf("a Pod needs no ServiceAccount in the fleet: %v", err)
 		}
-		if len(made.Spec.Volumes) > 0 || made.Spec.ServiceAccountName != "" {
-			t.Errorf("the fleet's token must not be mounted into Pods: %+v", made.Spec)
+		if made.Spec.ServiceAccountName != "default" {
+			t.Errorf("a Pod shows its ServiceAccount: %+v", made.Spec)
+		}
+		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{GenerateName: "app-"}}
+		if account, err = shared.Kube.CoreV1().ServiceAccounts("default").Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		for name, automount := range map[string]*bool{"mount": nil, "opt out": new(false)} {
+			asked := pod(nil)
+			asked.Spec.ServiceAccountName, asked.Spec.AutomountServiceAccountToken = account.Name, automount
+			made, err := shared.Kube.CoreV1().Pods("default").Create(t.Context(), asked, dryRun)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := len(made.Spec.Containers[0].VolumeMounts) > 0, automount == nil; got != want {
+				t.Errorf("%s: the token is mounted: %t, want %t", name, got, want)
+			}
 		}
 	})
 	t.Run("ValidatingAdmissionPolicy", func(t *testing.T) {
