@@ -34,6 +34,25 @@ func TestReplicaSet(t *testing.T) {
 	})
 }
 
+func TestReplicationController(t *testing.T) {
+	meta := "{apiVersion: v1, kind: ReplicationController, metadata: {name: rc, generation: 2}, spec: {replicas: 2, selector: {matchLabels: old}}"
+	one := "{observedGeneration: 1, replicas: 1, fullyLabeledReplicas: 1, readyReplicas: 1, availableReplicas: 1}"
+	testStatus(t, map[string]rollupCase{
+		"Divided": {
+			reason:   "counters are sums, also when members say the same",
+			template: meta + ", status: {observedGeneration: 1, replicas: 1, fullyLabeledReplicas: 1, readyReplicas: 1, availableReplicas: 1}}",
+			members:  []member{{name: "a", replicas: 1, total: 2, generation: 2, status: one}, {name: "b", replicas: 1, total: 2, generation: 2, status: one}},
+			want:     "{observedGeneration: 2, replicas: 2, fullyLabeledReplicas: 2, readyReplicas: 2, availableReplicas: 2}",
+		},
+		"Failure": {
+			reason:   "what one member cannot make is said",
+			template: meta + "}",
+			members:  []member{{name: "a", replicas: 2, total: 2, generation: 2, status: "{replicas: 0, conditions: [{type: ReplicaFailure, status: 'True', reason: FailedCreate, message: quota}]}"}},
+			want:     "{observedGeneration: 2, replicas: 0, conditions: [{type: ReplicaFailure, status: 'True', reason: FailedCreate, message: 'member \"a\": quota', lastTransitionTime: '2026-01-01T12:00:00Z'}]}",
+		},
+	})
+}
+
 func TestStatefulSet(t *testing.T) {
 	meta := "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: db, generation: 2}, spec: {replicas: 3}"
 	testStatus(t, map[string]rollupCase{

@@ -11,6 +11,25 @@ import (
 
 type replicaSetInput = input[appsv1.ReplicaSet, appsv1.ReplicaSetStatus]
 
+// replicationController makes the status of what a ReplicaSet was called before. It has
+// fewer fields, all of them under the same names.
+func replicationController(in input[replicas, appsv1.ReplicaSetStatus]) appsv1.ReplicaSetStatus {
+	of := &appsv1.ReplicaSet{Spec: appsv1.ReplicaSetSpec{Replicas: in.template.Spec.Replicas}, Status: in.template.Status}
+	return replicaSet(replicaSetInput{
+		template: of, members: in.members, generation: in.generation,
+		observedGeneration: in.observedGeneration, observedBefore: in.observedBefore, now: in.now,
+	})
+}
+
+// replicas is what the fold of ReplicaSets needs of a ReplicationController, whose selector
+// is of another type.
+type replicas struct {
+	Spec struct {
+		Replicas *int32 `json:"replicas,omitempty"`
+	} `json:"spec"`
+	Status appsv1.ReplicaSetStatus `json:"status"`
+}
+
 // replicaSet sums counters and carries failures, as the ReplicaSet controller
 // (calculateStatus in replica_set_utils.go) does for Pods.
 func replicaSet(in replicaSetInput) appsv1.ReplicaSetStatus {

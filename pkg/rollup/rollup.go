@@ -69,6 +69,7 @@ type rule func(template *unstructured.Unstructured, members []Member, now metav1
 var rules = map[schema.GroupKind]rule{
 	{Group: "apps", Kind: "Deployment"}:           native(deployment),
 	{Group: "apps", Kind: "ReplicaSet"}:           native(replicaSet),
+	{Group: "", Kind: "ReplicationController"}:    native(replicationController),
 	{Group: "apps", Kind: "StatefulSet"}:          native(statefulSet),
 	{Group: "apps", Kind: "DaemonSet"}:            native(daemonSet),
 	{Group: "batch", Kind: "Job"}:                 native(job),

@@ -33,6 +33,7 @@ import (
 	"k8s.io/kubernetes/pkg/registry/batch/job"
 	"k8s.io/kubernetes/pkg/registry/core/persistentvolumeclaim"
 	"k8s.io/kubernetes/pkg/registry/core/pod"
+	"k8s.io/kubernetes/pkg/registry/core/replicationcontroller"
 	"k8s.io/kubernetes/pkg/registry/core/service"
 	"k8s.io/kubernetes/pkg/registry/networking/ingress"
 
@@ -74,6 +75,17 @@ var walks = map[string]walk{
 			return map[string]any{
 				"replicas": number(r, 6), "fullyLabeledReplicas": number(r, 6), "readyReplicas": number(r, 6), "availableReplicas": number(r, 6),
 				"terminatingReplicas": number(r, 3), "conditions": conditions(r, []string{"ReplicaFailure"}, []string{"FailedCreate"}),
+			}
+		},
+		edit: func(r *rand.Rand, spec map[string]any) { spec["replicas"] = number(r, 6) },
+	},
+	"ReplicationController": {
+		strategy: replicationcontroller.StatusStrategy,
+		template: "{apiVersion: v1, kind: ReplicationController, metadata: {name: x, namespace: ns}, spec: {replicas: 4, selector: {app: x}, " + podTemplate + "}}",
+		status: func(r *rand.Rand, _ map[string]any) map[string]any {
+			return map[string]any{
+				"replicas": number(r, 6), "fullyLabeledReplicas": number(r, 6), "readyReplicas": number(r, 6), "availableReplicas": number(r, 6),
+				"conditions": conditions(r, []string{"ReplicaFailure"}, []string{"FailedCreate"}),
 			}
 		},
 		edit: func(r *rand.Rand, spec map[string]any) { spec["replicas"] = number(r, 6) },
