@@ -191,6 +191,20 @@ func TestChangesGoToTheMember(t *testing.T) {
 			t.Errorf("answer has labels %v at %s, a read %s", got.Labels, got.ResourceVersion, s.get("default", "web-1").ResourceVersion)
 		}
 	})
+	t.Run("Labels", func(t *testing.T) {
+		got, err := change(patch, func(pod *core.Pod) { pod.Labels = map[string]string{"let": "go"} })
+		if err != nil {
+			t.Fatal(err)
+		}
+		live := a.Get("Pod", "default", "web-1").GetLabels()
+		stamp := memberPod(t, "default", "web-1", "n1").GetLabels()[wellknown.LabelTemplate]
+		if diff := cmp.Diff(map[string]string{"let": "go", wellknown.LabelTemplate: stamp}, live); stamp == "" || diff != "" {
+			t.Errorf("labels in the member: the stamp %q stays (-want +got):\n%s", stamp, diff)
+		}
+		if got.Labels[wellknown.LabelCluster] != "a" {
+			t.Errorf("labels are %v, want the member's name among them", got.Labels)
+		}
+	})
 	t.Run("ChangedMeanwhile", func(t *testing.T) {
 		tries := 0
 		if _, err := change(patch, func(pod *core.Pod) {

@@ -137,6 +137,7 @@ func (w *writer) apply(ctx context.Context, t *target, updated runtime.Object) e
 		return err
 	}
 	wanted.SetManagedFields(nil)
+	keepMarks(old, wanted)
 	if old.GetDeletionTimestamp() == nil && wanted.GetDeletionTimestamp() != nil ||
 		wanted.GetDeletionTimestamp() != nil && !equality.Semantic.DeepEqual(old.GetDeletionGracePeriodSeconds(), wanted.GetDeletionGracePeriodSeconds()) {
 		return w.remove(ctx, t, wanted.GetDeletionGracePeriodSeconds(), propagationOf(wanted))
@@ -148,6 +149,18 @@ func (w *writer) apply(ctx context.Context, t *target, updated runtime.Object) e
 	wanted.SetResourceVersion(old.GetResourceVersion())
 	wanted.SetGeneration(old.GetGeneration())
 	return w.patch(ctx, t, before, after)
+}
+
+// keepMarks puts back the labels that are the fleet's, where somebody has replaced all
+// labels by others, as to let a workload go of a Pod: they say where the object is, and
+// what it was made from.
+func keepMarks(before, after metav1.Object) {
+	for _, mark := range []string{wellknown.LabelCluster, wellknown.LabelTemplate} {
+		value, marked := before.GetLabels()[mark]
+		if _, kept := after.GetLabels()[mark]; marked && !kept {
+			after.SetLabels(withLabel(after.GetLabels(), mark, value))
+		}
+	}
 }
 
 // patch sends the difference between two states. It fails with a conflict when
