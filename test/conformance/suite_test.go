@@ -13,8 +13,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
+	"time"
 
 	"fleet.dev/fleet/test/testbed/toolchain"
 )
@@ -25,55 +28,113 @@ const (
 	failed = "failed"
 )
 
-// shards is how many processes run specs of one cluster side by side.
-const shards = 4
+const (
+	// shards is how many processes run specs of one cluster side by side.
+	shards = 3
+	// shardTimeout is how long the specs of one process may take together.
+	shardTimeout = 20 * time.Minute
+	// knownTimeout is how long a spec may take that is known to fail: some wait for a
+	// quarter of an hour.
+	knownTimeout = 6 * time.Minute
+)
 
-// run runs the specs on the cluster of a kubeconfig and returns the outcome of each.
-// Its logs are in the directory name.
-func (s *stage) run(ctx context.Context, name, kubeconfig string, specs []string) (map[string]string, error) {
-	var group sync.WaitGroup
-	outcomes, errs := make([]map[string]string, shards), make([]error, shards)
-	for i := range shards {
-		var share []string
-		for j := i; j < len(specs); j += shards {
-			share = append(share, specs[j])
+// outcomes has what became of each spec.
+type outcomes map[string]string
+
+// side is a cluster that specs are run on.
+type side struct {
+	name, kubeconfig string
+	// known are the specs that fail there, each of which gets a process of its own.
+	known []string
+}
+
+// run runs the specs on a cluster, side by side.
+func (s *stage) run(ctx context.Context, on side, specs []string) (outcomes, error) {
+	batches := make([]batch, shards, shards+len(on.known))
+	for i := range batches {
+		batches[i] = batch{dir: fmt.Sprint(i), timeout: shardTimeout}
+	}
+	for i, spec := range without(specs, on.known) {
+		batches[i%shards].specs = append(batches[i%shards].specs, spec)
+	}
+	for i, spec := range on.known {
+		batches = append(batches, batch{dir: fmt.Sprintf("known-%d", i), timeout: knownTimeout, specs: []string{spec}})
+	}
+	return s.batches(ctx, on, batches)
+}
+
+// again runs once more what failed, but is not known to: one spec after another, when
+// nothing else runs. It returns which passed now.
+func (s *stage) again(ctx context.Context, on side, specs []string, all outcomes) (mended []string, err error) {
+	var failures []string
+	for _, spec := range without(specs, on.known) {
+		if all[spec] != passed {
+			failures = append(failures, spec)
 		}
-		if len(share) == 0 {
+	}
+	second, err := s.batches(ctx, on, []batch{{dir: "again", timeout: shardTimeout, specs: failures}})
+	for _, spec := range failures {
+		if second[spec] == passed {
+			all[spec] = passed
+			mended = append(mended, spec)
+		}
+	}
+	return mended, err
+}
+
+// without are the specs that are not among others.
+func without(specs, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(specs), func(spec string) bool { return slices.Contains(others, spec) })
+}
+
+// batch is what one process runs. Its report and its log are in dir.
+type batch struct {
+	dir     string
+	timeout time.Duration
+	specs   []string
+}
+
+// batches runs batches side by side.
+func (s *stage) batches(ctx context.Context, on side, batches []batch) (outcomes, error) {
+	var group sync.WaitGroup
+	found, errs := make([]outcomes, len(batches)), make([]error, len(batches))
+	for i, b := range batches {
+		if len(b.specs) == 0 {
 			continue
 		}
-		group.Go(func() {
-			outcomes[i], errs[i] = s.shard(ctx, filepath.Join(s.logs, "reports", name, fmt.Sprint(i)), kubeconfig, share)
-		})
+		b.dir = filepath.Join(s.logs, "reports", on.name, b.dir)
+		group.Go(func() { found[i], errs[i] = s.process(ctx, on.kubeconfig, b) })
 	}
 	group.Wait()
-	all := map[string]string{}
-	for _, o := range outcomes {
+	all := outcomes{}
+	for _, o := range found {
 		maps.Copy(all, o)
 	}
 	return all, errors.Join(errs...)
 }
 
-// shard runs specs in one process. That specs fail is no error; that the process
-// leaves no report is one.
-func (s *stage) shard(ctx context.Context, dir, kubeconfig string, specs []string) (map[string]string, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+// process runs a batch. That specs fail is no error; that the process leaves no report is
+// one.
+func (s *stage) process(ctx context.Context, kubeconfig string, b batch) (outcomes, error) {
+	if err := errors.Join(os.RemoveAll(b.dir), os.MkdirAll(b.dir, 0o750)); err != nil {
 		return nil, err
 	}
-	log, err := os.Create(filepath.Join(dir, "log"))
+	log, err := os.Create(filepath.Join(b.dir, "log"))
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	focus := make([]string, len(specs))
-	for i, spec := range specs {
+	focus := make([]string, len(b.specs))
+	for i, spec := range b.specs {
 		focus[i] = regexp.QuoteMeta(spec)
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, toolchain.Conformance),
 		"--kubeconfig="+kubeconfig, "--provider=skeleton", "--kubectl-path="+filepath.Join(s.bin, "kubectl"),
-		"--ginkgo.no-color", "--ginkgo.v", "--ginkgo.timeout=60m", "--ginkgo.focus="+strings.Join(focus, "|"), "--report-dir="+dir)
+		"--ginkgo.no-color", "--ginkgo.v", "--ginkgo.timeout="+b.timeout.String(), "--ginkgo.focus="+strings.Join(focus, "|"), "--report-dir="+b.dir)
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	runErr := cmd.Run()
-	raw, err := os.ReadFile(filepath.Join(dir, "junit_01.xml"))
+	raw, err := os.ReadFile(filepath.Join(b.dir, "junit_01.xml"))
 	if err != nil {
 		return nil, fmt.Errorf("run conformance tests, see %s: %w", log.Name(), errors.Join(runErr, err))
 	}
@@ -81,7 +142,7 @@ func (s *stage) shard(ctx context.Context, dir, kubeconfig string, specs []strin
 }
 
 // parse reads the outcomes of specs from a JUnit report.
-func parse(raw []byte) (map[string]string, error) {
+func parse(raw []byte) (outcomes, error) {
 	var report struct {
 		Suites []struct {
 			Cases []struct {
@@ -93,7 +154,7 @@ func parse(raw []byte) (map[string]string, error) {
 	if err := xml.Unmarshal(raw, &report); err != nil {
 		return nil, fmt.Errorf("read report of conformance tests: %w", err)
 	}
-	out := map[string]string{}
+	out := outcomes{}
 	for _, suite := range report.Suites {
 		for _, c := range suite.Cases {
 			spec, ok := strings.CutPrefix(c.Name, "[It] ")
