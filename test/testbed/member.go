@@ -112,6 +112,14 @@ func (m *Member) Config() MemberConfig { return m.layout.config }
 // machine also when the member can only dial out: by a port that nobody else knows.
 func (m *Member) Kubeconfig() string { return m.layout.kubeconfig() }
 
+// InnerKubeconfig is the file of an administrator for what runs in the member's network, see
+// Command.
+func (m *Member) InnerKubeconfig() string { return m.layout.componentKubeconfig(kwok) }
+
+// KubeletPair is the certificate, with its key, that the member's API server expects of
+// a kubelet on this machine.
+func (m *Member) KubeletPair() (cert, key string) { return m.layout.keys().pair("kubelet-server") }
+
 // RESTConfig is for clients that act as the member's administrator, without
 // client-side rate limits.
 func (m *Member) RESTConfig() (*rest.Config, error) { return loadConfig(m.Kubeconfig()) }

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -127,6 +129,17 @@ func (l *Link) Heal() error { return l.forwarder.Resume() }
 
 // Reset breaks all connections. New ones can be made at once.
 func (l *Link) Reset(ctx context.Context) error { return l.forwarder.Restart(ctx) }
+
+// Command is a program as if it ran in the member, until ctx ends: in the member's network
+// if it has one of its own. It reaches the member's API server by InnerKubeconfig.
+func (m *Member) Command(ctx context.Context, program string, args ...string) *exec.Cmd {
+	if m.network != nil {
+		program, args = nsenter, enter(m.network.holder, &Process{path: program, args: args})
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
 
 // mayUnshare tells whether this process may make network namespaces as it is;
 // others make a user namespace to make one in.
