@@ -22,6 +22,7 @@
 //	    say with a Warning which members do not answer, and never fail for one.
 //	  - write.go: updates and deletions become requests to the member.
 //	  - lost.go: what members have that nobody hears from is shown as what may be gone.
+//	  - merged.go: what members have under one name may be one object.
 //	  - copies.go: what members made of stored objects, which shows in those.
 //	  - bounds.go: what a member may not say.
 //	  - kind.go, and a file for each kind, such as pods.go: what of it is shown, and as

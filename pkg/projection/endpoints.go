@@ -121,22 +121,76 @@ func templateReferences(templates Templates) func(string, metav1.Object, []metav
 	}
 }
 
-// mergeEndpoints lists all addresses. The label that names the member is empty when there
-// are several, all else is the first one's.
+// maxAddresses is how many addresses upstream has in Endpoints at most.
+const maxAddresses = 1000
+
+// mergeEndpoints lists all addresses, or as many as upstream would and an annotation that
+// says so. The label that names the member is empty when there are several, all else is
+// the first one's.
 func mergeEndpoints(objects []runtime.Object) runtime.Object {
 	merged, ok := shallowCopy(objects[0]).(*core.Endpoints)
-	if !ok || len(objects) == 1 {
+	if !ok {
 		return merged
 	}
-	merged.Labels = withLabel(merged.Labels, wellknown.LabelCluster, "")
 	all := &core.Endpoints{}
+	truncated := false
 	for _, object := range objects {
 		if of, ok := object.(*core.Endpoints); ok {
 			all.Subsets = append(all.Subsets, of.Subsets...)
+			truncated = truncated || of.Annotations[corev1.EndpointsOverCapacity] != ""
 		}
 	}
-	merged.Subsets = repack(all)
+	var over [2]bool
+	all.Subsets, over[0] = truncate(all.Subsets)
+	if len(objects) > 1 {
+		merged.Labels = withLabel(merged.Labels, wellknown.LabelCluster, "")
+		// To repack takes long with many addresses, and may count some twice.
+		all.Subsets, over[1] = truncate(repack(all))
+	}
+	merged.Subsets = all.Subsets
+	if truncated || over[0] || over[1] {
+		merged.Annotations = withLabel(merged.Annotations, corev1.EndpointsOverCapacity, "truncated")
+	}
 	return merged
+}
+
+// truncate leaves out what is over capacity, as upstream's controller does: of each subset
+// its share, rather addresses that are not ready.
+func truncate(subsets []core.EndpointSubset) ([]core.EndpointSubset, bool) {
+	ready, notReady := 0, 0
+	for i := range subsets {
+		ready += len(subsets[i].Addresses)
+		notReady += len(subsets[i].NotReadyAddresses)
+	}
+	if ready+notReady <= maxAddresses {
+		return subsets, false
+	}
+	shares := share{total: ready, capacity: maxAddresses}
+	notReadyShares := share{total: notReady, capacity: max(0, maxAddresses-ready)}
+	var left []core.EndpointSubset
+	for i := range subsets {
+		subset := subsets[i]
+		subset.Addresses = shares.of(subset.Addresses)
+		subset.NotReadyAddresses = notReadyShares.of(subset.NotReadyAddresses)
+		if len(subset.Addresses)+len(subset.NotReadyAddresses) > 0 {
+			left = append(left, subset)
+		}
+	}
+	return left, true
+}
+
+// share divides a capacity.
+type share struct{ total, capacity, given int }
+
+// of returns as many of some addresses as are their share of the total, rounded up while
+// there is capacity.
+func (s *share) of(addresses []core.EndpointAddress) []core.EndpointAddress {
+	if s.total <= s.capacity {
+		return addresses
+	}
+	count := min((len(addresses)*s.capacity+s.total-1)/s.total, s.capacity-s.given)
+	s.given += count
+	return addresses[:count:count]
 }
 
 // repack returns the subsets in the layout that the API has, as upstream makes it. Should

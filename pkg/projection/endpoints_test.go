@@ -6,13 +6,16 @@ package projection
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/kubernetes/pkg/apis/core"
 	"k8s.io/kubernetes/pkg/apis/discovery"
@@ -226,6 +229,7 @@ func TestEndpointsMerged(t *testing.T) {
 				t.Fatal(err)
 			}
 			tc.do(u)
+			u.mergeSome()
 			var got []shownEndpoints
 			objects, _ := u.ledger.Snapshot()
 			objects.Ascend(func(e *entry) bool {
@@ -259,9 +263,14 @@ func TestMergedBecomesAnother(t *testing.T) {
 	_, _, reader := u.ledger.SnapshotAndFollow()
 	defer reader.Close()
 	u.put("b", endpointsOf(t, "b", 1, []string{"10.0.0.2"}, nil), false)
+	u.mergeSome()
 	u.put("a", endpointsOf(t, "a", 1, []string{"10.0.0.1"}, nil), false)
+	u.mergeSome()
 	u.put("b", endpointsOf(t, "b", 2, []string{"10.0.0.4"}, nil), false)
+	u.put("a", endpointsOf(t, "a", 2, []string{"10.0.0.5"}, nil), false)
+	u.mergeSome()
 	u.remove("a", "shop/web", 0)
+	u.mergeSome()
 	u.remove("b", "shop/web", 0)
 	var got []string
 	for len(got) < 5 {
@@ -276,5 +285,100 @@ func TestMergedBecomesAnother(t *testing.T) {
 	want := []string{"shop/web ADDED", "shop/web MODIFIED", "shop/web MODIFIED", "shop/web MODIFIED", "shop/web DELETED"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
+	}
+}
+
+// TestManyAddresses merges more addresses than Endpoints have.
+func TestManyAddresses(t *testing.T) {
+	addresses := func(prefix string, count int) (ips []string) {
+		for n := range count {
+			ips = append(ips, fmt.Sprintf("%s.%d.%d", prefix, n/250, n%250))
+		}
+		return ips
+	}
+	cases := map[string]struct {
+		reason          string
+		members         []observation
+		ready, notReady map[string]int // by member
+		truncated       bool
+	}{
+		"Fitting": {
+			reason:  "As many as there may be stay.",
+			members: []observation{endpointsOf(t, "a", 1, addresses("10.1", 600), nil), endpointsOf(t, "b", 1, addresses("10.2", 300), addresses("10.3", 100))},
+			ready:   map[string]int{"a": 600, "b": 300}, notReady: map[string]int{"b": 100},
+		},
+		"NotReady": {
+			reason:  "Those that are not ready are left out first, of each member its share.",
+			members: []observation{endpointsOf(t, "a", 1, addresses("10.1", 600), addresses("10.4", 300)), endpointsOf(t, "b", 1, addresses("10.2", 300), addresses("10.3", 100))},
+			ready:   map[string]int{"a": 600, "b": 300}, notReady: map[string]int{"a": 75, "b": 25}, truncated: true,
+		},
+		"Ready": {
+			reason:  "Of those that are ready each member has its share.",
+			members: []observation{endpointsOf(t, "a", 1, addresses("10.1", 900), addresses("10.4", 300)), endpointsOf(t, "b", 1, addresses("10.2", 300), addresses("10.3", 100))},
+			ready:   map[string]int{"a": 750, "b": 250}, truncated: true,
+		},
+		"One": {
+			reason:  "A member that truncates nothing is truncated.",
+			members: []observation{endpointsOf(t, "a", 1, addresses("10.1", 5000), nil)},
+			ready:   map[string]int{"a": 1000}, truncated: true,
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			var objects []runtime.Object
+			for _, seen := range tc.members {
+				objects = append(objects, seen.object)
+			}
+			merged := mergeEndpoints(objects).(*core.Endpoints)
+			ready, notReady := map[string]int{}, map[string]int{}
+			for i := range merged.Subsets {
+				for _, address := range merged.Subsets[i].Addresses {
+					ready[strings.TrimPrefix(*address.NodeName, "n1.")]++
+				}
+				for _, address := range merged.Subsets[i].NotReadyAddresses {
+					notReady[strings.TrimPrefix(*address.NodeName, "n1.")]++
+				}
+			}
+			if diff := cmp.Diff([]map[string]int{tc.ready, tc.notReady}, []map[string]int{ready, notReady}, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("%s\naddresses of members, ready and not (-want +got):\n%s", tc.reason, diff)
+			}
+			if got := merged.Annotations[corev1.EndpointsOverCapacity] == "truncated"; got != tc.truncated {
+				t.Errorf("%s\ntold that some are left out: %t", tc.reason, got)
+			}
+		})
+	}
+}
+
+// TestOverCapacity keeps what a member says of its own.
+func TestOverCapacity(t *testing.T) {
+	a, b := endpointsOf(t, "a", 1, []string{"10.0.0.1"}, nil).object, endpointsOf(t, "b", 1, []string{"10.0.0.2"}, nil).object
+	b.(*core.Endpoints).Annotations = map[string]string{corev1.EndpointsOverCapacity: "truncated"}
+	if got := mergeEndpoints([]runtime.Object{a, b}).(*core.Endpoints).Annotations; got[corev1.EndpointsOverCapacity] != "truncated" {
+		t.Errorf("the annotations are %v, want that a member left out addresses", got)
+	}
+}
+
+// TestMergedOnce has many members come before somebody looks.
+func TestMergedOnce(t *testing.T) {
+	const members = 300
+	kind := Endpoints(everyService{})
+	merges := 0
+	kind.Merge = func(objects []runtime.Object) runtime.Object {
+		merges++
+		return mergeEndpoints(objects)
+	}
+	u := newUnion(&kind, NoOwners{})
+	if err := u.load(10, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	for n := range members {
+		u.putAll(fmt.Sprintf("m%d", n), []observation{endpointsOf(t, "a", 1, []string{fmt.Sprintf("10.0.%d.1", n)}, nil)})
+	}
+	for u.hasUnmerged() {
+		u.mergeSome()
+	}
+	shown := u.shownAs("m0", "shop/web").Object.(*core.Endpoints)
+	if merges != 1 || len(shown.Subsets[0].Addresses) != members {
+		t.Errorf("merged %d times, to %d addresses, want once, to %d", merges, len(shown.Subsets[0].Addresses), members)
 	}
 }

@@ -57,7 +57,7 @@ type Kind struct {
 	// Merge makes one object, which it may change, of those that members have under one
 	// name, sorted by member and in the version registries use. They are shared and must
 	// not be changed. By default each is shown under a name of its own. Not used
-	// together with Owner, and only if ReadOnly.
+	// together with Owner, and only if ReadOnly. See merged.go for when.
 	Merge func(objects []runtime.Object) runtime.Object
 	// Lost makes an object, in the version registries use, what is shown of it while nobody
 	// hears from its member, and returns false if that is no other. What the object points

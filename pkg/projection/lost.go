@@ -76,7 +76,8 @@ func (u *union) reshowOne(member, key string) []change {
 	case at == nil:
 		return nil
 	case u.merge != nil:
-		return u.remerge(key, nil)
+		u.unmerge(key)
+		return nil
 	case at.shown == nil:
 		return nil
 	}

@@ -521,3 +521,36 @@ func TestFleetingAndReadOnly(t *testing.T) {
 		t.Errorf("listed %v when they are needed again, want %v", got, want)
 	}
 }
+
+// TestMergedShown lists and watches what members have together.
+func TestMergedShown(t *testing.T) {
+	members := newMembers(t, "a", "b")
+	for _, member := range members.members {
+		member.Put(t, memberPod(t, "default", "web", "n1"))
+	}
+	s := newServer(t, startEtcd(t), members, func(o *Options) {
+		o.Kinds[0].Merge, o.Kinds[0].ReadOnly, o.Kinds[0].Owner, o.Kinds[0].CopyOf = mergePods, true, nil, nil
+	})
+	if got, said := s.list(all()); !slices.Equal(got, []string{"default/web=n1.a"}) || len(said) > 0 {
+		t.Errorf("listed %v first, warned %q, want one Pod", got, said)
+	}
+	first := s.get("default", "web")
+	if uids := strings.Split(string(first.UID), "+"); len(uids) != 2 {
+		t.Errorf("the first list has a Pod of %v, want one of both members", uids)
+	}
+	ctx, cancel := context.WithCancel(as("anna", "", "watch", ""))
+	defer cancel()
+	w, err := s.watch(ctx, &metainternalversion.ListOptions{ResourceVersion: first.ResourceVersion})
+	if err != nil {
+		t.Fatal(err)
+	}
+	members.members["b"].Remove(t, "Pod", "default", "web")
+	select {
+	case event := <-w.ResultChan():
+		if pod, ok := event.Object.(*core.Pod); !ok || event.Type != watch.Modified || strings.Contains(string(pod.UID), "+") {
+			t.Errorf("watched %s %v, want the Pod of one member", event.Type, event.Object)
+		}
+	case <-time.After(waitLong):
+		t.Error("the watch says nothing")
+	}
+}

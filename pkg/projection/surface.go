@@ -75,6 +75,9 @@ func (s *surface) run(ctx context.Context) {
 	if s.kind.Owner != nil {
 		running.Go(func() { s.followOwners(ctx) })
 	}
+	if s.kind.Merge != nil {
+		running.Go(func() { s.mergeMembers(ctx) })
+	}
 }
 
 // followStored follows etcd and retries whatever fails.
@@ -404,6 +407,9 @@ func (s *surface) need(ctx context.Context, selector labels.Selector) []string {
 		if warning := s.warning(link); warning != "" {
 			warnings = append(warnings, warning)
 		}
+	}
+	if err := s.mergeAll(ctx); err != nil {
+		warnings = append(warnings, fmt.Sprintf("%s of several members are not shown together yet: %v", s.kind.Resource.Resource, err))
 	}
 	return warnings
 }

@@ -57,6 +57,10 @@ type union struct {
 	lose   func(object runtime.Object, member Cluster) bool
 	lost   map[string]Cluster
 	turned map[string]map[string]struct{}
+	// unmerged are keys under which something else is to be merged, and unmergedNow says
+	// that there are some; see merged.go.
+	unmerged    map[string]struct{}
+	unmergedNow chan struct{}
 }
 
 func newUnion(kind *Kind, owners Owners) *union {
@@ -69,6 +73,7 @@ func newUnion(kind *Kind, owners Owners) *union {
 		wear:   kind.SetOwner,
 		merge:  kind.Merge,
 		copies: claims{}, complete: kind.Complete, strip: kind.Bare,
+		unmerged: map[string]struct{}{}, unmergedNow: make(chan struct{}, 1),
 		lose: kind.Lost, lost: map[string]Cluster{}, turned: map[string]map[string]struct{}{},
 	}
 }
@@ -266,7 +271,8 @@ func (u *union) set(member string, seen observation, learned bool) []change {
 	u.dress(seen.object, seen.owner)
 	at.object = seen.object
 	if u.merge != nil {
-		return append(changes, u.remerge(seen.key, nil)...)
+		u.unmerge(seen.key)
+		return changes
 	}
 	if at.shown == nil {
 		return append(changes, append(u.hide(seen.key), u.unhide(seen.key)...)...)
@@ -322,7 +328,7 @@ func (u *union) unset(member, key string) []change {
 	}
 	u.setOwner(at, key, "")
 	if u.merge != nil {
-		return u.remerge(key, at.shown)
+		return u.unmergeGone(at, key)
 	}
 	var changes []change
 	if at.shown != nil {
@@ -330,46 +336,6 @@ func (u *union) unset(member, key string) []change {
 	}
 	changes = append(changes, u.hide(key)...)
 	return append(changes, u.unhide(key)...)
-}
-
-// remerge shows under a key what members have together, after one of them changed or
-// went; served is what the one that went was shown as. Of what is stored under the key
-// nothing changes.
-func (u *union) remerge(key string, served *entry) []change {
-	first := u.claims[key]
-	if first == nil {
-		if served == nil {
-			return nil
-		}
-		return []change{{ResourceVersion: u.advance(), Old: served}}
-	}
-	if first.member == "" {
-		return nil
-	}
-	var objects []runtime.Object
-	for at := first; at != nil; at = at.next {
-		if at.shown != nil {
-			served, at.shown = at.shown, nil
-		}
-		objects = append(objects, u.look(at))
-	}
-	first.shown = show(key, u.merge(objects), u.advance())
-	return []change{{ResourceVersion: first.shown.ResourceVersion, Old: served, Next: first.shown}}
-}
-
-// hideMerged stops showing what members have together under a key that something stored
-// has now.
-func (u *union) hideMerged(key string) []change {
-	var changes []change
-	if first := u.claims[key]; first != nil && first.member == "" {
-		for at := first.next; at != nil; at = at.next {
-			if at.shown != nil {
-				changes = append(changes, change{ResourceVersion: u.advance(), Old: at.shown})
-				at.shown = nil
-			}
-		}
-	}
-	return changes
 }
 
 // retain drops what a member has no more: everything but some keys, and but what
@@ -422,7 +388,7 @@ func (u *union) hide(key string) []change {
 func (u *union) unhide(key string) []change {
 	if u.merge != nil {
 		if first := u.claims[key]; first != nil && first.shown == nil {
-			return u.remerge(key, nil)
+			return u.remerge(key)
 		}
 		return nil
 	}

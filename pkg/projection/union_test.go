@@ -353,6 +353,9 @@ func changeAtRandom(t *testing.T, kind *Kind, model func(stored map[string]strin
 			u.putAll(member, []observation{seenPod(key, uid, version)})
 			u.retain(member, map[string]struct{}{key: {}}, version)
 		}
+		for random.IntN(2) == 0 && u.hasUnmerged() {
+			u.mergeSome()
+		}
 		batch, err := reader.Next()
 		if err != nil {
 			t.Fatalf("step %d: %v", step, err)
@@ -370,6 +373,9 @@ func changeAtRandom(t *testing.T, kind *Kind, model func(stored map[string]strin
 			if c.Next != nil {
 				followed[c.Key()] = string(c.Next.Object.(*core.Pod).UID)
 			}
+		}
+		if u.hasUnmerged() {
+			continue
 		}
 		want := model(stored, marked(members, lost))
 		if diff := cmp.Diff(want, followed, cmpopts.EquateEmpty()); diff != "" {
