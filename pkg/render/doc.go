@@ -16,8 +16,9 @@
 //  2. hash    the Pod template, before anything is different per member;
 //  3. replicas of the member, from the binding, and its part of what is about all
 //     replicas: numbers of Pods, completions, bounds of rolling updates;
-//  4. overrides of the binding that name the member, in their order;
-//  5. stamp   the hash into the Pod template, and on the object the fleet id and
+//  4. nodes   that are named as in the fleet, <node>.<member>, are named as there;
+//  5. overrides of the binding that name the member, in their order;
+//  6. stamp   the hash into the Pod template, and on the object the fleet id and
 //     where it comes from, last so that no override can remove it.
 //
 // A member with a tombstone gets the tombstone work and nothing else, until

@@ -19,7 +19,7 @@ import (
 
 // variant is all that makes the manifest of one member differ from that of
 // another: its replicas, the overrides that name it, its version of the API, and itself when one
-// of the overrides asks about it. Members of the same
+// of the overrides asks about it, or the template names one of its nodes. Members of the same
 // variant share a manifest.
 type variant struct {
 	replicas  int64
@@ -27,7 +27,7 @@ type variant struct {
 	part      part   // of what is counted through
 	overrides string // indices into spec.overrides
 	version   string // of the API, empty for the template's own
-	cluster   string // the member, where an expression may ask about it
+	cluster   string // the member, where an expression may ask about it, or its nodes are named
 }
 
 type manifestResult struct {
@@ -41,6 +41,9 @@ func variantOf(template *Template, spec *workv1alpha1.BindingSpec, target target
 	key.replicas, key.divided = replicasFor(template, spec, target)
 	if key.divided {
 		key.part = partFor(template, spec, target)
+	}
+	if template.members[target.cluster] {
+		key.cluster = target.cluster
 	}
 	var indices strings.Builder
 	for i := range spec.Overrides {
@@ -72,6 +75,7 @@ func newManifest(fleetID string, template *Template, binding workv1alpha1.Bindin
 		}
 		setPart(object, template.kind, key.part)
 	}
+	nameNodes(object, template, target.cluster)
 	var applied []string
 	for i := range spec.Overrides {
 		override := &spec.Overrides[i]

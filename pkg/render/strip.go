@@ -114,7 +114,7 @@ var rules = []rule{
 	},
 	{
 		kinds: []schema.GroupKind{{Kind: "Pod"}},
-		why:   "set by the scheduler and by admission of each cluster, which refuse foreign values",
+		why:   "set by the scheduler and by admission of each cluster, which refuse foreign values; a node that the user chose is put back by nameNodes",
 		drop:  []string{"spec.nodeName", "spec.priority", "spec.preemptionPolicy", "spec.ephemeralContainers"},
 		edit:  stripPod,
 	},

@@ -23,7 +23,10 @@ type Template struct {
 	uid        types.UID
 	generation int64
 	hash       string // of the Pod template, "" for kinds without one
-	owners     []any  // references to the templates that own it
+	node       string // that a Pod was made for, "" for none
+	// members are those whose nodes it may name.
+	members map[string]bool
+	owners  []any // references to the templates that own it
 	// versions are the template in other API versions.
 	versions map[string]Version
 }
@@ -84,6 +87,10 @@ func Prepare(object *unstructured.Unstructured) (*Template, error) {
 		generation: object.GetGeneration(),
 	}
 	template.owners = ownersOf(object)
+	if template.kind == podKind {
+		template.node, _, _ = unstructured.NestedString(object.Object, "spec", "nodeName")
+	}
+	template.members = membersNamed(podSpec(template.object, template.kind))
 	strip(template.object, template.kind)
 	stripPodTemplate(template.object, template.kind)
 	hash, err := hashPodTemplate(template.object, template.kind)

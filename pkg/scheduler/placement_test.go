@@ -8,6 +8,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -268,5 +269,34 @@ func TestAskedIsAnswered(t *testing.T) {
 			h.wantWrites(1, "The answer, once.")
 		}
 		h.want(web, "m1=12", "It stays.")
+	})
+}
+
+// TestNamedNodes has Pods that name their node go to the member that has it.
+func TestNamedNodes(t *testing.T) {
+	inBubble(t, func(h *harness) {
+		h.autoPolicy()
+		h.member("m1")
+		h.member("m2", pods(1))
+		on := func(name, node string) *corev1.Pod {
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}, Spec: podSpec()}
+			pod.Spec.NodeName = node
+			return pod
+		}
+		bound, late, nowhere := h.create(on("bound", "n1.m2")), h.create(on("late", "n1.m3")), h.create(on("nowhere", "n1"))
+		selecting := job("selecting")
+		selecting.Spec.Template.Spec.NodeSelector = map[string]string{corev1.LabelHostname: "n1.m2"}
+		selects := h.create(selecting)
+		h.settle()
+		h.want(bound, "m2", "The member has the Node, though the other one has more room.")
+		h.want(selects, "m2", "So it has for who selects it.")
+		h.want(late, "", "No member has it.")
+		h.want(nowhere, "", "There is no such Node in the fleet.")
+		h.store.takeWrites()
+		h.member("m3")
+		h.settle()
+		h.want(late, "m3", "The member joined.")
+		h.want(bound, "m2", "It stays.")
+		h.want(nowhere, "", "There still is none.")
 	})
 }

@@ -93,6 +93,7 @@ func TestBarePods(t *testing.T) {
 				`--overrides={"spec":{"containers":[{"name":"web","image":"nginx","resources":{"requests":{"cpu":"10m"}}}]}}`)
 			s.kubectl(t, "wait", "pod/web", "--for=condition=Ready", "--timeout=60s")
 			t.Run("Node", func(t *testing.T) { s.checkBareNode(t, m) })
+			t.Run("Chosen", func(t *testing.T) { s.checkChosenNode(t, m) })
 			r := newReach(m, s.namespace)
 			r.target = "pod/web"
 			r.checkPodVerbs(t, s.command)
@@ -131,6 +132,31 @@ func (s *space) checkBareNode(t *testing.T, m *member) {
 		}
 		return nil
 	})
+}
+
+// checkChosenNode has Pods run on a node that is named as the fleet does.
+func (s *space) checkChosenNode(t *testing.T, m *member) {
+	t.Helper()
+	node := s.kubectl(t, "get", "pod", "web", "--output=jsonpath={.spec.nodeName}")
+	host := s.kubectl(t, "get", "node", node, `--output=jsonpath={.metadata.labels.kubernetes\.io/hostname}`)
+	s.kubectl(t, "debug", "node/"+node, "--image=busybox", "--", "sleep", "1d")
+	s.kubectl(t, "run", "chosen", "--image=nginx", "--labels=app.kubernetes.io/managed-by=kubectl-debug",
+		`--overrides={"spec":{"nodeSelector":{"kubernetes.io/hostname":"`+host+`"}}}`)
+	const debuggers = "--selector=app.kubernetes.io/managed-by=kubectl-debug"
+	s.kubectl(t, "wait", "pods", debuggers, "--for=condition=Ready", "--timeout=60s")
+	pods, err := m.memberClient.CoreV1().Pods(s.namespace).List(t.Context(), metav1.ListOptions{LabelSelector: strings.TrimPrefix(debuggers, "--selector=")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range pods.Items {
+		if got := pods.Items[i].Spec.NodeName + "." + m.Name(); got != node {
+			t.Errorf("pod %s is on node %s, want %s", pods.Items[i].Name, got, node)
+		}
+	}
+	if len(pods.Items) != 2 {
+		t.Errorf("want both pods in %s, got %d", m.Name(), len(pods.Items))
+	}
+	s.kubectl(t, "delete", "pods", debuggers, "--timeout=60s")
 }
 
 // checkBareCopy copies a file out of a Pod, whose commands run on this machine.

@@ -16,6 +16,7 @@ import (
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/podspec"
 	"fleet.dev/fleet/pkg/scheduler/capacity"
 )
 
@@ -110,6 +111,8 @@ type Workload struct {
 	// Components are the sorts of Pods it runs, when there are several. They go to
 	// one member together; Pods and Requirements say nothing then.
 	Components []workv1alpha1.Component
+	// Nodes are those its Pods ask for by name, nil when they ask for none.
+	Nodes *podspec.Nodes
 	// Claims are the names of the PersistentVolumeClaims its Pods mount, sorted.
 	Claims []string
 	// Labels of its Pods, by which others select them. Nil when they are not known.
@@ -167,6 +170,7 @@ func (w *Workload) sameDecision(other *Workload) bool {
 	return w.Pods == other.Pods &&
 		w.Divisible == other.Divisible &&
 		slices.Equal(w.Claims, other.Claims) &&
+		equality.Semantic.DeepEqual(w.Nodes, other.Nodes) &&
 		equality.Semantic.DeepEqual(w.Requirements, other.Requirements) &&
 		equality.Semantic.DeepEqual(w.Components, other.Components) &&
 		equality.Semantic.DeepEqual(w.Constraints, other.Constraints)

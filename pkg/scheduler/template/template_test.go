@@ -20,6 +20,7 @@ import (
 
 	"fleet.dev/fleet/pkg/apis/wellknown"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/podspec"
 	"fleet.dev/fleet/pkg/scheduler/capacity"
 )
 
@@ -360,6 +361,7 @@ func TestSameDecision(t *testing.T) {
 		"Hint":            {reason: "A hint changes the placement.", change: func(t *Template) { t.Annotations = map[string]string{"fleet.dev/placement": "single"} }},
 		"Deleted":         {reason: "What is being deleted is not placed.", change: func(t *Template) { now := metav1.Now(); t.DeletionTimestamp = &now }},
 		"Claims":          {reason: "Volumes hold Pods.", change: func(t *Template) { t.Workload.Claims = []string{"data"} }},
+		"Nodes":           {reason: "The name of a node says which member.", change: func(t *Template) { t.Workload.Nodes = &podspec.Nodes{Bound: "n1.a"} }},
 		"NoWorkload":      {reason: "It runs nothing any more.", change: func(t *Template) { t.Workload = nil }},
 	}
 	for name, tc := range cases {

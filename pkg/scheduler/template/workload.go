@@ -42,6 +42,9 @@ func readDaemonSet(d *appsv1.DaemonSet) Traits {
 
 func readPod(p *corev1.Pod) Traits {
 	traits := runs(p.Namespace, 1, &corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: p.Labels}, Spec: p.Spec})
+	if p.Spec.NodeName != "" {
+		traits.Workload.Nodes.Bound = p.Spec.NodeName
+	}
 	traits.Workload.Finished = p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
 	return traits
 }
@@ -92,7 +95,7 @@ func runs(namespace string, pods int32, from *corev1.PodTemplateSpec) Traits {
 	return Traits{
 		Workload: &Workload{
 			Pods: pods, Requirements: podspec.Requirements(namespace, &pod.Spec), Constraints: capacity.ConstraintsOf(pod),
-			Claims: podspec.Claims(&from.Spec), Labels: from.Labels,
+			Claims: podspec.Claims(&from.Spec), Labels: from.Labels, Nodes: podspec.NodesOf(&from.Spec),
 		},
 		Links: linksOf(Links{Needs: needs(namespace, &from.Spec)}),
 	}

@@ -9,6 +9,7 @@ import (
 	"fleet.dev/fleet/pkg/scheduler/framework/plugins/clusteraffinity"
 	"fleet.dev/fleet/pkg/scheduler/framework/plugins/clusterleaving"
 	"fleet.dev/fleet/pkg/scheduler/framework/plugins/clusterready"
+	"fleet.dev/fleet/pkg/scheduler/framework/plugins/namednodes"
 	"fleet.dev/fleet/pkg/scheduler/framework/plugins/nodefit"
 	"fleet.dev/fleet/pkg/scheduler/framework/plugins/placedaffinity"
 	"fleet.dev/fleet/pkg/scheduler/framework/plugins/replicadivision"
@@ -28,6 +29,7 @@ func NewRegistry() runtime.Registry {
 		clusteraffinity.Name:  clusteraffinity.New,
 		clusterleaving.Name:   clusterleaving.New,
 		clusterready.Name:     clusterready.New,
+		namednodes.Name:       namednodes.New,
 		nodefit.Name:          nodefit.New,
 		placedaffinity.Name:   placedaffinity.New,
 		replicadivision.Name:  replicadivision.New,
@@ -50,6 +52,7 @@ func Default() []runtime.Enabled {
 		{Name: clusterready.Name},
 		{Name: tainttoleration.Name, Weight: 3},
 		{Name: apienablement.Name},
+		{Name: namednodes.Name},
 		{Name: nodefit.Name, Weight: 1},
 		{Name: wholefit.Name},
 		{Name: placedaffinity.Name, Weight: 100},

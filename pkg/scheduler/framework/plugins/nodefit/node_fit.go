@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 
 	"fleet.dev/fleet/pkg/scheduler/framework"
+	"fleet.dev/fleet/pkg/scheduler/template"
 )
 
 // NodeFit is a plugin that checks that some node of the member matches the node
@@ -38,12 +39,16 @@ func (NodeFit) Name() string { return Name }
 func (NodeFit) Events() framework.Event { return framework.MemberCapacity }
 
 // Filter passes members with a node that matches, and those that run the
-// template.
+// template. A Pod that is bound to its node is not asked about any.
 func (NodeFit) Filter(_ context.Context, request *framework.Request, candidate *framework.Candidate) *framework.Status {
-	if request.Demand == nil || candidate.Placed || candidate.Free.Admits(request.Demand) {
+	if request.Demand == nil || candidate.Placed || isBound(request.Template) || candidate.Free.Admits(request.Demand) {
 		return nil
 	}
 	return framework.Refuse(ErrReason)
+}
+
+func isBound(t *template.Template) bool {
+	return t != nil && t.Workload != nil && t.Workload.Nodes != nil && t.Workload.Nodes.Bound != ""
 }
 
 // Score is the room for more replicas.

@@ -12,8 +12,10 @@ import (
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/podspec"
 	"fleet.dev/fleet/pkg/scheduler/capacity"
 	"fleet.dev/fleet/pkg/scheduler/framework"
+	"fleet.dev/fleet/pkg/scheduler/template"
 )
 
 func TestFilter(t *testing.T) {
@@ -33,18 +35,21 @@ func TestFilter(t *testing.T) {
 		free   *capacity.Summary
 		demand *capacity.Demand
 		placed bool
+		bound  string
 		want   string
 	}{
 		"NothingToRun": {reason: "A template that runs nothing needs no node.", free: linux},
 		"Full":         {reason: "A full member is no reason to refuse.", free: linux, demand: demand("linux")},
 		"NoNode":       {reason: "No node would ever take the Pods.", free: linux, demand: demand("windows"), want: ErrReason},
 		"Placed":       {reason: "What is there stays.", free: linux, demand: demand("windows"), placed: true},
+		"Bound":        {reason: "It has its node already.", free: linux, demand: demand("windows"), bound: "n1.a"},
 		"NotReported":  {reason: "Nodes that are not known are given the benefit of the doubt.", demand: demand("windows")},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			candidate := &framework.Candidate{Member: &framework.Member{Free: tc.free}, Placed: tc.placed}
-			got := NodeFit{}.Filter(t.Context(), &framework.Request{Demand: tc.demand}, candidate).Message()
+			pod := &template.Template{Workload: &template.Workload{Nodes: &podspec.Nodes{Bound: tc.bound}}}
+			got := NodeFit{}.Filter(t.Context(), &framework.Request{Template: pod, Demand: tc.demand}, candidate).Message()
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("\n%s\nFilter(...): -want, +got:\n%s", tc.reason, diff)
 			}
