@@ -80,6 +80,10 @@ var storedKinds = map[reflect.Type]storedKind{
 		schema.GroupResource{Group: "apps", Resource: "deployments"},
 		legacyscheme.Codecs.LegacyCodec(appsv1.SchemeGroupVersion), func() runtime.Object { return &apps.Deployment{} }, true,
 	},
+	reflect.TypeFor[*corev1.Pod](): {
+		schema.GroupResource{Resource: "pods"},
+		legacyscheme.Codecs.LegacyCodec(corev1.SchemeGroupVersion), func() runtime.Object { return &core.Pod{} }, true,
+	},
 	reflect.TypeFor[*corev1.ConfigMap](): {
 		schema.GroupResource{Resource: "configmaps"},
 		legacyscheme.Codecs.LegacyCodec(corev1.SchemeGroupVersion), func() runtime.Object { return &core.ConfigMap{} }, true,

@@ -8,10 +8,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
@@ -112,6 +114,43 @@ func TestLifeOfAWork(t *testing.T) {
 	expectEvents(t, w, event{watch.Deleted, m1, "web", true})
 	if left := f.list(&metainternalversion.ListOptions{}, ""); len(left.Items) != 0 {
 		t.Errorf("%d works are left of a deleted binding", len(left.Items))
+	}
+}
+
+// TestFinished has one of two members report that a Pod ran to its end: its work says so,
+// also after a restart of the server.
+func TestFinished(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	w := f.watch(&metainternalversion.ListOptions{ResourceVersion: f.list(&metainternalversion.ListOptions{}, "").ResourceVersion}, "")
+	m1, m2 := memberNamespace("m1"), memberNamespace("m2")
+	template := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "once", UID: "uid-once"},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "nginx:1"}}},
+	}
+	f.put(template)
+	binding := newBinding("Pod", "v1", template, "m1", "m2")
+	f.put(binding)
+	expectEvents(t, w, event{watch.Added, m1, "once", false}, event{watch.Added, m2, "once", false})
+
+	said := func(phase string) *runtime.RawExtension {
+		return &runtime.RawExtension{Raw: []byte(`{"phase":"` + phase + `"}`)}
+	}
+	binding.Status.AggregatedStatus = []workv1alpha1.AggregatedStatusItem{
+		{ClusterName: "m1", TemplateUID: template.UID, Status: said("Running")},
+		{ClusterName: "m2", TemplateUID: template.UID, Status: said("Running")},
+	}
+	f.put(binding) // nothing of that is rendered
+	binding.Status.AggregatedStatus[1].Status = said("Succeeded")
+	f.put(binding)
+	if works := expectEvents(t, w, event{watch.Modified, m2, "once", false}); !works[0].Spec.Finished {
+		t.Error("the work of the member in which the Pod ended does not say that it finished")
+	}
+	f.start()
+	for _, work := range f.list(&metainternalversion.ListOptions{}, "").Items {
+		if want := work.Namespace == m2; work.Spec.Finished != want {
+			t.Errorf("after a restart the work in %s says finished: %t, want %t", work.Namespace, work.Spec.Finished, want)
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"k8s.io/klog/v2"
 
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/render"
 )
 
 // state is what works are rendered from, as of one revision of etcd. One
@@ -133,9 +134,7 @@ func decodeBinding(ctx context.Context, r *resource, key string, value []byte) (
 	if !ok {
 		return nil, fmt.Errorf("decode %q: %T is no binding", key, converted)
 	}
-	*decoded.GetStatus() = workv1alpha1.BindingStatus{}
-	decoded.SetManagedFields(nil)
-	decoded.SetAnnotations(nil)
+	render.Trim(decoded)
 	return decoded, nil
 }
 
@@ -162,11 +161,11 @@ func (s *state) putBinding(key string, revision int64, object workv1alpha1.Bindi
 	return s.link(b, read)
 }
 
-// sameDecision says whether the same is rendered for two versions of a binding,
-// as is the case when only its status was written.
+// sameDecision says whether the same is rendered for two versions of a binding, both
+// trimmed, as is mostly the case when only its status was written.
 func sameDecision(a, b workv1alpha1.Binding) bool {
 	return a.GetUID() == b.GetUID() && a.GetGeneration() == b.GetGeneration() &&
-		equality.Semantic.DeepEqual(a.GetSpec(), b.GetSpec())
+		equality.Semantic.DeepEqual(a.GetSpec(), b.GetSpec()) && equality.Semantic.DeepEqual(a.GetStatus(), b.GetStatus())
 }
 
 // deleteBinding takes in that a binding was deleted.

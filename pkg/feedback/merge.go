@@ -9,10 +9,12 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
+	"fleet.dev/fleet/pkg/health"
 )
 
 // outcome is what merging reports into a binding comes to.
@@ -143,11 +145,22 @@ func take(binding workv1alpha1.Binding, held sets.Set[string], r *report) verdic
 		Unschedulable:      r.item.Unschedulable,
 	}
 	if before := reportOf(status, r.member, spec.Resource.UID); before != nil {
+		keepEnd(spec, before, &item)
 		*before = item
 	} else {
 		status.AggregatedStatus = append(status.AggregatedStatus, item)
 	}
 	return accepted
+}
+
+// keepEnd keeps the status of what ran to its end, and is gone from the member since: that
+// it finished is known from there alone, and must not be forgotten.
+func keepEnd(spec *workv1alpha1.BindingSpec, before, item *workv1alpha1.AggregatedStatusItem) {
+	kind := schema.FromAPIVersionAndKind(spec.Resource.APIVersion, spec.Resource.Kind).GroupKind()
+	if item.Status == nil && before.Status != nil && health.Finished(kind, before.Status.Raw) {
+		item.Status, item.Health = before.Status, before.Health
+		item.TemplateGeneration, item.MemberGeneration = before.TemplateGeneration, before.MemberGeneration
+	}
 }
 
 // targets returns the members that are to run the template: those decided upon,

@@ -156,6 +156,41 @@ func TestMergeAggregates(t *testing.T) {
 	}
 }
 
+// That something ran to its end is remembered when it is gone from the member, whatever is
+// reported then.
+func TestMergeKeepsTheEnd(t *testing.T) {
+	status := func(phase string) *runtime.RawExtension {
+		return &runtime.RawExtension{Raw: []byte(`{"phase":"` + phase + `"}`)}
+	}
+	cases := map[string]struct {
+		reason       string
+		before, said *runtime.RawExtension
+		want         *runtime.RawExtension
+	}{
+		"Gone":       {reason: "Without the status it would be run again.", before: status("Succeeded"), want: status("Succeeded")},
+		"Said":       {reason: "What is there is reported as it is.", before: status("Succeeded"), said: status("Failed"), want: status("Failed")},
+		"NotAtEnd":   {reason: "What did not end is to be made again.", before: status("Running")},
+		"NoneBefore": {reason: "Nothing was said before."},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			binding := &workv1alpha1.ResourceBinding{
+				Spec: workv1alpha1.BindingSpec{
+					Resource: workv1alpha1.ObjectReference{APIVersion: "v1", Kind: "Pod", UID: "u"},
+					Clusters: []workv1alpha1.TargetCluster{{Name: "a"}},
+				},
+				Status: workv1alpha1.BindingStatus{AggregatedStatus: []workv1alpha1.AggregatedStatusItem{{ClusterName: "a", TemplateUID: "u", Status: tc.before}}},
+			}
+			r := said("a", false, "Suspended", 0)
+			r.item.Status = tc.said
+			merge(binding, []*report{r}, nil, maxStatuses, now)
+			if diff := cmp.Diff(tc.want, binding.Status.AggregatedStatus[0].Status); diff != "" {
+				t.Errorf("%s\nstatus (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
 // Why an object does not go is said and counts for nothing else.
 func TestMergeStuckDeletion(t *testing.T) {
 	stuck := func(template types.UID, message string) *report {

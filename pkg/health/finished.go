@@ -29,7 +29,18 @@ func Finished(kind schema.GroupKind, status []byte) bool {
 		return false
 	case schema.GroupKind{Kind: "Pod"}:
 		var pod corev1.PodStatus
-		return json.Unmarshal(status, &pod) == nil && (pod.Phase == corev1.PodSucceeded || pod.Phase == corev1.PodFailed)
+		return json.Unmarshal(status, &pod) == nil && podFinished(&pod)
 	}
 	return false
+}
+
+// podFinished returns true for a Pod whose containers ended by themselves. One that was
+// evicted, or whose node is gone, is Failed as well.
+func podFinished(pod *corev1.PodStatus) bool {
+	for _, c := range pod.Conditions {
+		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
+			return pod.Phase == corev1.PodSucceeded
+		}
+	}
+	return pod.Phase == corev1.PodSucceeded || pod.Phase == corev1.PodFailed
 }

@@ -26,6 +26,8 @@ func TestFinished(t *testing.T) {
 		"NotTrue":        {reason: "A condition says by its status whether it holds.", kind: job, status: `{"conditions":[{"type":"Complete","status":"False"}]}`},
 		"Succeeded":      {reason: "Phases of the end are final.", kind: pod, status: `{"phase":"Succeeded"}`, want: true},
 		"FailedPod":      {reason: "Phases of the end are final.", kind: pod, status: `{"phase":"Failed"}`, want: true},
+		"Disrupted":      {reason: "It was taken off its node, and did not end by itself.", kind: pod, status: `{"phase":"Failed","conditions":[{"type":"DisruptionTarget","status":"True"}]}`},
+		"DisruptedLate":  {reason: "It was done before.", kind: pod, status: `{"phase":"Succeeded","conditions":[{"type":"DisruptionTarget","status":"True"}]}`, want: true},
 		"Running":        {reason: "It runs.", kind: pod, status: `{"phase":"Running"}`},
 		"NoStatus":       {reason: "Nobody reported anything yet.", kind: pod},
 		"Unreadable":     {reason: "A member may report anything.", kind: pod, status: `{"phase":{}}`},

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/utils/ptr"
@@ -152,12 +153,25 @@ func newWork(fleetID string, template *Template, binding workv1alpha1.Binding, t
 	return work
 }
 
+// Trim drops from a binding what no work is rendered from: of its status, all but the
+// reports of members in which the object ran to its end. The binding is changed.
+func Trim(binding workv1alpha1.Binding) {
+	binding.SetManagedFields(nil)
+	binding.SetAnnotations(nil)
+	resource, status := &binding.GetSpec().Resource, binding.GetStatus()
+	kind := schema.FromAPIVersionAndKind(resource.APIVersion, resource.Kind).GroupKind()
+	var kept []workv1alpha1.AggregatedStatusItem
+	for i := range status.AggregatedStatus {
+		if item := &status.AggregatedStatus[i]; item.Status != nil && health.Finished(kind, item.Status.Raw) {
+			kept = append(kept, workv1alpha1.AggregatedStatusItem{ClusterName: item.ClusterName, TemplateUID: item.TemplateUID, Status: item.Status})
+		}
+	}
+	*status = workv1alpha1.BindingStatus{AggregatedStatus: kept}
+}
+
 // finished returns true when the member reported that what the template made there ran to
 // its end.
 func finished(template *Template, status *workv1alpha1.BindingStatus, cluster string) bool {
-	if template.kind != jobs && template.kind != podKind {
-		return false
-	}
 	for i := range status.AggregatedStatus {
 		item := &status.AggregatedStatus[i]
 		if item.ClusterName == cluster && item.TemplateUID == template.uid && item.Status != nil {

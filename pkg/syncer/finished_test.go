@@ -7,6 +7,7 @@ import (
 	"errors"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
@@ -38,7 +39,7 @@ func TestFinished(t *testing.T) {
 
 	stop()
 	r.want("web", barePod, func(w *workv1alpha1.Work) { w.Spec.Finished = true })
-	stop = r.start()
+	r.start()
 	lost("the fleet knows that it finished")
 
 	made := func(what string) {
@@ -52,8 +53,24 @@ func TestFinished(t *testing.T) {
 	}
 	r.want("web", barePod, func(w *workv1alpha1.Work) { w.Spec.Template.UID = "uid-2" })
 	made("the Pod of a new template is made")
-	stop()
+	// A kubelet says of each Pod that is deleted that it ended, before it lets go of it.
+	before := r.member.Get("Pod", "shop", "web").GetUID()
+	r.member.Edit(t, "Pod", "shop", "web", func(o *unstructured.Unstructured) {
+		o.SetDeletionTimestamp(new(metav1.Now()))
+		put(t, o, "Failed", "status", "phase")
+	})
+	r.settle()
+	r.mu.Lock()
+	said := r.items["web"].Status
+	r.mu.Unlock()
+	if said != nil {
+		t.Errorf("a Pod that is being deleted is reported to have the status %s, want none", said.Raw)
+	}
 	r.member.Remove(t, "Pod", "shop", "web")
-	r.start()
-	made("a Pod that did not finish is made again")
+	r.eventually("a Pod that did not end by itself is made again", func() error {
+		if pod := r.member.Get("Pod", "shop", "web"); pod == nil || pod.GetUID() == before {
+			return errors.New("there is no new Pod")
+		}
+		return nil
+	})
 }

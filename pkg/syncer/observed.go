@@ -108,6 +108,11 @@ func cutDown(object *unstructured.Unstructured, by *interpreter.Interpreter) (*o
 		}
 		delete(object.Object, "status")
 	}
+	if kind := object.GroupVersionKind().GroupKind(); o.DeletionTimestamp != nil && kind.Kind == "Pod" && health.Finished(kind, o.status) {
+		// Its kubelet says so before it lets go of any Pod that is deleted. It is no end
+		// of its own, and the Pod is as good as gone.
+		o.status = nil
+	}
 	object.SetResourceVersion("")
 	if o.manifest, err = json.Marshal(object.Object); err != nil {
 		return nil, fmt.Errorf("encode object: %w", err)
