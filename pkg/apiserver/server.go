@@ -11,6 +11,7 @@ import (
 
 	"go.etcd.io/etcd/server/v3/embed"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	genericapifilters "k8s.io/apiserver/pkg/endpoints/filters"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -136,6 +137,10 @@ func (s *Server) assemble(fleet *fleetGroups, cfg *config) error {
 	)
 	if err != nil {
 		return fmt.Errorf("assemble the aggregator: %w", err)
+	}
+	if fleet.projections != nil {
+		groups := &groupList{more: func() []metav1.APIGroup { return usage.Groups(fleet.reach) }}
+		groups.install(s.aggregator.GenericAPIServer)
 	}
 	return nil
 }

@@ -53,6 +53,34 @@ func servedBy(members []Member, version schema.GroupVersion) bool {
 	return slices.ContainsFunc(members, func(m Member) bool { return slices.Contains(m.Serves, version) })
 }
 
+// Groups are the groups of metrics that members serve, with the versions that they do.
+func Groups(from Members) []metav1.APIGroup {
+	members, _ := from.MetricsMembers()
+	var groups []metav1.APIGroup
+	for _, name := range []string{metrics.GroupName, customGroup, externalGroup} {
+		if group := groupOf(members, name); group != nil {
+			group.TypeMeta = metav1.TypeMeta{} // they are those of a list
+			groups = append(groups, *group)
+		}
+	}
+	return groups
+}
+
+// groupOf is a group of metrics as members serve it, nil when none does.
+func groupOf(members []Member, name string) *metav1.APIGroup {
+	group := &metav1.APIGroup{TypeMeta: metav1.TypeMeta{Kind: "APIGroup", APIVersion: "v1"}, Name: name}
+	for _, version := range versionsOf(name) {
+		if servedBy(members, version) {
+			group.Versions = append(group.Versions, metav1.GroupVersionForDiscovery{GroupVersion: version.String(), Version: version.Version})
+		}
+	}
+	if len(group.Versions) == 0 {
+		return nil
+	}
+	group.PreferredVersion = group.Versions[0]
+	return group
+}
+
 // Install has a server serve metrics. It is behind the aggregator, which goes first.
 func Install(server *genericapiserver.GenericAPIServer, options Options) error {
 	installScheme()

@@ -81,24 +81,12 @@ func (r *relay) answer(req *http.Request, info *request.RequestInfo, version sch
 	case named[0] != "":
 		return r.resources(req.Context(), schema.GroupVersion{Group: r.group, Version: named[0]})
 	default:
-		return r.apiGroup()
-	}
-}
-
-// apiGroup lists the versions that members serve.
-func (r *relay) apiGroup() (*metav1.APIGroup, error) {
-	members, _ := r.members.MetricsMembers()
-	group := &metav1.APIGroup{TypeMeta: metav1.TypeMeta{Kind: "APIGroup", APIVersion: "v1"}, Name: r.group}
-	for _, version := range versionsOf(r.group) {
-		if servedBy(members, version) {
-			group.Versions = append(group.Versions, metav1.GroupVersionForDiscovery{GroupVersion: version.String(), Version: version.Version})
+		members, _ := r.members.MetricsMembers()
+		if group := groupOf(members, r.group); group != nil {
+			return group, nil
 		}
-	}
-	if len(group.Versions) == 0 {
 		return nil, errNotServed
 	}
-	group.PreferredVersion = group.Versions[0]
-	return group, nil
 }
 
 // resources lists the metrics that members have.

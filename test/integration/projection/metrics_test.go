@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	metricsclient "k8s.io/metrics/pkg/client/clientset/versioned"
 
@@ -79,13 +80,23 @@ func TestMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	announced := func() bool {
-		groups, err := server.Kube.Discovery().ServerGroups()
+	all, err := discovery.NewDiscoveryClientForConfig(server.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := discovery.NewDiscoveryClientForConfig(server.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.UseLegacyDiscovery = true
+	announcedTo := func(client *discovery.DiscoveryClient) bool {
+		groups, err := client.ServerGroups()
 		if err != nil {
 			t.Fatal(err)
 		}
 		return slices.ContainsFunc(groups.Groups, func(g metav1.APIGroup) bool { return g.Name == "metrics.k8s.io" })
 	}
+	announced := func() bool { return announcedTo(all) && announcedTo(old) }
 	list := func(ctx context.Context) ([]string, error) {
 		var got []string
 		pods, err := client.MetricsV1beta1().PodMetricses("default").List(ctx, metav1.ListOptions{LabelSelector: "app=web"})
@@ -105,18 +116,43 @@ func TestMetrics(t *testing.T) {
 		return got, nil
 	}
 
-	if _, err := list(t.Context()); announced() || !apierrors.IsNotFound(err) {
+	if _, err := list(t.Context()); announcedTo(all) || announcedTo(old) || !apierrors.IsNotFound(err) {
 		t.Errorf("a fleet whose members have no metrics has none: got %v", err)
 	}
 	enable(t, server, "a", metricsVersion)
 	enable(t, server, "b", metricsVersion, "v1")
 	eventually(t, "metrics are in discovery", func(context.Context) bool { return announced() })
+	checkListed(t, old)
 	want := []string{"web-1 250m", "web-1.b 250m", "n1.a 2", "n1.b 2"}
 	eventually(t, "all members are asked", func(ctx context.Context) bool {
 		got, err := list(ctx)
 		return err == nil && cmp.Equal(want, got)
 	})
 	t.Run("OwnServer", func(t *testing.T) { checkOwnServer(t, server, list, announced) })
+}
+
+// checkListed compares what clients find of metrics that ask for no aggregated discovery.
+func checkListed(t *testing.T, old *discovery.DiscoveryClient) {
+	t.Helper()
+	groups, resources, err := old.ServerGroupsAndResources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	preferred := map[string]string{}
+	for _, group := range groups {
+		if _, ok := preferred[group.Name]; ok {
+			t.Errorf("group %q is listed twice", group.Name)
+		}
+		preferred[group.Name] = group.PreferredVersion.GroupVersion
+	}
+	if got := preferred["metrics.k8s.io"]; got != metricsVersion || preferred["apps"] != "apps/v1" || preferred["apiregistration.k8s.io"] == "" {
+		t.Errorf("listed %v, want upstream's groups and %s", preferred, metricsVersion)
+	}
+	if !slices.ContainsFunc(resources, func(l *metav1.APIResourceList) bool {
+		return l.GroupVersion == metricsVersion && len(l.APIResources) == 2
+	}) {
+		t.Errorf("%s has no resources", metricsVersion)
+	}
 }
 
 // checkOwnServer does what a chart of metrics-server does: it finds no APIService that is
