@@ -6,6 +6,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
@@ -60,6 +61,9 @@ processes of their own over an external etcd (--etcd-servers).`,
 			cliflag.PrintFlags(cmd.Flags())
 			// Requests the server makes to itself need no deprecation warnings in its log.
 			rest.SetDefaultWarningHandler(rest.NoWarnings{})
+			if !setsGarbage() {
+				debug.SetGCPercent(quietPercent)
+			}
 			ctx := genericapiserver.SetupSignalContext()
 			completed, err := opts.Complete(ctx)
 			if err != nil {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 
 	"fleet.dev/fleet/pkg/apiserver"
 	"fleet.dev/fleet/pkg/controllers/manager"
@@ -65,6 +66,7 @@ func newManager(config *rest.Config, opts apiserver.CompletedOptions) (runnable,
 func runAll(ctx context.Context, server *apiserver.Server, parts []component) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return server.Run(ctx) })
+	group.Go(func() error { collectGarbage(ctx, clock.RealClock{}); return nil })
 	group.Go(func() error {
 		if err := ignoreStop(ctx, server.WaitReady(ctx)); err != nil || ctx.Err() != nil {
 			return err
