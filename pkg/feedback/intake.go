@@ -21,6 +21,7 @@ import (
 
 	workv1alpha1 "fleet.dev/fleet/pkg/apis/work/v1alpha1"
 	"fleet.dev/fleet/pkg/interpreter"
+	"fleet.dev/fleet/pkg/pace"
 )
 
 // Works knows the works of members.
@@ -98,6 +99,11 @@ const (
 	defaultWorkers   = 8
 	// flushTimeout bounds the reads and writes for one binding.
 	flushTimeout = 15 * time.Second
+	// resyncStretch is by how much longer than MaxWindow a resync waits at most, when
+	// resyncCrowd or more are asked for per second: members' reports take longer then,
+	// too, and one of them most likely says more.
+	resyncStretch = 4
+	resyncCrowd   = 8
 	// resyncInterval is the time between two bindings that are resynced, so that
 	// those of a whole fleet, at start, leave room for reports.
 	resyncInterval = time.Millisecond
@@ -119,6 +125,7 @@ type Intake struct {
 	mu      sync.Mutex
 	batches map[types.NamespacedName]*batch // those to be written
 	resyncs pacer
+	pace    *pace.Pace
 	stopped bool
 }
 
@@ -162,6 +169,7 @@ func New(options Options) (*Intake, error) {
 		),
 		batches: map[types.NamespacedName]*batch{},
 		resyncs: pacer{interval: resyncInterval},
+		pace:    pace.New(options.MaxWindow, resyncStretch*options.MaxWindow, resyncCrowd),
 	}, nil
 }
 
@@ -280,12 +288,13 @@ func (i *Intake) enqueue(member string, items []workv1alpha1.FeedbackItem, names
 
 // Resync makes what follows from a binding anew without a report: after its spec
 // or the spec of its template changed, and for every binding at start. It waits
-// for MaxWindow, so that the reports that such a change mostly causes are written
-// along. It returns at once.
+// for MaxWindow, longer under load, so that the reports that such a change mostly causes
+// are written along. It returns at once.
 func (i *Intake) Resync(binding types.NamespacedName) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.queue.AddAfter(binding, i.options.MaxWindow+i.resyncs.delay(i.options.Clock.Now()))
+	now := i.options.Clock.Now()
+	i.queue.AddAfter(binding, i.pace.Delay(now)+i.resyncs.delay(now))
 }
 
 // next works on one binding; it returns false when there will be none any more.

@@ -545,6 +545,29 @@ func TestResyncOfManyIsSpread(t *testing.T) {
 	})
 }
 
+// TestResyncUnderLoad has what is not reported wait longer while much goes on, but not for
+// ever.
+func TestResyncUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newEtcd()
+		intake, stop := run(t, &server{etcd: store})
+		defer stop()
+		const many = 100
+		for n := range many {
+			intake.Resync(types.NamespacedName{Namespace: "ns", Name: fmt.Sprintf("b%d", n)})
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(500 * time.Millisecond)
+		if n := store.count(store.liveReads, "binding"); n == 0 || n > many/2 {
+			t.Errorf("the first have their turn promptly, the others wait: got %d", n)
+		}
+		time.Sleep(5 * time.Second)
+		if n := store.count(store.liveReads, "binding"); n != many {
+			t.Errorf("a little later all had their turn: got %d, want %d", n, many)
+		}
+	})
+}
+
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newEtcd()

@@ -25,6 +25,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"fleet.dev/fleet/pkg/controllers/loop"
+	"fleet.dev/fleet/pkg/pace"
 	"fleet.dev/fleet/pkg/revision"
 )
 
@@ -33,6 +34,12 @@ const (
 	workers = 4
 	// statusPeriod is how often numbers are written while a rollout goes on.
 	statusPeriod = time.Second
+	// shortestDelay is how long a workload waits that was created or changed: there is
+	// more to do about it that does not wait. The delay doubles with each crowd of them
+	// per second, up to longestDelay.
+	shortestDelay = 100 * time.Millisecond
+	longestDelay  = 4 * time.Second
+	crowd         = 8
 	// byDeployment is the index of records by namespace/name of their Deployment.
 	byDeployment = "deployment"
 )
@@ -59,6 +66,7 @@ type Controller struct {
 	history   history.Interface
 	clock     clock.WithTicker
 	loop      *loop.Loop // of kind/namespace/name
+	pace      *pace.Pace
 	// reconciles are what is done about each kind; they return when to look again.
 	reconciles map[string]func(ctx context.Context, name types.NamespacedName) (time.Duration, error)
 
@@ -90,6 +98,7 @@ func New(d Dependencies) (*Controller, error) {
 		deployments: apps.Deployments().Lister(), statefulSets: apps.StatefulSets().Lister(), daemonSets: apps.DaemonSets().Lister(),
 		replicaSets: replicaSets.GetIndexer(),
 		due:         map[types.NamespacedName]time.Time{},
+		pace:        pace.New(shortestDelay, longestDelay, crowd),
 	}
 	c.loop = loop.New(loop.Config{
 		Name: "revision", Key: "workload", Workers: workers, Reconcile: c.reconcile, Clock: d.Clock,
@@ -124,10 +133,11 @@ func indexByDeployment(object any) ([]string, error) {
 	return []string{rs.Namespace + "/" + name}, nil
 }
 
+// enqueue has a workload looked at, soon.
 func (c *Controller) enqueue(kind string) func(any) {
 	return func(object any) {
 		if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(object); err == nil {
-			c.loop.Queue.Add(kind + "/" + key)
+			c.loop.Queue.AddAfter(kind+"/"+key, c.pace.Delay(c.clock.Now()))
 		}
 	}
 }

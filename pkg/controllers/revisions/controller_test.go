@@ -220,6 +220,39 @@ func TestDeployment(t *testing.T) {
 	})
 }
 
+// TestManyAtOnce has the records of many Deployments that are created together wait, so
+// that the Deployments are placed first.
+func TestManyAtOnce(t *testing.T) {
+	run(t, nil, func(r *rig) {
+		const many = 80
+		recorded := func() int {
+			list, err := r.fleet.AppsV1().ReplicaSets("shop").List(r.Context(), metav1.ListOptions{})
+			if err != nil {
+				r.Fatal(err)
+			}
+			return len(list.Items)
+		}
+		r.change(func(ctx context.Context) error {
+			for n := range many {
+				deployment := web("a", 1, 3)
+				deployment.Name, deployment.UID = fmt.Sprintf("web-%d", n), types.UID(fmt.Sprintf("web-%d", n))
+				if _, err := r.fleet.AppsV1().Deployments("shop").Create(ctx, deployment, metav1.CreateOptions{}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if got := recorded(); got == 0 || got > many/4 {
+			r.Errorf("the first are recorded promptly, the others wait: got %d", got)
+		}
+		time.Sleep(longestDelay)
+		synctest.Wait()
+		if got := recorded(); got != many {
+			r.Errorf("a little later all are recorded: got %d, want %d", got, many)
+		}
+	})
+}
+
 // TestRevisionNumber has the Deployment itself say which revision it is of.
 func TestRevisionNumber(t *testing.T) {
 	run(t, []runtime.Object{web("a", 1, 0)}, func(r *rig) {
