@@ -24,6 +24,7 @@ type Template struct {
 	generation int64
 	hash       string // of the Pod template, "" for kinds without one
 	node       string // that a Pod was made for, "" for none
+	grace      *int64 // that a Pod which is being deleted gets, nil for its own
 	// members are those whose nodes it may name.
 	members map[string]bool
 	owners  []any // references to the templates that own it
@@ -89,6 +90,7 @@ func Prepare(object *unstructured.Unstructured) (*Template, error) {
 	template.owners = ownersOf(object)
 	if template.kind == podKind {
 		template.node, _, _ = unstructured.NestedString(object.Object, "spec", "nodeName")
+		template.grace = graceOf(object)
 	}
 	template.members = membersNamed(podSpec(template.object, template.kind))
 	strip(template.object, template.kind)
@@ -99,6 +101,19 @@ func Prepare(object *unstructured.Unstructured) (*Template, error) {
 	}
 	template.hash = hash
 	return template, nil
+}
+
+// graceOf returns how many seconds a Pod that is being deleted gets, nil when that is
+// what it says of itself.
+func graceOf(pod *unstructured.Unstructured) *int64 {
+	grace := pod.GetDeletionGracePeriodSeconds()
+	if grace == nil || pod.GetDeletionTimestamp() == nil {
+		return nil
+	}
+	if own, ok, _ := unstructured.NestedInt64(pod.Object, "spec", "terminationGracePeriodSeconds"); ok && own == *grace {
+		return nil
+	}
+	return grace
 }
 
 // ownersOf returns references to the owners of a template. The syncer makes of them

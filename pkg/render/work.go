@@ -54,7 +54,7 @@ func Works(fleetID string, template *Template, binding workv1alpha1.Binding) []R
 		result := Result{Cluster: target.cluster}
 		switch {
 		case target.tombstone != nil:
-			result.Work, result.Err = tombstone(fleetID, binding, target.tombstone)
+			result.Work, result.Err = tombstone(fleetID, template, binding, target.tombstone)
 		case !template.isOf(spec): // none
 		default:
 			result.Work, result.Err = memberWork(fleetID, template, binding, target, manifests)
@@ -183,8 +183,9 @@ func finished(template *Template, status *workv1alpha1.BindingStatus, cluster st
 
 // tombstone renders the order to delete, or release, the object of a template
 // that may be long gone: the manifest only names it. Whether the object stays was
-// decided when the tombstone was made; the binding may preserve something else now.
-func tombstone(fleetID string, binding workv1alpha1.Binding, of *workv1alpha1.Tombstone) (*workv1alpha1.Work, error) {
+// decided when the tombstone was made; the binding may preserve something else now. A
+// Pod that is still there says how long it may take to end.
+func tombstone(fleetID string, template *Template, binding workv1alpha1.Binding, of *workv1alpha1.Tombstone) (*workv1alpha1.Work, error) {
 	work := emptyWork(fleetID, binding, of.ClusterName)
 	work.Spec.Template.UID = of.UID
 	work.Spec.Deleted = true
@@ -194,6 +195,9 @@ func tombstone(fleetID string, binding workv1alpha1.Binding, of *workv1alpha1.To
 	metadata := map[string]any{"name": resource.Name}
 	if resource.Namespace != "" {
 		metadata["namespace"] = resource.Namespace
+	}
+	if template != nil && template.uid == of.UID && template.grace != nil {
+		metadata["deletionGracePeriodSeconds"] = *template.grace
 	}
 	raw, hash, err := encode(map[string]any{
 		"apiVersion": resource.APIVersion, "kind": resource.Kind, "metadata": metadata,

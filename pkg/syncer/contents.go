@@ -63,7 +63,7 @@ func (s *session) removeNamespace(ctx context.Context, resource member.Resource,
 	}
 	if len(strangers.all) == 0 {
 		s.forgetNamespace(t.name)
-		return s.remove(ctx, resource, record, live)
+		return s.remove(ctx, resource, record, live, nil)
 	}
 	if record.unknownSince.IsZero() {
 		record.unknownSince = s.clock.Now()

@@ -222,7 +222,7 @@ func (p *propagation) recreate(ctx context.Context, live *observed, fields []str
 	if message, wait := p.disown(p.record, p.target, live); wait {
 		return p.recreating(live, message)
 	}
-	err := p.deleteAsSeen(ctx, p.resource, p.target, live, propagation)
+	err := p.deleteAsSeen(ctx, p.resource, p.target, live, metav1.DeleteOptions{PropagationPolicy: &propagation})
 	switch {
 	case isMissing(err), apierrors.IsConflict(err):
 		return outcome{object: live, retry: soon} // it changed meanwhile: look again
@@ -244,11 +244,9 @@ func (p *propagation) recreating(live *observed, message string) outcome {
 }
 
 // deleteAsSeen asks the member to delete an object, if it still is as it was seen.
-func (s *session) deleteAsSeen(ctx context.Context, resource member.Resource, t target, live *observed, propagation metav1.DeletionPropagation) error {
+func (s *session) deleteAsSeen(ctx context.Context, resource member.Resource, t target, live *observed, options metav1.DeleteOptions) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	return s.objects(resource, t).Delete(ctx, t.name, metav1.DeleteOptions{
-		Preconditions:     &metav1.Preconditions{UID: &live.UID, ResourceVersion: &live.ResourceVersion},
-		PropagationPolicy: &propagation,
-	})
+	options.Preconditions = &metav1.Preconditions{UID: &live.UID, ResourceVersion: &live.ResourceVersion}
+	return s.objects(resource, t).Delete(ctx, t.name, options)
 }

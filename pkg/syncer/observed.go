@@ -81,9 +81,12 @@ func cutDown(object *unstructured.Unstructured, by *interpreter.Interpreter) (*o
 			ResourceVersion:   object.GetResourceVersion(),
 			Generation:        object.GetGeneration(),
 			DeletionTimestamp: object.GetDeletionTimestamp(),
-			Finalizers:        object.GetFinalizers(),
-			OwnerReferences:   object.GetOwnerReferences(),
-			Labels:            only(object.GetLabels(), wellknown.LabelManagedBy, wellknown.LabelDeletionProtected),
+
+			DeletionGracePeriodSeconds: object.GetDeletionGracePeriodSeconds(),
+
+			Finalizers:      object.GetFinalizers(),
+			OwnerReferences: object.GetOwnerReferences(),
+			Labels:          only(object.GetLabels(), wellknown.LabelManagedBy, wellknown.LabelDeletionProtected),
 			Annotations: only(object.GetAnnotations(), wellknown.AnnotationTemplateUID,
 				wellknown.AnnotationContentHash, wellknown.AnnotationCreatedNamespace,
 				wellknown.AnnotationAdopted, wellknown.AnnotationCreatedBy, wellknown.AnnotationUnstamped,

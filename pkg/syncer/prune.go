@@ -71,6 +71,10 @@ func (s *session) end(ctx context.Context, work *workv1alpha1.Work, record *reco
 	}
 	// 3. Let it go.
 	end, why := decideEnd(t, live, string(work.Spec.Template.UID), s.fleetID, work.Spec.Orphan)
+	grace := graceOf(work)
+	if end == await && shortens(grace, live) {
+		end = remove
+	}
 	switch end {
 	case confirm:
 		return outcome{reason: workv1alpha1.AppliedReasonSuccess, message: why, deleted: true}
@@ -81,9 +85,27 @@ func (s *session) end(ctx context.Context, work *workv1alpha1.Work, record *reco
 		if t.isNamespace() {
 			return s.removeNamespace(ctx, resource, record, live)
 		}
-		return s.remove(ctx, resource, record, live)
+		return s.remove(ctx, resource, record, live, grace)
 	}
 	return outcome{reason: workv1alpha1.AppliedReasonFailed, message: endingMessage(t, live), object: live, retry: later}
+}
+
+// graceOf returns how many seconds the object of a tombstone may take to end, nil for as
+// many as it says itself.
+func graceOf(work *workv1alpha1.Work) *int64 {
+	if len(work.Spec.Workload.Manifests) != 1 {
+		return nil
+	}
+	var named metav1.PartialObjectMetadata
+	if err := json.Unmarshal(work.Spec.Workload.Manifests[0].Raw, &named); err != nil {
+		return nil // it is not to stay for that
+	}
+	return named.DeletionGracePeriodSeconds
+}
+
+// shortens returns true when an object that is ending gets less time than it was given.
+func shortens(grace *int64, live *observed) bool {
+	return grace != nil && live.DeletionGracePeriodSeconds != nil && *grace < *live.DeletionGracePeriodSeconds
 }
 
 // toEnd returns the object of a tombstone, nil when there is none. What the mirror
@@ -170,14 +192,15 @@ func isMissing(err error) bool {
 	return apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
-// remove asks the member to delete the object as it was seen. The mirror tells
+// remove asks the member to delete the object as it was seen, in so many seconds. The mirror tells
 // when it is gone; should it miss that, the object is looked for later.
-func (s *session) remove(ctx context.Context, resource member.Resource, record *record, live *observed) outcome {
+func (s *session) remove(ctx context.Context, resource member.Resource, record *record, live *observed, grace *int64) outcome {
 	t := record.target
 	if message, wait := s.disown(record, t, live); wait {
 		return awaitDependents(record, live, message)
 	}
-	err := s.deleteAsSeen(ctx, resource, t, live, metav1.DeletePropagationBackground)
+	background := metav1.DeletePropagationBackground
+	err := s.deleteAsSeen(ctx, resource, t, live, metav1.DeleteOptions{PropagationPolicy: &background, GracePeriodSeconds: grace})
 	switch {
 	case isMissing(err):
 		return outcome{reason: workv1alpha1.AppliedReasonSuccess, deleted: true}

@@ -5,6 +5,7 @@ package syncer
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -162,6 +163,38 @@ func TestPruneAwaitsFinalizers(t *testing.T) {
 	}
 	r.member.Remove(t, "ConfigMap", "shop", "settings")
 	r.await("settings", "deleted once the finalizer is gone", deleted)
+}
+
+// TestPruneInTime has the member end a Pod in the time that the user gives it, also when
+// that gets shorter.
+func TestPruneInTime(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	const pod = `{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: shop%s}}`
+	r.member.Put(t, fake.Manifest(t, shop))
+	object := fake.Manifest(t, fmt.Sprintf(pod, ", finalizers: [example.com/wait]"))
+	mark(object)
+	r.member.Put(t, object)
+	ending := func(grace string, seconds int64, deletes int) {
+		t.Helper()
+		r.want("web", fmt.Sprintf(pod, grace), tombstone)
+		r.eventually("the pod to end in time", func() error {
+			live := r.member.Get("Pod", "shop", "web")
+			if got := live.GetDeletionGracePeriodSeconds(); live.GetDeletionTimestamp() == nil || got == nil || *got != seconds {
+				return fmt.Errorf("it ends %v in %v s", live.GetDeletionTimestamp(), got)
+			}
+			return nil
+		})
+		r.settle()
+		if got := r.member.Requests()["delete pods"]; got != deletes {
+			t.Errorf("%d deletes in all, want %d", got, deletes)
+		}
+	}
+	ending(", deletionGracePeriodSeconds: 60", 60, 1)
+	ending(", deletionGracePeriodSeconds: 5", 5, 2)
+	// More time than it was given it does not get, nor less for want of an answer.
+	ending(", deletionGracePeriodSeconds: 30", 5, 2)
+	ending("", 5, 2)
 }
 
 func TestPruneReleases(t *testing.T) {

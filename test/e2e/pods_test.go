@@ -248,7 +248,7 @@ func (s *space) checkBareDelete(t *testing.T, m *member) {
 	labels := "--labels=" + homeLabel + "=" + m.Name()
 	s.kubectl(t, "run", "again", "--image=nginx", labels)
 	s.kubectl(t, "wait", "pod/again", "--for=condition=Ready", "--timeout=60s")
-	s.kubectl(t, "delete", "pod", "again", "--timeout=60s")
+	s.kubectl(t, "delete", "pod", "again", "--now", "--timeout=60s")
 	if _, err := m.memberClient.CoreV1().Pods(s.namespace).Get(t.Context(), "again", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("a pod that was deleted, and waited for, is gone from its member: %v", err)
 	}

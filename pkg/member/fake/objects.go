@@ -263,6 +263,9 @@ func (m *Member) delete(kind Kind, live *unstructured.Unstructured, body []byte)
 	ending := live.DeepCopy()
 	now := metav1.Now()
 	ending.SetDeletionTimestamp(&now)
+	if options.GracePeriodSeconds != nil {
+		ending.SetDeletionGracePeriodSeconds(options.GracePeriodSeconds)
+	}
 	return http.StatusOK, m.store(kind, live, ending), nil
 }
 
