@@ -48,11 +48,34 @@ func (t *dynamicTemplates) UpdateStatus(ctx context.Context, template *unstructu
 	if err != nil {
 		return nil, err
 	}
-	return resource.UpdateStatus(ctx, template, metav1.UpdateOptions{FieldManager: fieldManager})
+	return resource.UpdateStatus(ctx, template, metav1.UpdateOptions{FieldManager: managerOf(template.GroupVersionKind().GroupKind())})
 }
 
-// fieldManager owns the status of templates.
-const fieldManager = "fleet-feedback"
+// Field managers of the status of templates.
+const (
+	// manager is the one of kinds about which no controller of every cluster reports.
+	manager = "fleet-feedback"
+	// ofControllers and ofNodes are those of a cluster: tools are told by these names
+	// which fields are not the user's.
+	ofControllers = "kube-controller-manager"
+	ofNodes       = "kubelet"
+)
+
+// managerOf returns who manages the status of a kind in a cluster.
+func managerOf(kind schema.GroupKind) string {
+	switch kind.Group {
+	case "apps", "batch", "autoscaling", "policy":
+		return ofControllers
+	case "":
+		switch kind.Kind {
+		case "Pod":
+			return ofNodes
+		case "PersistentVolumeClaim", "ReplicationController":
+			return ofControllers
+		}
+	}
+	return manager
+}
 
 func (t *dynamicTemplates) resource(kind schema.GroupVersionKind, namespace string) (dynamic.ResourceInterface, error) {
 	mapping, err := t.mapper.RESTMapping(kind.GroupKind(), kind.Version)

@@ -106,10 +106,14 @@ func newPods(_ context.Context, d *dependencies) (loop, error) {
 	return controller.Run, nil
 }
 
+// fleetUserAgent is the user agent, and field manager, for the fleet's own kinds.
+const fleetUserAgent = "fleet-controller-manager"
+
 // useFleet makes the client of the fleet's own kinds and their informers, which
 // its controllers share.
 func (d *dependencies) useFleet() error {
-	config := d.clientConfig("fleet-controllers")
+	config := d.clientConfig("")
+	config.UserAgent = fleetUserAgent
 	config.ContentType = runtime.ContentTypeJSON // the fleet's own kinds have no protobuf
 	config.AcceptContentTypes = runtime.ContentTypeJSON
 	client, err := fleetclient.NewForConfig(config)

@@ -27,8 +27,10 @@ import (
 	fleetinformers "fleet.dev/fleet/pkg/generated/informers/externalversions"
 )
 
-// userAgent names the process to the fleet's API server.
-const userAgent = "fleet-controller-manager"
+// userAgent names the process to the fleet's API server, and thereby those who manage
+// fields of native objects: the controllers are a cluster's, and tools that leave to them
+// what they write, such as the replicas of an autoscaled workload, know them by that name.
+const userAgent = "kube-controller-manager"
 
 // Manager runs the selected controllers, while it leads.
 type Manager struct {

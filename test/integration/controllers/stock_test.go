@@ -63,10 +63,15 @@ func testServiceAccount(t *testing.T, fleet *harness.APIServer) {
 		_, err := fleet.Kube.CoreV1().ServiceAccounts(namespace).Get(ctx, "default", metav1.GetOptions{})
 		return true, err
 	})
+	var config *corev1.ConfigMap
 	eventually(t, "a namespace gets the root CA", func(ctx context.Context) (bool, error) {
-		config, err := fleet.Kube.CoreV1().ConfigMaps(namespace).Get(ctx, "kube-root-ca.crt", metav1.GetOptions{})
+		var err error
+		config, err = fleet.Kube.CoreV1().ConfigMaps(namespace).Get(ctx, "kube-root-ca.crt", metav1.GetOptions{})
 		return err == nil && strings.Contains(config.Data["ca.crt"], "BEGIN CERTIFICATE"), err
 	})
+	if fields := config.ManagedFields; len(fields) != 1 || fields[0].Manager != "kube-controller-manager" {
+		t.Errorf("who manages fields has the name it has in a cluster: got %v", fields)
+	}
 }
 
 func testToken(t *testing.T, fleet *harness.APIServer) {
