@@ -203,6 +203,15 @@ func TestAutoByKind(t *testing.T) {
 			create: func(h *harness) template.Key { return h.create(&corev1.PersistentVolumeClaim{ObjectMeta: meta}) },
 			want:   "none",
 		},
+		"ClaimAtOnce": {
+			reason: "One that is to be in one member does not wait for a Pod.",
+			create: func(h *harness) template.Key {
+				claim := &corev1.PersistentVolumeClaim{ObjectMeta: meta}
+				claim.Annotations = map[string]string{wellknown.AnnotationPlacement: wellknown.PlacementSingle}
+				return h.create(claim)
+			},
+			want: "m1",
+		},
 		"Autoscaler": {
 			reason: "An autoscaler works on the fleet.",
 			create: func(h *harness) template.Key {
