@@ -24,12 +24,12 @@ import (
 var (
 	update   = flag.Bool("update", false, "write docs/differences.md")
 	only     = flag.String("stories", "", "run only these stories, separated by commas, and leave the document alone")
-	patience = flag.Duration("patience", 30*time.Second, "how long both sides may take to say the same")
+	patience = flag.Duration("patience", 90*time.Second, "how long both sides may take to say the same")
 )
 
 const (
 	// commandTimeout bounds one run of a command.
-	commandTimeout = time.Minute
+	commandTimeout = 2 * time.Minute
 	// pollInterval is the time between two looks.
 	pollInterval = 300 * time.Millisecond
 )
@@ -46,6 +46,9 @@ func TestDifferences(t *testing.T) {
 		if *only == "" || slices.Contains(strings.Split(*only, ","), story.name) {
 			t.Run(story.name, func(t *testing.T) { r.tell(t, story) })
 		}
+	}
+	if *only == "" || slices.Contains(strings.Split(*only, ","), "Rollout") {
+		t.Run("Rollout", s.testRollout)
 	}
 	if err := report.Close(); err != nil {
 		t.Error(err)
@@ -82,7 +85,7 @@ func (r *run) tell(t *testing.T, story story) {
 	for _, step := range story.steps {
 		r.take(t, step)
 	}
-	both("kubectl delete namespace " + namespace + " --timeout=50s")
+	both("kubectl delete namespace " + namespace + " --timeout=100s")
 }
 
 // take runs a step on both sides and compares.

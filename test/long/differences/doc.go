@@ -15,4 +15,7 @@
 // explained. The test fails for whatever is not explained, and for rows that explain
 // nothing. It writes docs/differences.md with -update, and fails if that differs from
 // the table otherwise. All output is left in _run/differences/report.txt.
+//
+// rollout_test.go looks into the members as well: what an undone rollout leaves there, and
+// a paused one.
 package differences

@@ -76,19 +76,10 @@ var known = []difference{
 		),
 	},
 	{
-		title:   "A bare Pod is stored without what its member adds",
-		reason:  "Its service account, the volume with the token of that, and labels of its node's place are in the member's copy, where it runs. Pods of workloads show them.",
-		rewrite: barePod,
-	},
-	{
-		title:   "What no workload needs is in no member",
-		reason:  "A PersistentVolumeClaim goes where the first Pod that uses it runs, and is bound there.",
+		title: "What no workload needs is in no member",
+		reason: "A PersistentVolumeClaim goes where the first Pod that uses it runs, and is bound there, as one of a StorageClass that waits for the first consumer: " +
+			"bound earlier it would say where that Pod has to run. Annotation `fleet.dev/placement: single` binds it at once.",
 		rewrite: onBoth(`(persistentvolumeclaim/claim) (Pending|Bound pvc-<uid> 1Gi RWO kwok-volume)`, "$1"),
-	},
-	{
-		title:   "Fields that controllers write are managed by `fleet-feedback` and `fleet-controller-manager`",
-		reason:  "They are written by the fleet's components, and say so.",
-		rewrite: managers,
 	},
 	{
 		title:  "Members roll out at the same time, each by the strategy",
@@ -128,39 +119,6 @@ func endpointSlices(_ string, _ int, text string) string {
 		kept = append(kept, line)
 	}
 	return strings.Join(kept, "")
-}
-
-// ofMember is what a member adds to a Pod, as get and describe print it.
-var ofMember = regexp.MustCompile(`(?m)^ *topology\.kubernetes\.io/\w+[:=].*\n|,topology\.kubernetes\.io/\w+=\w+` +
-	`|^ +serviceAccount(Name)?: .*\n|^Service Account: .*\n` +
-	`|^ +volumeMounts:\n( +- mountPath: .*\n +name: .*\n +readOnly: true\n)+|^  volumes:\n(  - .*\n|    .*\n)+` +
-	`|^ +Mounts:.*\n( +/var/run/.*\n)*|^Volumes:.*\n(  .*\n)*`)
-
-// barePod removes that of the Pod that the script runs by itself.
-func barePod(line string, _ int, text string) string {
-	if !strings.Contains(line, "pod one") && line != "kubectl get pods --show-labels" {
-		return text
-	}
-	return ofMember.ReplaceAllString(text, "")
-}
-
-// managers removes what controllers manage from a list of managers in YAML.
-func managers(_ string, _ int, text string) string {
-	const begin = "  - apiVersion: "
-	head, list, ok := strings.Cut(text, "  managedFields:\n")
-	if !ok {
-		return text
-	}
-	end := regexp.MustCompile(`(?m)^  [a-z]`).FindStringIndex(list)
-	if end == nil {
-		return text
-	}
-	for entry := range strings.SplitSeq(list[:end[0]], begin) {
-		if entry != "" && !strings.Contains(entry, "manager: fleet-") && !strings.Contains(entry, "manager: kube-controller-manager") {
-			head += begin + entry
-		}
-	}
-	return head + list[end[0]:]
 }
 
 // event is a line about an event in describe, eventMember and eventScale what differs in it.

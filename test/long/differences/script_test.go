@@ -141,7 +141,7 @@ var script = []story{
 		see("kubectl get deployment web"),
 		do("kubectl create deployment quick --image=nginx --replicas=2"),
 		see(status("deployment/quick")),
-		do("kubectl delete deployment quick --cascade=foreground --timeout=40s"),
+		do("kubectl delete deployment quick --cascade=foreground --timeout=90s"),
 		list("kubectl get deployments,replicasets,pods"),
 	}},
 	{"Apply", []step{
@@ -152,7 +152,7 @@ var script = []story{
 		see("kubectl wait --for=condition=Available --filename=web.yaml --timeout=20s"),
 		see("kubectl get -f web.yaml"),
 		see("kubectl get configmap settings --output=yaml --show-managed-fields"),
-		see("kubectl get deployment shop --output=yaml --show-managed-fields"),
+		see(managers("deployment shop")),
 		see("kubectl diff -f web.yaml"),
 		see("kubectl diff -f web2.yaml | grep '^[+-] '"),
 		do("kubectl apply -f web2.yaml"),
@@ -178,7 +178,7 @@ var script = []story{
 		do("kubectl apply -k site --prune --selector=site=one"),
 		do("kubectl label -f web.yaml round=two"),
 		do("kubectl delete -k site"),
-		do("kubectl delete -f web.yaml --timeout=40s"),
+		do("kubectl delete -f web.yaml --timeout=90s"),
 		do("kubectl delete -f web.yaml"),
 		do("kubectl delete -f web.yaml --ignore-not-found"),
 		list("kubectl get all,configmaps"),
@@ -188,6 +188,7 @@ var script = []story{
 		see(status("statefulset/db")),
 		see("kubectl get statefulsets --output=wide"),
 		see("kubectl get statefulset db --output=yaml"),
+		see(managers("statefulset db")),
 		see("kubectl get pods"),
 		see("kubectl get pods --output=wide"),
 		see("kubectl get pod db-0 --output=yaml"),
@@ -211,10 +212,10 @@ var script = []story{
 		see(status("statefulset/db")),
 		see("kubectl get pods --output=custom-columns=NAME:.metadata.name,IMAGE:.spec.containers[*].image"),
 		do("kubectl rollout restart statefulset/db"),
-		do("kubectl delete pod db-3 --timeout=30s"),
+		do("kubectl delete pod db-3 --timeout=90s"),
 		see(status("statefulset/db")),
 		do(`kubectl patch statefulset db --patch='{"spec":{"serviceName":"other"}}'`),
-		do("kubectl delete statefulset db --timeout=40s"),
+		do("kubectl delete statefulset db --timeout=90s"),
 		see("kubectl get statefulsets,pods"),
 	}},
 	{"Daemon", []step{
@@ -222,6 +223,7 @@ var script = []story{
 		see(status("daemonset/agent")),
 		see("kubectl get daemonsets --output=wide"),
 		see("kubectl get daemonset agent --output=yaml"),
+		see(managers("daemonset agent")),
 		list("kubectl get pods --output=wide"),
 		see("kubectl describe daemonset agent"),
 		do("kubectl set image daemonset/agent agent=agent:2"),
@@ -231,7 +233,7 @@ var script = []story{
 		see(status("daemonset/agent")),
 		list("kubectl logs daemonset/agent --all-pods"),
 		do("kubectl scale daemonset agent --replicas=1"),
-		do("kubectl delete daemonset agent --timeout=40s"),
+		do("kubectl delete daemonset agent --timeout=90s"),
 		see("kubectl get daemonsets,pods"),
 	}},
 	{"Batch", []step{
@@ -239,6 +241,7 @@ var script = []story{
 		see("kubectl wait --for=condition=Complete job/once --timeout=30s"),
 		see("kubectl get jobs"),
 		see("kubectl get job once --output=yaml"),
+		see(managers("job once")),
 		see("kubectl get jobs --output=wide"),
 		see("kubectl describe job once"),
 		list("kubectl get pods --show-labels"),
@@ -262,7 +265,7 @@ var script = []story{
 		see("kubectl get cronjobs"),
 		do(`kubectl patch job once --patch='{"spec":{"completions":3}}'`),
 		do("kubectl create job bad --image=busybox --from=cronjob/tick"),
-		do("kubectl delete jobs,cronjobs --all --timeout=40s | wc -l"),
+		do("kubectl delete jobs,cronjobs --all --timeout=90s | wc -l"),
 		list("kubectl get jobs,cronjobs,pods"),
 	}},
 	{"Pods", []step{
@@ -288,10 +291,10 @@ var script = []story{
 		do("kubectl set image pod/single side=nginx:3"),
 		do(`kubectl patch pod single --patch='{"spec":{"hostNetwork":true}}'`),
 		do("kubectl expose pod single --port=80"),
-		do("kubectl run shell --image=busybox --restart=Never --rm --attach --quiet -- sh -c 'exit 0'"),
+		do("timeout 20 kubectl run shell --image=busybox --restart=Never --rm --attach --quiet -- sh -c 'exit 0'"),
 		do("kubectl replace --force -f pod.yaml"),
 		see("kubectl wait --for=condition=Ready pod/single --timeout=20s"),
-		do("kubectl delete pod one --timeout=30s"),
+		do("kubectl delete pod one --timeout=90s"),
 		do("kubectl delete pod single --now"),
 		do("kubectl delete pod one"),
 		see("kubectl get pods"),
@@ -313,7 +316,7 @@ var script = []story{
 		see("echo piped | timeout 5 kubectl exec --stdin " + pod + " -- cat"),
 		see("kubectl exec " + pod + " --container=nothing -- true"),
 		see("kubectl exec nothing -- true"),
-		do("echo content > there.txt && p=" + pod + " && kubectl cp there.txt ${p#pod/}:there-$$.txt && kubectl cp ${p#pod/}:there-$$.txt back.txt && cat back.txt; kubectl exec $p -- rm there-$$.txt"),
+		do("echo content > there.txt && p=" + pod + " && timeout 20 kubectl cp there.txt ${p#pod/}:there-$$.txt && kubectl cp ${p#pod/}:there-$$.txt back.txt && cat back.txt; kubectl exec $p -- rm -f there-$$.txt"),
 		see("timeout 2 kubectl attach " + pod + " 2>&1 | head -3"),
 		see(forward("deployment/web")),
 		see(forward(pod)),
@@ -327,7 +330,7 @@ var script = []story{
 		see("kubectl get pods --selector=seen=yes --output=name | wc -l"),
 		do("kubectl label pods --all seen- | wc -l"),
 		do("kubectl annotate " + pod + " note=yes"),
-		do("kubectl delete " + pod + " --timeout=30s"),
+		do("kubectl delete " + pod + " --timeout=90s"),
 		see(status("deployment/web")),
 		see("kubectl top pods"),
 		see("kubectl top nodes"),
@@ -370,6 +373,7 @@ var script = []story{
 		see("kubectl auth can-i get nodes --as=jane"),
 		do("kubectl delete clusterrole,clusterrolebinding differences-role differences-binding --ignore-not-found"),
 		do("kubectl create quota small --hard=configmaps=3,pods=2"),
+		see("kubectl get quota small"),
 		do("kubectl create configmap two"),
 		do("kubectl create configmap three"),
 		see("kubectl get quota small"),
@@ -442,7 +446,7 @@ var script = []story{
 		do("kubectl annotate " + node + " note=yes"),
 		do("kubectl annotate " + node + " note-"),
 		do("kubectl drain " + node + " --pod-selector=app=web --dry-run=client | sort -u"),
-		do("kubectl drain " + node + " --pod-selector=app=web --timeout=30s | sort -u"),
+		do("kubectl drain " + node + " --pod-selector=app=web --timeout=90s | sort -u"),
 		see(status("deployment/web")),
 		list("kubectl get nodes"),
 		do("kubectl uncordon " + node),
@@ -469,8 +473,8 @@ var script = []story{
 		do(`kubectl patch widget one --type=merge --subresource=status --patch='{"status":{"replicas":3}}'`),
 		see("kubectl get widget one --output=jsonpath='{.spec} {.status}'"),
 		see("kubectl get all"),
-		do("kubectl delete widget one --timeout=30s"),
-		do("kubectl delete -f widgets.yaml --timeout=40s"),
+		do("kubectl delete widget one --timeout=90s"),
+		do("kubectl delete -f widgets.yaml --timeout=90s"),
 		see("kubectl get widgets"),
 	}},
 	{"Requests", []step{
@@ -484,7 +488,7 @@ var script = []story{
 		see("kubectl get csr joe"),
 		see("kubectl describe csr joe"),
 		do("kubectl delete csr jane joe"),
-		{anyOrder: true, line: "timeout 5 kubectl get configmaps --watch-only --output-watch-events --no-headers | grep -v ADDED & until kubectl create configmap seen 2>&1; do :; done; kubectl label configmap seen a=b; kubectl delete configmap seen; wait $!"},
+		{again: true, anyOrder: true, line: "timeout 10 kubectl get configmaps --watch-only --output-watch-events --no-headers | grep -v ADDED & until kubectl create configmap seen 2>&1; do :; done; kubectl label configmap seen a=b; kubectl delete configmap seen; wait $!"},
 		see("kubectl get pods --watch --request-timeout=1s"),
 		see("kubectl get configmaps --field-selector=metadata.name=kube-root-ca.crt --output=name"),
 		see("kubectl get configmaps --field-selector=data=x"),
@@ -531,6 +535,12 @@ const (
 	pod  = "$(kubectl get pods --selector=app=web --output=name | head -1)"
 	node = "$(kubectl get nodes --output=name | head -1)"
 )
+
+// managers shows an object with its field managers. Those of one second are in the order of
+// their names, others are not.
+func managers(of string) string {
+	return "kubectl get " + of + " --output=json --show-managed-fields | jq '.metadata.managedFields |= sort_by(.manager, .subresource)'"
+}
 
 // status waits for a rollout. Which steps are seen on the way is chance.
 func status(workload string) string {

@@ -33,6 +33,7 @@ var members = []string{"member1", "member2", "member3"}
 type stage struct {
 	repo, dir string
 	sides     [2]*side
+	joined    []*testbed.Member
 }
 
 // side is the fleet or the plain cluster, as its administrator uses it.
@@ -86,7 +87,7 @@ func newStage(t *testing.T) *stage {
 	if err := server.AwaitReady(t.Context(), running[1:]...); err != nil {
 		t.Fatal(err)
 	}
-	s := &stage{repo: repo, dir: dir}
+	s := &stage{repo: repo, dir: dir, joined: running[1:]}
 	s.sides[fleet] = newSide(t, dir, bin, "fleet", server.Kubeconfig())
 	s.sides[plain] = newSide(t, dir, bin, "plain", running[0].Kubeconfig())
 	return s
