@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 )
 
 // Nodes are the nodes that a Pod asks for by name. In the fleet a Node is called
@@ -61,23 +62,60 @@ func listsIn(requirements []corev1.NodeSelectorRequirement, key string) [][]stri
 	return lists
 }
 
-// In says whether a member may have one of the nodes. Which names are those of members
-// is told by the function.
-func (n *Nodes) In(member string, isMember func(string) bool) bool {
+// Members returns those of the members that may have one of the nodes, nil for all.
+func (n *Nodes) Members(members sets.Set[string]) sets.Set[string] {
 	if n == nil {
-		return true
+		return nil
 	}
-	if n.Bound != "" && MemberOfNode(n.Bound) != member {
-		return false
+	var may sets.Set[string] // of all alternatives
+	for i, lists := range n.Alternatives {
+		of := membersOfAll(lists, members)
+		if of == nil {
+			may = nil
+			break
+		}
+		if i == 0 {
+			may = sets.New[string]()
+		}
+		may = may.Union(of)
 	}
-	may := func(name string) bool {
-		of := MemberOfNode(name)
-		return of == member || !isMember(of)
+	if n.Bound == "" {
+		return may
 	}
-	every := func(lists [][]string) bool {
-		return !slices.ContainsFunc(lists, func(names []string) bool { return !slices.ContainsFunc(names, may) })
+	if member := MemberOfNode(n.Bound); members.Has(member) && (may == nil || may.Has(member)) {
+		return sets.New(member)
 	}
-	return len(n.Alternatives) == 0 || slices.ContainsFunc(n.Alternatives, every)
+	return sets.New[string]()
+}
+
+// membersOfAll returns the members that may have a node with a name of every list, nil
+// for all.
+func membersOfAll(lists [][]string, members sets.Set[string]) sets.Set[string] {
+	var may sets.Set[string]
+	for _, names := range lists {
+		of := membersOf(names, members)
+		switch {
+		case of == nil:
+		case may == nil:
+			may = of
+		default:
+			may = may.Intersection(of)
+		}
+	}
+	return may
+}
+
+// membersOf returns the members that may have a node of one of the names, nil for all.
+func membersOf(names []string, members sets.Set[string]) sets.Set[string] {
+	may := sets.New[string]()
+	for _, name := range names {
+		member := MemberOfNode(name)
+		if !members.Has(member) {
+			return nil
+		}
+		may.Insert(member)
+	}
+	return may
 }
 
 // MemberOfNode returns what is the member in a Node's name in the fleet, empty when it has none.

@@ -45,6 +45,7 @@ func NewRegistry() runtime.Registry {
 func Default() []runtime.Enabled {
 	return []runtime.Enabled{
 		{Name: volumeaffinity.Name},
+		{Name: namednodes.Name},
 		{Name: clusterleaving.Name},
 		{Name: clusteraccepted.Name},
 		{Name: clusteraffinity.Name},
@@ -52,7 +53,6 @@ func Default() []runtime.Enabled {
 		{Name: clusterready.Name},
 		{Name: tainttoleration.Name, Weight: 3},
 		{Name: apienablement.Name},
-		{Name: namednodes.Name},
 		{Name: nodefit.Name, Weight: 1},
 		{Name: wholefit.Name},
 		{Name: placedaffinity.Name, Weight: 100},

@@ -7,7 +7,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	clusterv1alpha1 "fleet.dev/fleet/pkg/apis/cluster/v1alpha1"
 	"fleet.dev/fleet/pkg/podspec"
@@ -24,23 +26,22 @@ type handle struct{}
 
 func (handle) Members() []*framework.Member { return []*framework.Member{member("a"), member("b")} }
 
-func TestFilter(t *testing.T) {
+func TestPreFilter(t *testing.T) {
 	names := func(names ...string) *template.Workload {
 		return &template.Workload{Nodes: &podspec.Nodes{Alternatives: [][][]string{{names}}}}
 	}
 	cases := map[string]struct {
 		reason   string
 		workload *template.Workload
-		placed   bool
-		want     string
+		only     []string // nil for all
+		refusal  string
 	}{
 		"NothingToRun": {reason: "A template that runs nothing asks for no node."},
 		"AnyNode":      {reason: "Its Pods run on any.", workload: &template.Workload{}},
-		"Its":          {reason: "The member has the Node.", workload: names("n1.b", "n1.a")},
-		"Others":       {reason: "Another member has it.", workload: names("n1.b"), want: ErrReason},
-		"TakenAway":    {reason: "Somebody asks for another node now.", workload: names("n1.b"), placed: true, want: ErrReason},
+		"One":          {reason: "One member has the Node.", workload: names("n1.b"), only: []string{"b"}},
+		"Both":         {reason: "Each has one of the Nodes.", workload: names("n1.b", "n1.a"), only: []string{"a", "b"}},
 		"NoMembers":    {reason: "No member is called so: any may have a node of the name.", workload: names("n1.c")},
-		"Bound":        {reason: "A Pod that is bound to a node of no member runs nowhere.", workload: &template.Workload{Nodes: &podspec.Nodes{Bound: "n1.c"}}, want: ErrReason},
+		"Nowhere":      {reason: "A Pod that is bound to a node of no member runs nowhere.", workload: &template.Workload{Nodes: &podspec.Nodes{Bound: "n1.c"}}, refusal: ErrReason},
 	}
 	plugin, err := New(nil, handle{})
 	if err != nil {
@@ -49,9 +50,12 @@ func TestFilter(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			request := &framework.Request{Template: &template.Template{Workload: tc.workload}}
-			got := plugin.(framework.FilterPlugin).Filter(t.Context(), request, &framework.Candidate{Member: member("a"), Placed: tc.placed}).Message()
-			if diff := cmp.Diff(tc.want, got); diff != "" {
-				t.Errorf("\n%s\nFilter(...): -want, +got:\n%s", tc.reason, diff)
+			only, status := plugin.(framework.PreFilterPlugin).PreFilter(t.Context(), request)
+			if diff := cmp.Diff(tc.only, sets.List(only), cmpopts.EquateEmpty()); diff != "" || (only == nil) != (tc.only == nil) {
+				t.Errorf("\n%s\nPreFilter(...): -want, +got:\n%s", tc.reason, diff)
+			}
+			if diff := cmp.Diff(tc.refusal, status.Message()); diff != "" {
+				t.Errorf("\n%s\nPreFilter(...): -want refusal, +got:\n%s", tc.reason, diff)
 			}
 		})
 	}
