@@ -19,6 +19,24 @@ import (
 	"fleet.dev/fleet/pkg/member/fake"
 )
 
+// A member that is not ready when it is first to be looked through is looked through
+// when it is.
+func TestUnknownObjectsOnceReady(t *testing.T) {
+	t.Parallel()
+	r := newIdleRig(t)
+	r.sweepDelay = time.Millisecond // no member is connected to that soon
+	forgotten := fake.Manifest(t, strings.ReplaceAll(settings, "name: settings", "name: forgotten"))
+	mark(forgotten)
+	r.member.Put(t, forgotten)
+	r.start()
+	r.eventually("the unknown object to be found", func() error {
+		if diff := cmp.Diff([]string{"ConfigMap shop/forgotten"}, r.session.unknownNow().names); diff != "" {
+			return fmt.Errorf("-want +got:\n%s", diff)
+		}
+		return nil
+	})
+}
+
 // A fleet that was restored from an older state does not know some of its objects,
 // and of some kinds none. They are told of and left as they are.
 func TestUnknownObjects(t *testing.T) {

@@ -22,6 +22,8 @@
 // and one of the status of the one before.
 // A change of scale costs one write of the spec and one of the status. While a rollout
 // goes on, numbers are written once a second at most; when nothing changes, nothing is.
+// When many workloads change at once all of it waits for up to four seconds, so that they
+// are placed first.
 //
 // # Concurrency
 //
