@@ -6,8 +6,8 @@
 // happen at once, as when hundreds of workloads are created, it leaves the processors to
 // what does not wait, to be placed first, and several causes become one write.
 //
-// Nothing is lost by it: callers put what is to be done into a queue, after the delay
-// they get here.
+// Callers put what is to be done into a queue, after the delay they get here, and look
+// then at how things are. What somebody changes twice in between they see once.
 //
 // It is called by the feedback intake and by the revision controller. A Pace is safe for
 // concurrent use.

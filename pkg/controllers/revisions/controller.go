@@ -34,9 +34,9 @@ const (
 	workers = 4
 	// statusPeriod is how often numbers are written while a rollout goes on.
 	statusPeriod = time.Second
-	// shortestDelay is how long a workload waits that was created or changed: there is
-	// more to do about it that does not wait. The delay doubles with each crowd of them
-	// per second, up to longestDelay.
+	// shortestDelay is how long a workload waits that was created, or whose status
+	// changed: there is more to do about it that does not wait. The delay doubles with
+	// each crowd of them per second, up to longestDelay.
 	shortestDelay = 100 * time.Millisecond
 	longestDelay  = 4 * time.Second
 	crowd         = 8
@@ -107,14 +107,14 @@ func New(d Dependencies) (*Controller, error) {
 	c.reconciles = map[string]func(context.Context, types.NamespacedName) (time.Duration, error){
 		kindDeployment: c.reconcileDeployment, kindStatefulSet: c.reconcileStatefulSet, kindDaemonSet: c.reconcileDaemonSet,
 	}
-	for informer, enqueue := range map[cache.SharedIndexInformer]func(any){
-		apps.Deployments().Informer():  c.enqueue(kindDeployment),
-		apps.StatefulSets().Informer(): c.enqueue(kindStatefulSet),
-		apps.DaemonSets().Informer():   c.enqueue(kindDaemonSet),
-		replicaSets:                    c.enqueueOwner,
-		revisions:                      c.enqueueOwner,
+	for informer, handler := range map[cache.SharedIndexInformer]cache.ResourceEventHandler{
+		apps.Deployments().Informer():  c.workloads(kindDeployment),
+		apps.StatefulSets().Informer(): c.workloads(kindStatefulSet),
+		apps.DaemonSets().Informer():   c.workloads(kindDaemonSet),
+		replicaSets:                    loop.Each(c.enqueueOwner),
+		revisions:                      loop.Each(c.enqueueOwner),
 	} {
-		if err := c.loop.Watch(informer, loop.Each(enqueue)); err != nil {
+		if err := c.loop.Watch(informer, handler); err != nil {
 			return nil, err
 		}
 	}
@@ -133,12 +133,24 @@ func indexByDeployment(object any) ([]string, error) {
 	return []string{rs.Namespace + "/" + name}, nil
 }
 
-// enqueue has a workload looked at, soon.
-func (c *Controller) enqueue(kind string) func(any) {
-	return func(object any) {
+// workloads has workloads of a kind looked at: at once when the user changed one, since a
+// second change would leave no record of the first, and soon otherwise.
+func (c *Controller) workloads(kind string) cache.ResourceEventHandler {
+	soon := func(object any) {
 		if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(object); err == nil {
 			c.loop.Queue.AddAfter(kind+"/"+key, c.pace.Delay(c.clock.Now()))
 		}
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: soon, DeleteFunc: soon,
+		UpdateFunc: func(before, after any) {
+			changed := after.(metav1.Object)
+			if before.(metav1.Object).GetGeneration() == changed.GetGeneration() {
+				soon(after)
+				return
+			}
+			c.loop.Queue.Add(kind + "/" + changed.GetNamespace() + "/" + changed.GetName())
+		},
 	}
 }
 

@@ -245,10 +245,23 @@ func TestManyAtOnce(t *testing.T) {
 		if got := recorded(); got == 0 || got > many/4 {
 			r.Errorf("the first are recorded promptly, the others wait: got %d", got)
 		}
+		for _, image := range []string{"b", "c"} {
+			changed := web(image, int64(image[0]-'a')+1, 3)
+			changed.Name, changed.UID = "web-79", "web-79"
+			before := recorded()
+			if _, err := r.fleet.AppsV1().Deployments("shop").Update(r.Context(), changed, metav1.UpdateOptions{}); err != nil {
+				r.Fatal(err)
+			}
+			synctest.Wait()
+			if got := recorded(); got <= before {
+				r.Errorf("what a user changes is recorded at once: got %d records, and %d before", got, before)
+			}
+		}
+		const changes = 2
 		time.Sleep(longestDelay)
 		synctest.Wait()
-		if got := recorded(); got != many {
-			r.Errorf("a little later all are recorded: got %d, want %d", got, many)
+		if got := recorded(); got != many-1+changes {
+			r.Errorf("a little later all are recorded: got %d, want %d", got, many-1+changes)
 		}
 	})
 }
