@@ -52,12 +52,14 @@ func TestGroupList(t *testing.T) {
 						t.Errorf("the aggregator is asked for %s as %s", req.URL.Path, req.Header.Get("Accept"))
 					}
 					w.WriteHeader(tc.code)
-					_ = json.NewEncoder(w).Encode(tc.upstream)
+					if err := json.NewEncoder(w).Encode(tc.upstream); err != nil {
+						t.Error(err)
+					}
 				}),
 				more: func() []metav1.APIGroup { return tc.more },
 			}
 			answer := httptest.NewRecorder()
-			list.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/apis", http.NoBody))
+			list.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/apis", http.NoBody))
 			got := metav1.APIGroupList{}
 			_ = json.Unmarshal(answer.Body.Bytes(), &got) // of no list there are no groups
 			var versions []string

@@ -69,15 +69,22 @@ func (c *client) note(ctx context.Context, key string, err error) error {
 
 var quantityType = reflect.TypeFor[resource.Quantity]()
 
-// quantitied says of types whether they hold quantities.
-var quantitied sync.Map // bool by reflect.Type
+// quantitied are the fields of structs in which there are quantities.
+var quantitied sync.Map // []int by reflect.Type
 
-func hasQuantities(t reflect.Type) bool {
-	known, ok := quantitied.Load(t)
+func quantityFields(of reflect.Type) []int {
+	known, ok := quantitied.Load(of)
 	if !ok {
-		known, _ = quantitied.LoadOrStore(t, findQuantities(t, map[reflect.Type]bool{}))
+		var fields []int
+		for i := range of.NumField() {
+			if field := of.Field(i); field.IsExported() && findQuantities(field.Type, map[reflect.Type]bool{}) {
+				fields = append(fields, i)
+			}
+		}
+		known, _ = quantitied.LoadOrStore(of, fields)
 	}
-	return known.(bool) //nolint:forcetypeassert // nothing else is stored
+	fields, _ := known.([]int)
+	return fields
 }
 
 // findQuantities looks into a type, except for types it is within.
@@ -94,8 +101,8 @@ func findQuantities(t reflect.Type, within map[reflect.Type]bool) bool {
 	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
 		return findQuantities(t.Elem(), within)
 	case reflect.Struct:
-		for i := range t.NumField() {
-			if t.Field(i).IsExported() && findQuantities(t.Field(i).Type, within) {
+		for field := range t.Fields() {
+			if field.IsExported() && findQuantities(field.Type, within) {
 				return true
 			}
 		}
@@ -106,11 +113,8 @@ func findQuantities(t reflect.Type, within map[reflect.Type]bool) bool {
 // capQuantities makes the quantities in a value that can be set ones to count with.
 // Numbers like 1e1000000000 are added up with all their digits, which takes hours.
 func capQuantities(value reflect.Value) {
-	if !hasQuantities(value.Type()) {
-		return
-	}
 	if value.Type() == quantityType {
-		value.Set(reflect.ValueOf(capped(value.Interface().(resource.Quantity)))) //nolint:forcetypeassert // it is its type
+		value.Set(reflect.ValueOf(capped(value.Interface().(resource.Quantity))))
 		return
 	}
 	switch value.Kind() { //nolint:exhaustive // others hold nothing
@@ -123,17 +127,11 @@ func capQuantities(value reflect.Value) {
 			capQuantities(value.Index(i))
 		}
 	case reflect.Struct:
-		capFields(value)
+		for _, i := range quantityFields(value.Type()) {
+			capQuantities(value.Field(i))
+		}
 	case reflect.Map:
 		capValues(value)
-	}
-}
-
-func capFields(of reflect.Value) {
-	for i := range of.NumField() {
-		if of.Type().Field(i).IsExported() {
-			capQuantities(of.Field(i))
-		}
 	}
 }
 
