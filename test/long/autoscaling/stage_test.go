@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -49,7 +48,7 @@ type site struct {
 	audit witness.AuditLog
 }
 
-// stage is a fleet over two members.
+// stage is a fleet over two members, one of which dials out.
 type stage struct {
 	fleet   *testbed.Fleet
 	bin     string
@@ -82,8 +81,8 @@ func setUp(t *testing.T) *stage {
 	if s.fleet, err = bed.StartFleet(t.Context(), testbed.FleetConfig{}); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"alpha", "bravo"} {
-		s.sites = append(s.sites, s.join(t, bed, dir, name))
+	for _, member := range []testbed.MemberConfig{{Name: "alpha"}, {Name: "bravo", DialsOut: true}} {
+		s.sites = append(s.sites, s.join(t, bed, dir, member))
 	}
 	config, err := s.fleet.RESTConfig()
 	if err != nil {
@@ -95,31 +94,32 @@ func setUp(t *testing.T) *stage {
 
 // join starts a member whose kwok says what Pods use, with a metrics-server that reads
 // it, and makes it one of the fleet.
-func (s *stage) join(t *testing.T, bed *testbed.Bed, dir, name string) *site {
+func (s *stage) join(t *testing.T, bed *testbed.Bed, dir string, member testbed.MemberConfig) *site {
 	t.Helper()
 	usage, err := filepath.Abs(filepath.Join("testdata", "kwok.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	policy, log := filepath.Join(dir, name+"-audit-policy.yaml"), filepath.Join(dir, name+"-audit.log")
+	policy, log := filepath.Join(dir, member.Name+"-audit-policy.yaml"), filepath.Join(dir, member.Name+"-audit.log")
 	if err := errors.Join(witness.WriteAuditPolicy(policy, "system:serviceaccounts:fleet-system"), os.RemoveAll(log)); err != nil {
 		t.Fatal(err)
 	}
-	member, err := bed.StartMember(t.Context(), testbed.MemberConfig{Name: name, Flags: map[string][]string{
+	member.Flags = map[string][]string{
 		"kwok":           {"--config=" + usage},
 		"kube-apiserver": {"--audit-policy-file=" + policy, "--audit-log-path=" + log},
-	}})
+	}
+	started, err := bed.StartMember(t.Context(), member)
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := member.RESTConfig()
+	config, err := started.RESTConfig()
 	if err != nil {
 		t.Fatal(err)
 	}
-	made := &site{Member: member, kube: kubernetes.NewForConfigOrDie(config), audit: witness.AuditLog{File: log}}
+	made := &site{Member: started, kube: kubernetes.NewForConfigOrDie(config), audit: witness.AuditLog{File: log}}
 	made.pointToMetrics(t)
 	made.serve(t, s.startMetricsServer(t, dir, made), aggregatorclient.NewForConfigOrDie(config))
-	if err := errors.Join(s.fleet.Join(t.Context(), member), s.fleet.AwaitReady(t.Context(), member)); err != nil {
+	if err := errors.Join(s.fleet.Join(t.Context(), started), s.fleet.AwaitReady(t.Context(), started)); err != nil {
 		t.Fatal(err)
 	}
 	return made
@@ -141,7 +141,7 @@ func (s *site) pointToMetrics(t *testing.T) {
 	}
 }
 
-// startMetricsServer runs a metrics-server for a member and returns its port.
+// startMetricsServer runs a metrics-server in a member and returns its port.
 func (s *stage) startMetricsServer(t *testing.T, dir string, of *site) int32 {
 	t.Helper()
 	port := freePort(t)
@@ -149,13 +149,12 @@ func (s *stage) startMetricsServer(t *testing.T, dir string, of *site) int32 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kubeconfig := of.Kubeconfig()
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(s.bin, toolchain.MetricsServer),
+	kubeconfig := of.InnerKubeconfig()
+	cmd := of.Command(context.WithoutCancel(t.Context()), filepath.Join(s.bin, toolchain.MetricsServer),
 		"--kubeconfig="+kubeconfig, "--authentication-kubeconfig="+kubeconfig, "--authorization-kubeconfig="+kubeconfig,
 		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(int(port)), "--cert-dir="+t.TempDir(),
 		"--kubelet-insecure-tls", "--kubelet-use-node-status-port", "--kubelet-preferred-address-types=InternalIP", "--metric-resolution=10s", "--kubelet-request-timeout=5s")
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = endGrace
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
