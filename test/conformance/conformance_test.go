@@ -30,8 +30,6 @@ const (
 	surges = "Each member rolls out its share by itself, with a surge of its own, so a rollout that cannot go on stops at other numbers."
 	owners = "Pods belong to controllers in their member: their owners are not changed from the fleet, and a Pod that is stored in the fleet is adopted by nobody."
 	quotas = "A quota of the fleet counts Pods of members, but does not keep members' controllers from making more."
-	tokens = "The member that runs a Pod mounts its token there; the Pod as stored in the fleet does not show the volume."
-	nodes  = "The label kubernetes.io/hostname has the node's name in its member, and a selector with its name in the fleet fits none."
 )
 
 // exceptions are the specs that fail on a fleet, and why.
@@ -41,8 +39,6 @@ var exceptions = map[string]string{
 	"[sig-apps] ReplicaSet should adopt matching pods on creation and release no longer matching pods [Conformance]":          owners,
 	"[sig-apps] ReplicationController should adopt matching pods on creation [Conformance]":                                   owners,
 	"[sig-apps] ReplicationController should surface a failure condition on a common issue like exceeded quota [Conformance]": quotas,
-	"[sig-auth] ServiceAccounts should allow opting out of API token automount [Conformance]":                                 tokens,
-	"[sig-apps] Job should allow to use the pod failure policy on exit code to fail the job early [Conformance]":              nodes,
 }
 
 // TestConformance runs every spec of the sample on both, and wants the fleet to fail
