@@ -27,7 +27,7 @@ var specList string
 
 // Why specs fail on a fleet.
 const (
-	surges = "Each member rolls out its share by itself, with a surge of its own, so a rollout that cannot go on stops at other numbers."
+	surges = "While a rollout goes on, or cannot, the fleet's ReplicaSets say how many replicas of each there are, but none asks for a part of them only; and surges are rounded up member by member."
 	owners = "Pods belong to controllers in their member: their owners are not changed from the fleet, and a Pod that is stored in the fleet is adopted by nobody."
 	quotas = "A quota of the fleet counts Pods of members, but does not keep members' controllers from making more."
 )
@@ -111,6 +111,9 @@ type stage struct {
 	plain, fleet    string // kubeconfigs
 }
 
+// reports is where processes leave what they found.
+func (s *stage) reports() string { return filepath.Join(s.logs, "reports") }
+
 // newStage starts everything and stops it when the test ends.
 func newStage(t *testing.T) *stage {
 	t.Helper()
@@ -119,6 +122,9 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	s := &stage{repo: repo, bin: filepath.Join(repo, "_bin"), logs: filepath.Join(repo, "_run", "conformance")}
+	if err := os.RemoveAll(s.reports()); err != nil {
+		t.Fatal(err)
+	}
 	bed, err := testbed.OpenEmpty(t.Context(), testbed.Config{Dir: s.logs, Bin: s.bin, Report: func(line string) { t.Log(line) }})
 	if err != nil {
 		t.Fatal(err)

@@ -102,7 +102,7 @@ func (s *stage) batches(ctx context.Context, on side, batches []batch) (outcomes
 		if len(b.specs) == 0 {
 			continue
 		}
-		b.dir = filepath.Join(s.logs, "reports", on.name, b.dir)
+		b.dir = filepath.Join(s.reports(), on.name, b.dir)
 		group.Go(func() { found[i], errs[i] = s.process(ctx, on.kubeconfig, b) })
 	}
 	group.Wait()

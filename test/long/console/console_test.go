@@ -154,10 +154,15 @@ func (s *space) checkGone(t *testing.T, pod string) {
 		t.Errorf("pod %q is removed from the fleet when kubectl ends: %v", pod, err)
 	}
 	suite.Eventually(t, patience, "the member to have no such pod", func(ctx context.Context) error {
-		if _, err := s.member.kube.CoreV1().Pods(s.name).Get(ctx, pod, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-			return fmt.Errorf("it has one: %v", err)
+		_, err := s.member.kube.CoreV1().Pods(s.name).Get(ctx, pod, metav1.GetOptions{})
+		switch {
+		case err == nil:
+			return errors.New("it has one")
+		case !apierrors.IsNotFound(err):
+			return err
+		default:
+			return nil
 		}
-		return nil
 	})
 }
 
