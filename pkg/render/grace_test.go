@@ -24,11 +24,12 @@ func TestGraceOfTombstones(t *testing.T) {
 		gone   bool
 		want   int64 // 0 is what the Pod says of itself
 	}{
-		"Given":   {reason: "The user gives it less.", grace: 5, of: "1", want: 5},
-		"More":    {reason: "Or more.", grace: 60, of: "1", want: 60},
-		"Own":     {reason: "What the member's Pod says of itself may be overridden there.", grace: own, of: "1"},
-		"Earlier": {reason: "The tombstone is that of an earlier Pod of the name.", grace: 5, of: "0"},
-		"Gone":    {reason: "Nobody waits for it any more.", gone: true, of: "1"},
+		"Given":     {reason: "The user gives it less.", grace: 5, of: "1", want: 5},
+		"More":      {reason: "Or more.", grace: 60, of: "1", want: 60},
+		"Own":       {reason: "What the member's Pod says of itself may be overridden there.", grace: own, of: "1"},
+		"Finalizer": {reason: "It is there for its finalizers, and was seen without a node.", of: "1"},
+		"Earlier":   {reason: "The tombstone is that of an earlier Pod of the name.", grace: 5, of: "0"},
+		"Gone":      {reason: "Nobody waits for it any more.", gone: true, of: "1"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

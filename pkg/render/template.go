@@ -104,10 +104,11 @@ func Prepare(object *unstructured.Unstructured) (*Template, error) {
 }
 
 // graceOf returns how many seconds a Pod that is being deleted gets, nil when that is
-// what it says of itself.
+// what it says of itself. One that is there for its finalizers alone has none left, which
+// says nothing about its containers: nobody may have asked the member yet.
 func graceOf(pod *unstructured.Unstructured) *int64 {
 	grace := pod.GetDeletionGracePeriodSeconds()
-	if grace == nil || pod.GetDeletionTimestamp() == nil {
+	if grace == nil || *grace == 0 || pod.GetDeletionTimestamp() == nil {
 		return nil
 	}
 	if own, ok, _ := unstructured.NestedInt64(pod.Object, "spec", "terminationGracePeriodSeconds"); ok && own == *grace {
