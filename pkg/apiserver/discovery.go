@@ -43,6 +43,7 @@ func (l *groupList) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	asked := req.Clone(req.Context())
 	asked.URL.Path = groupsPath + "/" // where the aggregator's list is as well
 	asked.Header.Set("Accept", runtime.ContentTypeJSON)
+	asked.Header.Del("Accept-Encoding") // it is read here
 	answer := responsewriter.NewInMemoryResponseWriter()
 	l.aggregator.ServeHTTP(answer, asked)
 	list := &metav1.APIGroupList{}

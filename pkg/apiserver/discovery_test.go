@@ -51,6 +51,9 @@ func TestGroupList(t *testing.T) {
 					if req.URL.Path != "/apis/" || req.Header.Get("Accept") != "application/json" {
 						t.Errorf("the aggregator is asked for %s as %s", req.URL.Path, req.Header.Get("Accept"))
 					}
+					if encoding := req.Header.Get("Accept-Encoding"); encoding != "" {
+						t.Errorf("the aggregator is asked for an answer in %s, which is read as it is", encoding)
+					}
 					w.WriteHeader(tc.code)
 					if err := json.NewEncoder(w).Encode(tc.upstream); err != nil {
 						t.Error(err)
@@ -59,7 +62,9 @@ func TestGroupList(t *testing.T) {
 				more: func() []metav1.APIGroup { return tc.more },
 			}
 			answer := httptest.NewRecorder()
-			list.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/apis", http.NoBody))
+			request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/apis", http.NoBody)
+			request.Header.Set("Accept-Encoding", "gzip")
+			list.ServeHTTP(answer, request)
 			got := metav1.APIGroupList{}
 			_ = json.Unmarshal(answer.Body.Bytes(), &got) // of no list there are no groups
 			var versions []string

@@ -374,7 +374,7 @@ func TestMergedOnce(t *testing.T) {
 	for n := range members {
 		u.putAll(fmt.Sprintf("m%d", n), []observation{endpointsOf(t, "a", 1, []string{fmt.Sprintf("10.0.%d.1", n)}, nil)})
 	}
-	for u.hasUnmerged() {
+	for u.unmergedCount() > 0 {
 		u.mergeSome()
 	}
 	shown := u.shownAs("m0", "shop/web").Object.(*core.Endpoints)

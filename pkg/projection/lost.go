@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -112,8 +113,16 @@ func (u *union) look(at *claimant) runtime.Object {
 // reasonUnreachable is the reason of what is shown of a member that is lost.
 const reasonUnreachable = "ClusterUnreachable"
 
+// whyLength is how many bytes of why a member is lost are told of each of its objects. In
+// Pull mode they are the member's own words.
+const whyLength = 256
+
 func unreachable(member Cluster) string {
-	return fmt.Sprintf("cluster %q is lost since %s: %s", member.Name, member.Since.UTC().Format(time.RFC3339), member.Unready)
+	why := member.Unready
+	if len(why) > whyLength {
+		why = strings.ToValidUTF8(why[:whyLength], "") + "..."
+	}
+	return fmt.Sprintf("cluster %q is lost since %s: %s", member.Name, member.Since.UTC().Format(time.RFC3339), why)
 }
 
 // losePod has a Pod be not ready, as the node lifecycle controller does for Pods on nodes

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -387,4 +388,12 @@ func (s *server) revision() int64 {
 		s.t.Fatal(err)
 	}
 	return answer.Header.Revision
+}
+
+// TestUnreachable cuts what a member says of itself: it is told once for each object.
+func TestUnreachable(t *testing.T) {
+	long := unreachable(Cluster{Name: "a", Unready: strings.Repeat("ä", 40_000)})
+	if len(long) > 2*whyLength || !strings.HasSuffix(long, "ä...") {
+		t.Errorf("unreachable() is %d bytes and ends in %q, want it cut between letters", len(long), long[max(0, len(long)-8):])
+	}
 }

@@ -27,6 +27,11 @@ const (
 // unmerge notes that something else is to be merged under a key.
 func (u *union) unmerge(key string) {
 	u.unmerged[key] = struct{}{}
+	u.ringUnmerged()
+}
+
+// ringUnmerged says that something is to be merged.
+func (u *union) ringUnmerged() {
 	select {
 	case u.unmergedNow <- struct{}{}:
 	default:
@@ -70,11 +75,11 @@ func (u *union) mergeSome() {
 	u.commit(changes)
 }
 
-// hasUnmerged says whether mergeSome has something to do.
-func (u *union) hasUnmerged() bool {
+// unmergedCount returns under how many keys mergeSome has something to do.
+func (u *union) unmergedCount() int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return len(u.unmerged) > 0
+	return len(u.unmerged)
 }
 
 // remerge shows under a key what members have together, if something of members is shown
@@ -112,9 +117,10 @@ func (u *union) hideMerged(key string) []change {
 	return changes
 }
 
-// mergeAll shows all that is to be merged.
+// mergeAll shows all that is to be merged, or as much at least. What changes meanwhile
+// may be left, so that members cannot keep it going.
 func (s *surface) mergeAll(ctx context.Context) error {
-	for s.union.hasUnmerged() {
+	for left := s.union.unmergedCount(); left > 0 && ctx.Err() == nil; left -= mergesAtOnce {
 		if err := s.reserve(ctx, chunk); err != nil {
 			return err
 		}
@@ -136,6 +142,9 @@ func (s *surface) mergeMembers(ctx context.Context) {
 		for err := s.mergeAll(ctx); err != nil && ctx.Err() == nil; err = s.mergeAll(ctx) {
 			klog.FromContext(ctx).Error(err, "What members have together is as before", "resource", s.kind.Resource.Resource)
 			s.pause(ctx, s.options.MaxBackoff)
+		}
+		if s.union.unmergedCount() > 0 {
+			s.union.ringUnmerged()
 		}
 	}
 }

@@ -353,7 +353,7 @@ func changeAtRandom(t *testing.T, kind *Kind, model func(stored map[string]strin
 			u.putAll(member, []observation{seenPod(key, uid, version)})
 			u.retain(member, map[string]struct{}{key: {}}, version)
 		}
-		for random.IntN(2) == 0 && u.hasUnmerged() {
+		for random.IntN(2) == 0 && u.unmergedCount() > 0 {
 			u.mergeSome()
 		}
 		batch, err := reader.Next()
@@ -374,7 +374,7 @@ func changeAtRandom(t *testing.T, kind *Kind, model func(stored map[string]strin
 				followed[c.Key()] = string(c.Next.Object.(*core.Pod).UID)
 			}
 		}
-		if u.hasUnmerged() {
+		if u.unmergedCount() > 0 {
 			continue
 		}
 		want := model(stored, marked(members, lost))
