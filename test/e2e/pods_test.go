@@ -255,6 +255,13 @@ func (s *space) checkBareDelete(t *testing.T, m *member) {
 	s.kubectl(t, "run", "now", "--image=nginx", labels)
 	s.kubectl(t, "wait", "pod/now", "--for=condition=Ready", "--timeout=60s")
 	s.kubectl(t, "delete", "pod", "now", "--grace-period=0", "--force", "--timeout=60s")
+	s.kubectl(t, "run", "evicted", "--image=nginx", labels)
+	s.kubectl(t, "wait", "pod/evicted", "--for=condition=Ready", "--timeout=60s")
+	path := "/api/v1/namespaces/" + s.namespace + "/pods/evicted/eviction"
+	if out := s.kubectlStdin(t, `{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"evicted"}}`, "create", "--raw="+path, "--filename=-"); out.code != 0 {
+		t.Errorf("evict a pod: %s", out.stderr)
+	}
+	s.kubectl(t, "wait", "pod/evicted", "--for=delete", "--timeout=60s")
 	// One that has ended goes at once.
 	s.kubectl(t, "run", "once", "--image=busybox", labels, "--restart=Never", "--command", "--", "true")
 	s.kubectl(t, "wait", "pod/once", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
