@@ -118,7 +118,7 @@ func TestStoredPodShowsItsCopy(t *testing.T) {
 	if len(got.Spec.Volumes) != 1 || got.Spec.ServiceAccountName != "robot" || got.Labels[corev1.LabelTopologyZone] != "z1" {
 		t.Errorf("it has what the member added, got %v, %q, %v", got.Spec.Volumes, got.Spec.ServiceAccountName, got.Labels)
 	}
-	t.Run("Scheduler", func(t *testing.T) { s.checkScheduler(made) })
+	t.Run("Scheduler", func(*testing.T) { s.checkScheduler(made) })
 	names, _ := s.list(all())
 	if diff := cmp.Diff([]string{"default/bare=n1.a"}, names); diff != "" {
 		t.Errorf("the pod is listed once (-want +got):\n%s", diff)

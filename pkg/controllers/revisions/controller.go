@@ -34,9 +34,9 @@ const (
 	workers = 4
 	// statusPeriod is how often numbers are written while a rollout goes on.
 	statusPeriod = time.Second
-	// shortestDelay is how long a workload waits that was created, or whose status
-	// changed: there is more to do about it that does not wait. The delay doubles with
-	// each crowd of them per second, up to longestDelay.
+	// shortestDelay is how long a workload waits that was created: there is more to do
+	// about it that does not wait. The delay doubles with each crowd of workloads that are
+	// created or change per second, up to longestDelay.
 	shortestDelay = 100 * time.Millisecond
 	longestDelay  = 4 * time.Second
 	crowd         = 8
@@ -133,23 +133,24 @@ func indexByDeployment(object any) ([]string, error) {
 	return []string{rs.Namespace + "/" + name}, nil
 }
 
-// workloads has workloads of a kind looked at: at once when the user changed one, since a
-// second change would leave no record of the first, and soon otherwise.
+// workloads has workloads of a kind looked at: soon when they are created, and at once when
+// the user changed one, since a second change would leave no record of the first. Their
+// status waits while much happens only, since an orphaned record keeps the numbers it has.
 func (c *Controller) workloads(kind string) cache.ResourceEventHandler {
-	soon := func(object any) {
+	enqueue := func(object any, delay time.Duration) {
 		if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(object); err == nil {
-			c.loop.Queue.AddAfter(kind+"/"+key, c.pace.Delay(c.clock.Now()))
+			c.loop.Queue.AddAfter(kind+"/"+key, delay)
 		}
 	}
+	soon := func(object any) { enqueue(object, c.pace.Delay(c.clock.Now())) }
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc: soon, DeleteFunc: soon,
 		UpdateFunc: func(before, after any) {
-			changed := after.(metav1.Object)
-			if before.(metav1.Object).GetGeneration() == changed.GetGeneration() {
-				soon(after)
+			if before.(metav1.Object).GetGeneration() != after.(metav1.Object).GetGeneration() {
+				enqueue(after, 0)
 				return
 			}
-			c.loop.Queue.Add(kind + "/" + changed.GetNamespace() + "/" + changed.GetName())
+			enqueue(after, c.pace.Delay(c.clock.Now())-shortestDelay)
 		},
 	}
 }

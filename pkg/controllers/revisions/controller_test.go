@@ -266,6 +266,21 @@ func TestManyAtOnce(t *testing.T) {
 	})
 }
 
+// TestNumbersAtOnce deletes nothing too early: who sees that a rollout is over may delete
+// the Deployment and keep its ReplicaSet, with the numbers that has by then.
+func TestNumbersAtOnce(t *testing.T) {
+	run(t, []runtime.Object{web("a", 1, 3)}, func(r *rig) {
+		time.Sleep(2 * statusPeriod)
+		synctest.Wait()
+		r.writes()
+		if _, err := r.fleet.AppsV1().Deployments("shop").Update(r.Context(), web("a", 1, 0), metav1.UpdateOptions{}); err != nil {
+			r.Fatal(err)
+		}
+		synctest.Wait()
+		r.wrote("The rollout is over.", "update replicasets/status")
+	})
+}
+
 // TestRevisionNumber has the Deployment itself say which revision it is of.
 func TestRevisionNumber(t *testing.T) {
 	run(t, []runtime.Object{web("a", 1, 0)}, func(r *rig) {
