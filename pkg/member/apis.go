@@ -31,7 +31,10 @@ type Resource struct {
 // APIs is what a member serves. It is immutable; members that serve the same
 // share one value through their Catalog.
 type APIs struct {
-	kinds      map[schema.GroupVersionKind]Resource
+	kinds map[schema.GroupVersionKind]Resource
+	// versions are all that are served, also those without kinds of their own: what is
+	// measured by a custom metric is a subresource of nothing in its version.
+	versions   map[schema.GroupVersion]bool
 	incomplete map[schema.GroupVersion]bool
 }
 
@@ -39,12 +42,15 @@ type APIs struct {
 // previous, which may be nil: an API server whose backend is down for a moment
 // still serves the same kinds.
 func newAPIs(lists []*metav1.APIResourceList, failed map[schema.GroupVersion]error, previous *APIs) *APIs {
-	apis := &APIs{kinds: map[schema.GroupVersionKind]Resource{}, incomplete: map[schema.GroupVersion]bool{}}
+	apis := &APIs{
+		kinds: map[schema.GroupVersionKind]Resource{}, versions: map[schema.GroupVersion]bool{}, incomplete: map[schema.GroupVersion]bool{},
+	}
 	for _, list := range lists {
 		gv, err := schema.ParseGroupVersion(list.GroupVersion)
 		if err != nil {
 			continue
 		}
+		apis.versions[gv] = true
 		for _, resource := range list.APIResources {
 			if strings.Contains(resource.Name, "/") {
 				continue
@@ -69,6 +75,11 @@ func (a *APIs) keepFailed(previous *APIs) {
 	for kind, resource := range previous.kinds {
 		if a.incomplete[kind.GroupVersion()] {
 			a.kinds[kind] = resource
+		}
+	}
+	for gv := range previous.versions {
+		if a.incomplete[gv] {
+			a.versions[gv] = true
 		}
 	}
 }
@@ -139,6 +150,9 @@ func (a *APIs) Incomplete() []string {
 // Enablements returns the APIs in the form of Cluster.status, sorted.
 func (a *APIs) Enablements() []clusterv1alpha1.APIEnablement {
 	byVersion := map[string][]clusterv1alpha1.APIResource{}
+	for gv := range a.versions {
+		byVersion[gv.String()] = nil
+	}
 	for kind, resource := range a.kinds {
 		gv := kind.GroupVersion().String()
 		byVersion[gv] = append(byVersion[gv], clusterv1alpha1.APIResource{Name: resource.Resource, Kind: kind.Kind})
@@ -158,6 +172,9 @@ func (a *APIs) hash() string {
 	lines := make([]string, 0, len(a.kinds)+len(a.incomplete))
 	for kind, resource := range a.kinds {
 		lines = append(lines, fmt.Sprintf("%s %s %t %t\n", kind, resource.Resource, resource.Namespaced, resource.Stored))
+	}
+	for gv := range a.versions {
+		lines = append(lines, fmt.Sprintf("%s\n", gv))
 	}
 	for gv := range a.incomplete {
 		lines = append(lines, fmt.Sprintf("%s incomplete\n", gv))

@@ -47,6 +47,28 @@ func TestAPIs(t *testing.T) {
 	}
 }
 
+// TestAPIsWithoutKinds has versions that serve no kind of their own, as those of custom and
+// external metrics do: they are served all the same.
+func TestAPIsWithoutKinds(t *testing.T) {
+	custom := &metav1.APIResourceList{GroupVersion: "custom.metrics.k8s.io/v1beta1", APIResources: []metav1.APIResource{
+		{Name: "pods/waiting", Kind: "MetricValueList", Namespaced: true, Verbs: metav1.Verbs{"get"}},
+	}}
+	external := &metav1.APIResourceList{GroupVersion: "external.metrics.k8s.io/v1beta1"}
+	apis := newAPIs([]*metav1.APIResourceList{custom, external}, nil, nil)
+	want := []clusterv1alpha1.APIEnablement{{GroupVersion: custom.GroupVersion}, {GroupVersion: external.GroupVersion}}
+	if diff := cmp.Diff(want, apis.Enablements()); diff != "" {
+		t.Errorf("Enablements(): -want +got:\n%s", diff)
+	}
+	if fewer := newAPIs([]*metav1.APIResourceList{custom}, nil, nil); fewer.hash() == apis.hash() {
+		t.Error("hash() of other versions is the same")
+	}
+	failed := map[schema.GroupVersion]error{{Group: "custom.metrics.k8s.io", Version: "v1beta1"}: errors.New("no endpoints")}
+	partial := newAPIs([]*metav1.APIResourceList{external}, failed, apis)
+	if diff := cmp.Diff(want, partial.Enablements()); diff != "" {
+		t.Errorf("Enablements() while discovery of one fails: -want +got:\n%s", diff)
+	}
+}
+
 func TestAPIsKeepWhatFails(t *testing.T) {
 	known := newAPIs([]*metav1.APIResourceList{core, metrics}, nil, nil)
 	failed := map[schema.GroupVersion]error{metricsVersion: errors.New("no endpoints")}
