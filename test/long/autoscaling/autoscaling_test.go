@@ -80,6 +80,7 @@ func TestAutoscaling(t *testing.T) {
 	s.settle(t, 10, "five times the load")
 	s.checkTop(t, "pods", 10)
 	s.checkTop(t, "nodes", 4) // metrics-server does not show Nodes on which nothing runs
+	s.checkCustom(t)
 	load.total.Store(loadForThree)
 	s.settle(t, 3, "a quarter of it")
 	s.checkSteady(t)

@@ -36,22 +36,24 @@ const (
 	patience = 5 * time.Minute
 	// pollInterval is how often is looked whether it happened.
 	pollInterval = time.Second
-	// endGrace is how long metrics-server may take to end.
+	// endGrace is how long a program in a member may take to end.
 	endGrace = 5 * time.Second
 )
 
-// site is a member with a metrics-server, and its log of writes by the fleet.
+// site is a member with a metrics-server and an adapter, and its log of writes by the fleet.
 type site struct {
 	*testbed.Member
 
-	kube  kubernetes.Interface
-	audit witness.AuditLog
+	kube    kubernetes.Interface
+	audit   witness.AuditLog
+	adapter string // socket of its adapter, which takes values
 }
 
 // stage is a fleet over two members, one of which dials out.
 type stage struct {
 	fleet   *testbed.Fleet
 	bin     string
+	adapter string // program of adapters
 	kube    kubernetes.Interface
 	metrics metricsclient.Interface
 	sites   []*site
@@ -68,6 +70,7 @@ func setUp(t *testing.T) *stage {
 	if err := toolchain.EnsureMetricsServer(t.Context(), toolchain.Config{Repo: repo, Bin: s.bin, Report: report}); err != nil {
 		t.Fatal(err)
 	}
+	s.adapter = buildAdapter(t, s.bin)
 	dir := filepath.Join(repo, "_run", "long-autoscaling")
 	bed, err := testbed.OpenEmpty(t.Context(), testbed.Config{Dir: dir, Bin: s.bin, Report: report})
 	if err != nil {
@@ -118,7 +121,10 @@ func (s *stage) join(t *testing.T, bed *testbed.Bed, dir string, member testbed.
 	}
 	made := &site{Member: started, kube: kubernetes.NewForConfigOrDie(config), audit: witness.AuditLog{File: log}}
 	made.pointToMetrics(t)
-	made.serve(t, s.startMetricsServer(t, dir, made), aggregatorclient.NewForConfigOrDie(config))
+	aggregator := aggregatorclient.NewForConfigOrDie(config)
+	made.serve(t, s.startMetricsServer(t, dir, made), "metrics-server", aggregator, "v1beta1.metrics.k8s.io")
+	made.serve(t, s.startAdapter(t, dir, made), "adapter", aggregator,
+		"v1beta1.custom.metrics.k8s.io", "v1beta2.custom.metrics.k8s.io", "v1beta1.external.metrics.k8s.io")
 	if err := errors.Join(s.fleet.Join(t.Context(), started), s.fleet.AwaitReady(t.Context(), started)); err != nil {
 		t.Fatal(err)
 	}
@@ -145,15 +151,22 @@ func (s *site) pointToMetrics(t *testing.T) {
 func (s *stage) startMetricsServer(t *testing.T, dir string, of *site) int32 {
 	t.Helper()
 	port := freePort(t)
-	log, err := os.Create(filepath.Join(dir, of.Name()+"-metrics-server.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	kubeconfig := of.InnerKubeconfig()
-	cmd := of.Command(context.WithoutCancel(t.Context()), filepath.Join(s.bin, toolchain.MetricsServer),
+	s.startInside(t, dir, of, "metrics-server", filepath.Join(s.bin, toolchain.MetricsServer),
 		"--kubeconfig="+kubeconfig, "--authentication-kubeconfig="+kubeconfig, "--authorization-kubeconfig="+kubeconfig,
 		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(int(port)), "--cert-dir="+t.TempDir(),
 		"--kubelet-insecure-tls", "--kubelet-use-node-status-port", "--kubelet-preferred-address-types=InternalIP", "--metric-resolution=10s", "--kubelet-request-timeout=5s")
+	return port
+}
+
+// startInside runs a program in a member until the test ends.
+func (s *stage) startInside(t *testing.T, dir string, in *site, name, program string, args ...string) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(dir, in.Name()+"-"+name+".log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := in.Command(context.WithoutCancel(t.Context()), program, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.WaitDelay = endGrace
 	if err := cmd.Start(); err != nil {
@@ -164,7 +177,6 @@ func (s *stage) startMetricsServer(t *testing.T, dir string, of *site) int32 {
 		_ = cmd.Wait() // it was killed
 		_ = log.Close()
 	})
-	return port
 }
 
 func freePort(t *testing.T) int32 {
@@ -177,21 +189,24 @@ func freePort(t *testing.T) int32 {
 	return int32(listener.Addr().(*net.TCPAddr).Port) //nolint:gosec // a port
 }
 
-// serve has the member find metrics-server as if it ran in it.
-func (s *site) serve(t *testing.T, port int32, aggregator aggregatorclient.Interface) {
+// serve has the member find what serves versions of APIs as if it ran in it.
+func (s *site) serve(t *testing.T, port int32, name string, aggregator aggregatorclient.Interface, versions ...string) {
 	t.Helper()
-	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "metrics-server"}, Spec: corev1.ServiceSpec{
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.ServiceSpec{
 		Type: corev1.ServiceTypeExternalName, ExternalName: "localhost", Ports: []corev1.ServicePort{{Port: port, TargetPort: intstr.FromInt32(port)}},
 	}}
 	if _, err := s.kube.CoreV1().Services("kube-system").Create(t.Context(), service, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	served := &apiregistrationv1.APIService{ObjectMeta: metav1.ObjectMeta{Name: "v1beta1.metrics.k8s.io"}, Spec: apiregistrationv1.APIServiceSpec{
-		Group: "metrics.k8s.io", Version: "v1beta1", GroupPriorityMinimum: 100, VersionPriority: 100, InsecureSkipTLSVerify: true,
-		Service: &apiregistrationv1.ServiceReference{Namespace: "kube-system", Name: "metrics-server", Port: &port},
-	}}
-	if _, err := aggregator.ApiregistrationV1().APIServices().Create(t.Context(), served, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
+	for _, of := range versions {
+		version, group, _ := strings.Cut(of, ".")
+		served := &apiregistrationv1.APIService{ObjectMeta: metav1.ObjectMeta{Name: of}, Spec: apiregistrationv1.APIServiceSpec{
+			Group: group, Version: version, GroupPriorityMinimum: 100, VersionPriority: 100, InsecureSkipTLSVerify: true,
+			Service: &apiregistrationv1.ServiceReference{Namespace: "kube-system", Name: name, Port: &port},
+		}}
+		if _, err := aggregator.ApiregistrationV1().APIServices().Create(t.Context(), served, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
