@@ -140,7 +140,7 @@ func (r *renderer) loadTemplates(ctx context.Context, revision int64) error {
 // templatePrefix is the key prefix of the resource a template is of.
 func (r *renderer) templatePrefix(t *template) string {
 	for _, b := range t.bindings {
-		kind := kindOf(b.object.GetSpec())
+		kind := b.object.GetSpec().Resource.GroupKind()
 		if native := r.engine.capture.kind(kind); native != nil {
 			return native.keyPrefix
 		}

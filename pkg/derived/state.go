@@ -198,7 +198,7 @@ func (s *state) checkName(b *binding) error {
 
 // link ties a binding to its template.
 func (s *state) link(b *binding, read func(key string) (stored, error)) error {
-	kind := kindOf(b.object.GetSpec())
+	kind := b.object.GetSpec().Resource.GroupKind()
 	if s.capture.kind(kind) == nil {
 		if s.custom[kind] == nil {
 			s.custom[kind] = map[string]*binding{}
@@ -229,7 +229,7 @@ func (s *state) unlink(b *binding) {
 	if b.object == nil {
 		return
 	}
-	kind := kindOf(b.object.GetSpec())
+	kind := b.object.GetSpec().Resource.GroupKind()
 	delete(s.custom[kind], b.key)
 	if len(s.custom[kind]) == 0 {
 		delete(s.custom, kind)
@@ -248,16 +248,12 @@ func (s *state) unlink(b *binding) {
 	}
 }
 
-func kindOf(spec *workv1alpha1.BindingSpec) schema.GroupKind {
-	return schema.FromAPIVersionAndKind(spec.Resource.APIVersion, spec.Resource.Kind).GroupKind()
-}
-
 // errNotServed is why nothing is rendered for a kind nobody serves.
 var errNotServed = errors.New("the fleet serves no such kind")
 
 // templateKey is the etcd key of the template of a binding.
 func (s *state) templateKey(spec *workv1alpha1.BindingSpec) (string, error) {
-	kind := kindOf(spec)
+	kind := spec.Resource.GroupKind()
 	if native := s.capture.kind(kind); native != nil {
 		if !slices.Equal(native.transport.ServerList, s.capture.resource(bindingsResource).transport.ServerList) {
 			return "", fmt.Errorf("read template of kind %s: it is in another etcd than the bindings", kind)
@@ -354,7 +350,7 @@ func (s *state) templateIn(ctx context.Context, b *binding, apiVersion string) (
 	if err != nil {
 		return nil, fmt.Errorf("parse apiVersion of template: %w", err)
 	}
-	kind := kindOf(b.object.GetSpec())
+	kind := b.object.GetSpec().Resource.GroupKind()
 	if native := s.capture.kind(kind); native != nil {
 		return native.unstructured(ctx, b.template.key, b.template.value, version)
 	}

@@ -9,7 +9,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 
@@ -156,8 +155,7 @@ func take(binding workv1alpha1.Binding, held sets.Set[string], r *report) verdic
 // keepEnd keeps the status of what ran to its end, and is gone from the member since: that
 // it finished is known from there alone, and must not be forgotten.
 func keepEnd(spec *workv1alpha1.BindingSpec, before, item *workv1alpha1.AggregatedStatusItem) {
-	kind := schema.FromAPIVersionAndKind(spec.Resource.APIVersion, spec.Resource.Kind).GroupKind()
-	if item.Status == nil && before.Status != nil && health.Finished(kind, before.Status.Raw) {
+	if item.Status == nil && before.Status != nil && health.Finished(spec.Resource.GroupKind(), before.Status.Raw) {
 		item.Status, item.Health = before.Status, before.Health
 		item.TemplateGeneration, item.MemberGeneration = before.TemplateGeneration, before.MemberGeneration
 	}

@@ -12,7 +12,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 
@@ -46,7 +45,7 @@ func (i *Intake) rollUp(ctx context.Context, name types.NamespacedName, binding 
 	live := false
 	for range maxAttempts {
 		members, err := membersOf(binding, i.options.Unreachable)
-		if err != nil || !rollup.Needed(kindOf(resource), members) {
+		if err != nil || !rollup.Needed(resource.GroupKind(), members) {
 			return 0, err
 		}
 		d, err := i.derive(ctx, name, binding, members, live)
@@ -182,10 +181,6 @@ func membersOf(binding workv1alpha1.Binding, unreachable func(member string) boo
 		members = append(members, member)
 	}
 	return members, nil
-}
-
-func kindOf(resource workv1alpha1.ObjectReference) schema.GroupKind {
-	return schema.FromAPIVersionAndKind(resource.APIVersion, resource.Kind).GroupKind()
 }
 
 // describe names a template in errors.

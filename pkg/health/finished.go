@@ -9,6 +9,8 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
+	jobutil "k8s.io/kubernetes/pkg/controller/job/util"
 )
 
 // Finished returns true for the status, as JSON, of a Job or a Pod that ran to its end,
@@ -17,16 +19,8 @@ import (
 func Finished(kind schema.GroupKind, status []byte) bool {
 	switch kind {
 	case schema.GroupKind{Group: batchv1.GroupName, Kind: "Job"}:
-		var job batchv1.JobStatus
-		if json.Unmarshal(status, &job) != nil {
-			return false
-		}
-		for _, c := range job.Conditions {
-			if (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue {
-				return true
-			}
-		}
-		return false
+		var job batchv1.Job
+		return json.Unmarshal(status, &job.Status) == nil && jobutil.IsJobFinished(&job)
 	case schema.GroupKind{Kind: "Pod"}:
 		var pod corev1.PodStatus
 		return json.Unmarshal(status, &pod) == nil && podFinished(&pod)
@@ -42,5 +36,5 @@ func podFinished(pod *corev1.PodStatus) bool {
 			return pod.Phase == corev1.PodSucceeded
 		}
 	}
-	return pod.Phase == corev1.PodSucceeded || pod.Phase == corev1.PodFailed
+	return podutil.IsPodPhaseTerminal(pod.Phase)
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/google/uuid"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/utils/ptr"
@@ -158,8 +157,7 @@ func newWork(fleetID string, template *Template, binding workv1alpha1.Binding, t
 func Trim(binding workv1alpha1.Binding) {
 	binding.SetManagedFields(nil)
 	binding.SetAnnotations(nil)
-	resource, status := &binding.GetSpec().Resource, binding.GetStatus()
-	kind := schema.FromAPIVersionAndKind(resource.APIVersion, resource.Kind).GroupKind()
+	kind, status := binding.GetSpec().Resource.GroupKind(), binding.GetStatus()
 	var kept []workv1alpha1.AggregatedStatusItem
 	for i := range status.AggregatedStatus {
 		if item := &status.AggregatedStatus[i]; item.Status != nil && health.Finished(kind, item.Status.Raw) {

@@ -11,6 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
+	jobutil "k8s.io/kubernetes/pkg/controller/job/util"
 	"k8s.io/utils/ptr"
 
 	"fleet.dev/fleet/pkg/podspec"
@@ -45,7 +47,7 @@ func readPod(p *corev1.Pod) Traits {
 	if p.Spec.NodeName != "" {
 		traits.Workload.Nodes.Bound = p.Spec.NodeName
 	}
-	traits.Workload.Finished = p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+	traits.Workload.Finished = podutil.IsPodPhaseTerminal(p.Status.Phase)
 	return traits
 }
 
@@ -54,10 +56,7 @@ func readJob(j *batchv1.Job) Traits {
 	workload := traits.Workload
 	// Each member would count its indexes from 0.
 	workload.Divisible = ptr.Deref(j.Spec.CompletionMode, batchv1.NonIndexedCompletion) != batchv1.IndexedCompletion
-	for _, c := range j.Status.Conditions {
-		ended := c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed
-		workload.Finished = workload.Finished || ended && c.Status == corev1.ConditionTrue
-	}
+	workload.Finished = jobutil.IsJobFinished(j)
 	return traits
 }
 
